@@ -1,0 +1,139 @@
+"""What passes between a chat platform and the bots: frozen values, parsed once at the door.
+
+Every stamp is an aware UTC datetime. Ids are strings the platform made; equal ids mean the same thing said twice.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """Somebody in a chat. ``id`` tells people apart; ``name`` is only for reading."""
+
+    id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """A place where a bot speaks: a group, or one person's direct channel.
+
+    ``id`` is also the name on the bus: 1 to 255 bytes, no white space, no control character.
+    """
+
+    id: str
+    title: str
+    is_direct: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Event:
+    """Something that happened in a channel. The same ``id`` delivered twice is one event."""
+
+    id: str
+    channel: Channel
+    person: Person
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message(Event):
+    """A person said ``text``."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Join(Event):
+    """A person came into the channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leave(Event):
+    """A person left the channel."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardAction(Event):
+    """A person pressed the button ``value`` of the card ``card``."""
+
+    card: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Button:
+    """One thing to press: ``label`` is shown, ``value`` comes back in the :class:`CardAction`."""
+
+    value: str
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Card:
+    """Buttons under a message.
+
+    ``chosen`` is the value pressed last, shown as such; a card that is not ``is_open`` takes no more presses.
+    ``note`` is a line under the buttons, e.g. a receipt.
+    """
+
+    id: str
+    title: str
+    buttons: tuple[Button, ...]
+    chosen: str = ""
+    is_open: bool = True
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reply:
+    """What a bot says in a channel.
+
+    ``id`` and ``version`` make sending repeatable: a space that has shown this version of this id already does
+    nothing; a higher version of a known id replaces it where the space can edit, and is not shown again where it cannot.
+    ``text`` is markdown of a small kind: emphasis, lists, code, links, tables.
+    ``fixed`` is text whose columns must line up (bars): shown as it is, in a fixed-width font, never as markdown.
+    """
+
+    id: str
+    text: str
+    version: int = 1
+    fixed: str = ""
+    card: Card | None = None
+
+
+EVENT_TYPES: dict[str, type[Event]] = {"message": Message, "join": Join, "leave": Leave, "action": CardAction}
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a space can do. What it cannot, the bots do without, in words.
+
+    ``cards``: shows buttons; ``edit``: replaces a message by a higher version; ``ids``: takes our id, so that a
+    message sent twice is shown once.
+    """
+
+    cards: bool = False
+    edit: bool = False
+    ids: bool = False
+
+
+NO_CAPABILITIES = Capabilities()
+__all__ = [
+    "EVENT_TYPES",
+    "NO_CAPABILITIES",
+    "Button",
+    "Capabilities",
+    "Card",
+    "CardAction",
+    "Channel",
+    "Event",
+    "Join",
+    "Leave",
+    "Message",
+    "Person",
+    "Reply",
+]
