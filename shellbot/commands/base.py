@@ -1,0 +1,67 @@
+"""The command: what a bot does when somebody says its keyword.
+
+Write ``execute`` plain or ``async``. A plain one runs on a worker thread, so it may block; an async one runs on the
+engine's loop. Either has ``timeout`` seconds of running; waiting for people does not count.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from shellbot.events import CardAction, Message
+
+if TYPE_CHECKING:
+    from shellbot.bot import Report, ShellBot
+
+
+class Command:
+    """One word that a bot understands. Subclass it, name the ``keyword``, write ``execute``."""
+
+    keyword: str = ""
+    information_message: str = ""
+    usage_message: str = ""
+    in_group: bool = True
+    in_direct: bool = True
+    is_hidden: bool = False
+    timeout: ClassVar[float] = 30.0
+
+    def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> Any:
+        """Do what was asked for in this channel.
+
+        Args:
+            arguments: What stands after the keyword, without outer white space.
+            kwargs: ``message``, the :class:`~shellbot.events.Message` itself.
+
+        Raises:
+            UsageError: Its text is said in the channel.
+        """
+        bot.say(self.usage_message or f"`{self.keyword}` does nothing yet.")
+
+    async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:
+        """Called in a direct channel when the group has broadcast ``{"do": keyword, ...}``, and the frame arrived."""
+
+    def on_report(self, bot: ShellBot, report: Report) -> None:
+        """Called in the group channel for each report of a direct channel to an instruction of this command."""
+
+    def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
+        """Called in a direct channel when the group answers one report; never repeated by itself."""
+
+    async def on_text(self, bot: ShellBot, message: Message) -> bool:
+        """Take a line that is no command; True if it was meant for this. Asked in the order of the commands."""
+        return False
+
+    async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
+        """Take the press of a button; True if the card is one of this command's."""
+        return False
+
+    async def on_start(self, bot: ShellBot) -> None:
+        """Take up in this channel what an earlier run left; direct channels are called before groups."""
+
+    async def prepare(self, bot: ShellBot) -> None:
+        """Make the tables this command needs; called once, before any channel starts."""
+
+    @property
+    def is_async(self) -> bool:
+        """Whether ``execute`` is to run on the loop."""
+        return asyncio.iscoroutinefunction(self.execute)

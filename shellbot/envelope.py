@@ -1,0 +1,112 @@
+"""What bots write to each other on the bus, sealed so that a stranger can neither vote nor open a vote.
+
+Both sides speak under the name of the direct channel; ``side`` tells who speaks. The seal covers every field *and* the
+name of the channel, so that a recorded frame can be neither moved to another channel nor reflected to its sender.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from typing import Any, Literal, cast
+
+import orjson
+
+from shellbot.errors import AuthenticationFailed
+
+VERSION = 1
+Side = Literal["group", "direct"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Envelope:
+    """One thing said between a group bot and a direct bot.
+
+    Attributes:
+        group: Id of the group channel this is about.
+        side: Who speaks.
+        id: Told apart by this; a repeat has the same.
+        re: Id of what this answers, or ``''``.
+        n: Grows per direct channel and group on the direct side; 0 on the group's.
+        do: Keyword of the command whose hook is called on the other side.
+        body: A JSON object.
+    """
+
+    group: str
+    side: Side
+    id: str
+    do: str
+    re: str = ""
+    n: int = 0
+    body: dict[str, Any] = field(default_factory=dict)
+
+
+class Seal:
+    """Signs and checks envelopes with the key of one instance (HMAC-SHA256)."""
+
+    def __init__(self, key: bytes) -> None:
+        if len(key) < 16:
+            raise ValueError("the instance key is shorter than 16 bytes; remove the file and start again to get a new one")
+        self._key = key
+
+    def close(self, channel: str, envelope: Envelope) -> dict[str, Any]:
+        """Make the message to put on ``channel``."""
+        message: dict[str, Any] = {
+            "v": VERSION,
+            "group": envelope.group,
+            "side": envelope.side,
+            "id": envelope.id,
+            "re": envelope.re,
+            "n": envelope.n,
+            "do": envelope.do,
+            "body": envelope.body,
+        }
+        message["mac"] = self.mac(channel, message)
+        return message
+
+    def open(self, channel: str, message: Any) -> Envelope | None:
+        """Read what came on ``channel``.
+
+        Returns:
+            None for a message that is no envelope at all: people may use the channel for messages of their own.
+
+        Raises:
+            AuthenticationFailed: It looks like an envelope, but was not sealed with this key for this channel,
+                or is of a version this program does not read.
+        """
+        if not isinstance(message, dict) or "mac" not in message:
+            return None
+        if not self.is_genuine(channel, message):
+            raise AuthenticationFailed(f"a frame on {channel!r} does not carry the seal of this instance")
+        if message.get("v") != VERSION:
+            raise AuthenticationFailed(f"a frame on {channel!r} is of version {message.get('v')!r}; this reads {VERSION}")
+        group, side, id_, re, n, do, body = (message.get(name) for name in ("group", "side", "id", "re", "n", "do", "body"))
+        texts = all(isinstance(value, str) for value in (group, id_, re, do))
+        if not (texts and side in ("group", "direct") and type(n) is int and isinstance(body, dict)):
+            raise AuthenticationFailed(f"a frame on {channel!r} has not the fields of an envelope")
+        return Envelope(
+            group=cast(str, group),
+            side=cast(Side, side),
+            id=cast(str, id_),
+            re=cast(str, re),
+            n=n,
+            do=cast(str, do),
+            body=body,
+        )
+
+    def is_genuine(self, channel: str, message: dict[str, Any]) -> bool:
+        """Whether the seal fits, compared in constant time and as bytes (text of a stranger may hold anything)."""
+        mac = message.get("mac")
+        if not isinstance(mac, str):
+            return False
+        try:
+            expected = self.mac(channel, message)
+        except (TypeError, ValueError):  # what orjson says of a value it cannot write
+            return False
+        return hmac.compare_digest(mac.encode(errors="replace"), expected.encode())
+
+    def mac(self, channel: str, message: dict[str, Any]) -> str:
+        """The seal over all fields but itself, and the channel's name. Keys are sorted: their order carries nothing."""
+        fields = {name: value for name, value in message.items() if name != "mac"}
+        return hmac.new(self._key, orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()

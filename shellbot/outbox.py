@@ -1,0 +1,147 @@
+"""What bots said, kept until the space has shown it: in order per channel, tried again, never lost by a crash.
+
+Sending is at least once. Where the space takes our ids it is shown exactly once, because a repeat carries the same id.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from logging import getLogger
+
+import msgspec
+
+from shellbot.clocks import BaseClock
+from shellbot.errors import ChannelNotFound, RateLimited, SpaceError, StoreError
+from shellbot.events import Reply
+from shellbot.stores.base import Store
+
+logger = getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS outbox (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT, channel TEXT NOT NULL, id TEXT NOT NULL, version INTEGER NOT NULL,
+    reply BLOB NOT NULL, UNIQUE (channel, id, version)
+);
+"""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries at a space that fails
+
+
+def insert(db: sqlite3.Connection, channel: str, reply: Reply) -> None:
+    """Keep a reply in the running transaction; hand it to :meth:`Outbox.send` with ``is_kept`` after the commit."""
+    db.execute(
+        "INSERT OR IGNORE INTO outbox (channel, id, version, reply) VALUES (?, ?, ?, ?)",
+        (channel, reply.id, reply.version, msgspec.json.encode(reply)),
+    )
+
+
+@dataclass(slots=True)
+class _Item:
+    reply: Reply
+    kept: asyncio.Future[None] | None  # done when the row is on disk; None: it is already
+    shown: asyncio.Future[bool]
+
+
+@dataclass(slots=True)
+class _Line:
+    """The replies that wait for one channel, and the task that sends them while there are any."""
+
+    items: deque[_Item] = field(default_factory=deque)
+    task: asyncio.Task[None] | None = None
+
+
+class Outbox:
+    """The replies of one instance on their way to one space. Owned by the engine's loop.
+
+    Args:
+        post: The space's ``post``.
+    """
+
+    def __init__(self, store: Store, post: Callable[[str, Reply], Awaitable[None]], clock: BaseClock) -> None:
+        self._store = store
+        self._post = post
+        self._clock = clock
+        self._lines: dict[str, _Line] = {}
+        self._is_open = False
+
+    async def load(self) -> None:
+        """Take up what an earlier run did not get shown. Sending begins with :meth:`start`."""
+        await self._store.create(SCHEMA)
+        rows = await self._store.read(lambda db: db.execute("SELECT channel, reply FROM outbox ORDER BY seq").fetchall())
+        for channel, body in rows:
+            self.send(channel, msgspec.json.decode(body, type=Reply), is_kept=True)
+
+    def start(self) -> None:
+        """Begin to send, once the space is there."""
+        self._is_open = True
+        for channel, line in self._lines.items():
+            self._wake(channel, line)
+
+    async def stop(self, timeout: float = 2.0) -> None:
+        """Send what can be sent in ``timeout`` seconds; the rest stays on disk for the next run."""
+        tasks = [line.task for line in self._lines.values() if line.task]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=timeout)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        self._is_open = False
+
+    def send(self, channel: str, reply: Reply, *, is_kept: bool = False) -> asyncio.Future[bool]:
+        """Say this in the channel, after what was said there before.
+
+        Returns:
+            A future: True once it is shown, False if the person or channel cannot be reached. Nobody needs to await it.
+        """
+        kept = None if is_kept else asyncio.ensure_future(self._store.write(lambda db: insert(db, channel, reply)))
+        item = _Item(reply, kept, asyncio.get_running_loop().create_future())
+        line = self._lines.setdefault(channel, _Line())
+        line.items.append(item)
+        self._wake(channel, line)
+        return item.shown
+
+    def _wake(self, channel: str, line: _Line) -> None:
+        if self._is_open and line.items and line.task is None:
+            line.task = asyncio.create_task(self._drain(channel, line), name=f"outbox {channel}")
+
+    async def _drain(self, channel: str, line: _Line) -> None:
+        try:
+            while line.items:
+                item = line.items[0]
+                if item.kept is not None:
+                    try:
+                        await item.kept
+                    except StoreError:  # the store has logged it; a disk that is full must not silence the bots
+                        logger.warning("reply is shown but not kept channel=%s", channel)
+                is_shown = await self._show(channel, item.reply)
+                line.items.popleft()
+                self._forget(channel, item.reply)
+                if not item.shown.done():
+                    item.shown.set_result(is_shown)
+        finally:
+            line.task = None
+            if not line.items:
+                self._lines.pop(channel, None)
+
+    async def _show(self, channel: str, reply: Reply) -> bool:
+        pause = FIRST_PAUSE
+        while True:
+            try:
+                await self._post(channel, reply)
+                return True
+            except ChannelNotFound as error:
+                logger.warning("reply cannot be delivered channel=%s: %s", channel, error)
+                return False
+            except RateLimited as error:
+                await self._clock.sleep(max(error.retry_after, 0.0))
+            except (SpaceError, StoreError, OSError) as error:
+                logger.warning("reply is tried again in %.0f s channel=%s: %s", pause, channel, error)
+                await self._clock.sleep(pause)
+                pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _forget(self, channel: str, reply: Reply) -> None:
+        key = (channel, reply.id, reply.version)
+        self._store.post(lambda db: db.execute("DELETE FROM outbox WHERE channel = ? AND id = ? AND version = ?", key))

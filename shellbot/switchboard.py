@@ -1,0 +1,158 @@
+"""The bus as the bots of one process see it: one subscriber, one way out, an envelope opened once.
+
+Nothing here waits for the bus: what cannot be put at once stands in a bounded line and goes out when the queue to the
+publisher takes it again, in the order it was said.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from logging import getLogger
+from typing import Any, Protocol
+
+from shellbot.bus.bus import Bus
+from shellbot.bus.frames import Frame
+from shellbot.bus.subscriber import Subscriber
+from shellbot.envelope import Envelope, Seal, Side
+from shellbot.errors import AuthenticationFailed, BusClosed, BusError, NotRunning, QueueFull
+
+logger = getLogger(__name__)
+
+Hear = Callable[[str, Envelope], None]
+MAX_LINE = 100_000  # messages that may stand in line for a publisher that takes nothing
+
+
+class Feed(Protocol):
+    """What the switchboard needs of a publisher."""
+
+    def put_nowait(self, channels: str, message: Any) -> None: ...
+
+    def fileno(self) -> int: ...
+
+
+class Switchboard:
+    """Connects the bots of one process with the bus. Owned by the engine's loop; nothing here may be called elsewhere."""
+
+    def __init__(self, bus: Bus, feed: Feed, seal: Seal) -> None:
+        self.seal = seal
+        self._bus = bus
+        self._feed = feed
+        self._line: deque[tuple[str, dict[str, Any]]] = deque()
+        self._is_waiting = False
+        self._hear: dict[tuple[str, Side], list[Hear]] = {}
+        self._held: dict[str, int] = {}  # channel -> how many listen
+        self._subscriber: Subscriber | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self.strangers = 0  # frames that looked like ours and carried no valid seal
+
+    def put(self, channel: str, envelope: Envelope) -> None:
+        """Say something on a direct channel. Never waits.
+
+        Raises:
+            QueueFull: 100,000 messages stand in line already; the bus has been stuck for long.
+            InvalidMessage: The body cannot travel.
+        """
+        if len(self._line) >= MAX_LINE:
+            raise QueueFull(f"the bus takes nothing and {MAX_LINE:,} messages wait; look at the publisher process")
+        self._line.append((channel, self.seal.close(channel, envelope)))
+        if not self._is_waiting:
+            self._pump()
+
+    def listen(self, channel: str, side: Side, hear: Hear) -> None:
+        """Call ``hear(channel, envelope)`` for all that ``side`` says on ``channel`` from now on; see :meth:`in_force`."""
+        self._hear.setdefault((channel, side), []).append(hear)
+        self._held[channel] = self._held.get(channel, 0) + 1
+        if self._held[channel] > 1:
+            return
+        if self._subscriber is None:
+            self._subscriber = self._bus.subscribe(channel)
+            self._reader = asyncio.create_task(self._read(self._subscriber), name="switchboard")
+        else:
+            self._subscriber.add(channel)
+
+    def ignore(self, channel: str, side: Side, hear: Hear) -> None:
+        """Undo one :meth:`listen`."""
+        hears = self._hear.get((channel, side), [])
+        if hear not in hears:
+            return
+        hears.remove(hear)
+        self._held[channel] -= 1
+        if not self._held[channel]:
+            del self._held[channel]
+            if self._subscriber is not None:
+                self._subscriber.remove(channel)
+
+    async def in_force(self, timeout: float) -> None:
+        """Return once the publisher knows of all we listen to.
+
+        Raises:
+            BusTimeout: It did not answer in time; it may be stopped.
+        """
+        if self._subscriber is not None:
+            await self._subscriber.aio.wait_ready(timeout)
+
+    async def stop(self) -> None:
+        """Hear nothing more, and let the line go out as far as the queue takes it at once."""
+        if self._reader is not None:
+            self._reader.cancel()
+            await asyncio.gather(self._reader, return_exceptions=True)
+        if self._subscriber is not None:
+            self._subscriber.close()
+        self._pump()
+        self._rest()
+        if self._line:
+            logger.warning("bus stopped with %d messages not handed over; they are said again after a restart", len(self._line))
+
+    def _pump(self) -> None:
+        while self._line:
+            channel, message = self._line[0]
+            try:
+                self._feed.put_nowait(channel, message)
+            except QueueFull:
+                if not self._is_waiting:
+                    self._is_waiting = True
+                    asyncio.get_running_loop().add_writer(self._feed.fileno(), self._pump)
+                return
+            except NotRunning as error:
+                logger.error("%d messages cannot be put: %s", len(self._line), error)
+                self._line.clear()
+            except BusError:
+                self._line.popleft()
+                self._rest()
+                raise
+            else:
+                self._line.popleft()
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._is_waiting:
+            self._is_waiting = False
+            asyncio.get_running_loop().remove_writer(self._feed.fileno())
+
+    async def _read(self, subscriber: Subscriber) -> None:
+        while True:
+            try:
+                item = await subscriber.aio.receive()
+            except BusClosed:
+                return
+            if isinstance(item, Frame):
+                self._dispatch(item.channel, item.message)
+
+    def _dispatch(self, channel: str, message: Any) -> None:
+        try:
+            envelope = self.seal.open(channel, message)
+        except AuthenticationFailed as error:
+            self.strangers += 1
+            if self.strangers & (self.strangers - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood must not fill the log
+                logger.warning("ignored %d frames so far: %s", self.strangers, error)
+            return
+        if envelope is None:
+            return
+        for hear in tuple(self._hear.get((channel, envelope.side), ())):
+            hear(channel, envelope)
+
+    def channels(self) -> Iterable[str]:
+        """What is listened to now."""
+        return tuple(self._held)
