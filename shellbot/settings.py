@@ -1,0 +1,165 @@
+"""Settings: each key that shellbot reads, with its type, default, whether it is a secret, and a line of doc.
+
+A key stands in one section, the part before the first dot. In a section declared here a name close to a known one is
+taken for a slip of the pen (:func:`nearest`). Everything else is the program's own and passes: other sections, the free
+keys below, and names in our sections that look like nothing we know.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+from shellbot.errors import ConfigError
+
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One declared key.
+
+    Attributes:
+        kind: Type of the value, as msgspec knows types; Any where it is the program's own.
+        default: What a room reads when nothing is said; None means that there is none.
+        is_secret: Never shown, neither in a repr nor in a log.
+        doc: One line for ``shellbot config`` and the pages.
+    """
+
+    key: str
+    kind: Any
+    default: Any
+    doc: str
+    is_secret: bool = False
+
+
+_DECLARED = (
+    Setting("general.switch", str, None, "'on' while the program runs; background processes end when it is 'off'"),
+    Setting("bus.address", str, "tcp://127.0.0.1:5555", "where the bus is: tcp://, ipc:// or memory://"),
+    Setting("bus.guarantee", Literal["fast", "replay", "log", "once"], "fast", "what the bus promises"),
+    Setting("bus.put_timeout", Seconds, 5.0, "seconds that put() waits before it raises QueueFull"),
+    Setting("bus.slow", Literal["block", "disconnect", "drop"], "block", "what happens to a reader that is too slow"),
+    Setting("bus.slow_grace", Seconds, 0.005, "seconds a slow reader is given before it is disconnected"),
+    Setting("bot.id", str, None, "the bot's own id, filled in by the space"),
+    Setting("bot.name", str, "Shelly", "the name people call the bot by"),
+    Setting("bot.address", str, None, "the bot's address on its platform, filled in by the space"),
+    Setting("bot.version", str, None, "what the command 'version' says"),
+    Setting("bot.banner.text", str, None, "said when the bot comes into a channel; {} becomes its name"),
+    Setting("bot.banner.content", str, None, "the same in markdown"),
+    Setting("bot.banner.file", str, None, "a file or link shown with the banner"),
+    Setting("bot.on_enter", str, None, "said when the bot comes in and there is no banner"),
+    Setting("bot.on_exit", str, None, "said when the bot leaves"),
+    Setting("shell.commands", list[str], [], "modules of commands to load besides those that come along"),
+    Setting("space.type", str, "web", "where people chat: web, console, memory or webex"),
+    Setting("space.title", str, None, "title of the group channel"),
+    Setting("space.room", str, None, "title of the group channel on Webex, as of 2017"),
+    Setting("space.participants", list[str] | str, None, "who is invited into the group channel"),
+    Setting("space.team", str, None, "team that the group channel belongs to"),
+    Setting("space.token", str, None, "token of the bot on its platform", is_secret=True),
+    Setting("space.audit_token", str, None, "token of the person on whose behalf a channel is audited", is_secret=True),
+    Setting("server.address", str, "127.0.0.1", "address that the web server listens on"),
+    Setting("server.port", Port, 8080, "first port that it tries"),
+    Setting("server.public_url", str, None, "address under which others reach it"),
+    Setting("server.url", str, None, "the same, as of 2017"),
+    Setting("server.hook", str, "/hook", "path for what a platform posts"),
+    Setting("server.binding", str, None, "as of 2017: when set, a web server is started"),
+    Setting("server.debug", bool, False, "say more in the log"),
+    Setting("instance.folder", str, None, "folder of this server: its store, keys and instance.json"),
+    Setting("sqlite.db", str, "store.db", "file of the store, in the folder of the instance"),
+    Setting("file.updater.path", str, "/var/log/shellbot.log", "file that an audited channel is copied to"),
+    Setting("elasticsearch.updater.host", str, "localhost:9200", "index that an audited channel is copied to"),
+    Setting("listener.lock", str, "off", "'on' while no message is handled"),
+    Setting("vacuum.stamp", Any, None, "when housekeeping was last done"),
+    Setting("audit.has_been_armed", bool, False, "whether channels can be audited"),
+)
+DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED}
+
+# Under these a program keeps what it likes: bot.store and store.<id> are copied into the stores of bots,
+# localized.<text> translates, the others are per channel.
+FREE = ("bot.store", "store", "localized", "audit.switch", "audit.previous-switch", "fan", "bots", "lists", "process")
+
+# Environment variables that begin like settings and are none.
+ENVIRONMENT = frozenset({"SHELLBOT_RUNTIME", "SHELLBOT_TEST_ALL"})
+
+MASK = "***"
+_SECTIONS = frozenset(key.partition(".")[0] for key in DECLARED)
+_CLOSE = 0.7
+_SECRET = re.compile(r"(^|[._-])(token|secret|password|passwd|passphrase|credentials?|keys?)$", re.IGNORECASE)
+_IN_URL = re.compile(r"(://)[^/@\s]+(?=@)|([?&](?:\w*token|\w*secret|password|\w*key|sig\w*)=)[^&#\s]+", re.IGNORECASE)
+_SWITCHES = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
+
+
+def is_counter(key: str) -> bool:
+    """Whether this is one of the counters of work done: ``publisher.counter`` and its like. They are always shared."""
+    return key.endswith(".counter")
+
+
+def is_secret(key: str) -> bool:
+    """Whether the value of this key is not to be seen: declared so, or its last word is token, password and so on."""
+    setting = DECLARED.get(key)
+    return bool(_SECRET.search(key)) if setting is None else setting.is_secret
+
+
+def masked(key: str, value: Any) -> Any:
+    """The value as it may be shown: secrets, and what stands for a password in an address, as ``***``."""
+    if value is None or value == "":
+        return value
+    if is_secret(key):
+        return MASK
+    if isinstance(value, str):
+        return _IN_URL.sub(lambda found: (found[1] or found[2]) + MASK, value)
+    if isinstance(value, Mapping):
+        return {name: masked(f"{key}.{name}", item) for name, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [masked(key, item) for item in value]
+    return value
+
+
+def nearest(key: str) -> str | None:
+    """The known key that was probably meant by one that is not known, or None when it seems to be meant as it is."""
+    section, _, name = key.partition(".")
+    if key in DECLARED or section not in _SECTIONS or is_counter(key):
+        return None
+    if any(key == free or key.startswith(free + ".") for free in FREE):
+        return None
+    # A key above known ones is a section written as one value, which is another mistake.
+    names = {known[len(section) + 1 :].lower(): known for known in DECLARED if known.startswith(section + ".")}
+    found = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=_CLOSE)
+    return names[found[0]] if found else None
+
+
+def variable(key: str) -> str:
+    """The environment variable that stands for a key: ``SHELLBOT_BUS_PUT_TIMEOUT`` for ``bus.put_timeout``."""
+    return "SHELLBOT_" + re.sub(r"\W", "_", key).upper()
+
+
+def convert(key: str, value: Any, kind: Any, *, is_text: bool = False) -> Any:
+    """Make a value one of this kind.
+
+    Args:
+        is_text: It comes from the environment: a number or a boolean is then read from it, a list at its commas.
+
+    Raises:
+        ConfigError: It is of another kind, or out of range. The text does not hold the value.
+    """
+    if is_text and isinstance(value, str):
+        value = _from_text(value, kind)
+    try:
+        return msgspec.convert(value, kind, strict=not is_text)
+    except msgspec.ValidationError as error:
+        reason = str(error) if not is_secret(key) else "wrong kind of value"
+        raise ConfigError(f"{key}: {reason[:1].lower()}{reason[1:]}", key=key) from None
+
+
+def _from_text(text: str, kind: Any) -> Any:
+    if kind is bool:
+        return _SWITCHES.get(text.strip().lower(), text)
+    if getattr(kind, "__origin__", None) is list:
+        return [part.strip() for part in text.split(",") if part.strip()]
+    return text
