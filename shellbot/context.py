@@ -153,12 +153,12 @@ class Context:
     @classmethod
     def _filter(cls, value: Any, default: Any = None) -> Any:
         """``$NAME`` from the environment, else the default, which may be a ``$NAME`` too; None when nobody knows."""
+        if not isinstance(value, str) or not value.startswith("$"):
+            return value
         for candidate in (value, default):
-            if not isinstance(candidate, str) or not candidate.startswith("$"):
-                found = candidate
-            else:
-                found = os.environ.get(candidate[1:])
-            if found is not None or candidate is None:
+            is_name = isinstance(candidate, str) and candidate.startswith("$")
+            found = os.environ.get(candidate[1:]) if is_name else candidate
+            if found is not None:
                 return found
         logger.warning("%s is not set in the environment", value)
         return None
@@ -259,6 +259,8 @@ class Context:
             if is_text:
                 value = self._filter(value)
             if value is not None:
+                if key in DECLARED:
+                    value = convert(key, value, DECLARED[key].kind, is_text=is_text)
                 found[field.name] = convert(key, value, hints[field.name], is_text=is_text)
                 continue
             value = from_environment(key, os.environ, hints[field.name])

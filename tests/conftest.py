@@ -11,7 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NoReturn
 
+import hypothesis
 import pytest
+
+# Examples are many, machines are slow: no property fails for want of time. A failure prints what repeats it.
+hypothesis.settings.register_profile(
+    "shellbot", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
+)
+hypothesis.settings.load_profile("shellbot")
 
 # Set by `scripts/test --all`: there everything can be installed, so what is missing is a failure.
 ALL = os.environ.get("SHELLBOT_TEST_ALL") == "1"

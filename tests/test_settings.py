@@ -1,0 +1,287 @@
+"""Settings from files and the environment: what is taken, what is refused, and how it is said."""
+
+from __future__ import annotations
+
+import ast
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shellbot import settings
+from shellbot.context import Context
+from shellbot.errors import ConfigError
+from shellbot.settings import DECLARED, convert, nearest, variable
+from shellbot.sources import read_environment
+
+YAML = """\
+# a bot
+bus:
+  address: tcp://127.0.0.1:6001
+  put_timeout: 2
+general:
+  switch: on
+bot:
+  banner:
+    text: Hello
+  store:
+    planets: [Uranus, Mercury]
+space: {token: $BOT_TOKEN, title: Lunch}
+DEBUG: true
+my:
+  bus_adress: my own
+"""
+
+TOML = """\
+DEBUG = true
+[bus]
+address = "tcp://127.0.0.1:6001"
+put_timeout = 2
+[general]
+switch = "on"
+[bot.banner]
+text = "Hello"
+[bot.store]
+planets = ["Uranus", "Mercury"]
+[space]
+token = "$BOT_TOKEN"
+title = "Lunch"
+[my]
+bus_adress = "my own"
+"""
+
+
+@pytest.mark.parametrize(("name", "text"), [("bot.yaml", YAML), ("bot.yml", YAML), ("bot.toml", TOML)])
+def test_a_file_gives_nested_settings(tmp_path: Path, name: str, text: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    context = Context.from_file(path, environ={})
+    assert context.get("bus") == {"address": "tcp://127.0.0.1:6001", "put_timeout": 2}
+    assert context.get("general") == {"DEBUG": True, "switch": "on"}
+    assert context.get("bot") == {"banner": {"text": "Hello"}, "store": {"planets": ["Uranus", "Mercury"]}}
+    assert context.get("space.token") == "$BOT_TOKEN"
+    assert context.get("my.bus_adress") == "my own"
+
+
+def test_the_environment_is_said_over_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "bot.yaml"
+    path.write_text(YAML)
+    context = Context.from_file(path, environ={"SHELLBOT_BUS_ADDRESS": "memory://", "SHELLBOT_SERVER_DEBUG": "yes"})
+    assert context.get("bus.address") == "memory://"
+    assert context.get("bus.put_timeout") == 2
+    assert context.get("server.debug") is True
+
+
+@pytest.mark.parametrize("text", ["", "# nothing\n", "bot:\n"])
+def test_an_empty_file_is_an_empty_context(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "bot.yaml"
+    path.write_text(text)
+    assert Context.from_file(path, environ={}).is_empty
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "line", "says"),
+    [
+        (
+            "a.yaml",
+            "bot:\n  name: x\nbus:\n  adress: y\n",
+            4,
+            "'bus.adress' is not a setting; did you mean 'bus.address'?",
+        ),
+        ("a.toml", '[bus]\naddress = "x"\nput-timout = 3\n', 3, "did you mean 'bus.put_timeout'?"),
+        ("a.yaml", "bus.adress: y\n", 1, "did you mean 'bus.address'?"),
+        ("a.yaml", "bot:\n  banner:\n    txet: y\n", 3, "did you mean 'bot.banner.text'?"),
+        ("a.yaml", "general:\n  swich: on\n", 2, "did you mean 'general.switch'?"),
+        ("a.yaml", "swich: on\n", 1, "did you mean 'general.switch'?"),
+        ("a.yaml", "server:\n  port: eighty\n", 2, "server.port: expected `int`"),
+        ("a.toml", "[server]\nport = 70000\n", 2, "server.port: expected `int` <= 65535"),
+        ("a.yaml", "bus:\n  slow: never\n", 2, "bus.slow: invalid enum value"),
+        ("a.yaml", "bus:\n  address: x\n  address: y\n", 3, "'address' is said twice"),
+        ("a.yaml", "bus:\n  address: [\n", 3, "expected the node content"),
+        ("a.yaml", "bus: !!python/object/apply:os.system [x]\n", 1, "could not determine a constructor"),
+        ("a.toml", "[bus]\naddress = \n", 2, "Invalid value"),
+        ("a.toml", '[bus]\naddress = "x"\naddress = "y"\n', 3, "Cannot overwrite a value"),
+    ],
+)
+def test_a_mistake_in_a_file_is_named_with_its_line(tmp_path: Path, name: str, text: str, line: int, says: str) -> None:
+    path = tmp_path / name
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=re.escape(f"{name}:{line}: ") + ".*" + re.escape(says)):
+        Context.from_file(path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"- a\n- b\n", "settings are names with values"),
+        (b"just text", "settings are names with values"),
+        (b"\xff\xfe\x00", "is not UTF-8"),
+        (b"a: &x\n  b: *x\n", "64 levels"),
+        (b"a: \x07\n", "special characters are not allowed"),
+    ],
+)
+def test_a_file_that_is_no_settings_is_named(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_bytes(content)
+    with pytest.raises(ConfigError, match=r"a\.yaml: .*" + says):
+        Context.from_file(path, environ={})
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"none\.yaml: No such file"):
+        Context.from_file(tmp_path / "none.yaml")
+
+
+def test_a_secret_of_the_wrong_kind_is_not_shown(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("space:\n  token: 123456789\n")
+    with pytest.raises(ConfigError) as caught:
+        Context.from_file(path, environ={})
+    assert "a.yaml:2: space.token" in str(caught.value)
+    assert "123456789" not in str(caught.value)
+
+
+def test_a_slip_in_code_is_a_warning_and_kept(caplog: pytest.LogCaptureFixture) -> None:
+    context = Context({"bus": {"adress": "x"}})
+    assert context.get("bus.adress") == "x"
+    assert [record.getMessage() for record in caplog.records] == [
+        "'bus.adress' is not a setting; did you mean 'bus.address'?"
+    ]
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        *DECLARED,
+        "bot.store.nme",
+        "store.*direct.adress",
+        "localized.Hello, bus.adress",
+        "process.steps",
+        "my.bus.adress",
+        "robot.name",
+        "buss.address",
+        "general.DEBUG",
+        "server.trigger",
+        "audit.switch.room-1",
+        "audit.previous-switch.room-1",
+        "fan.room-1",
+        "bots.ids",
+        "lists",
+        "publisher.counter",
+        "listener.counter",
+        "bus.tls.files",
+        "spark.room",
+        "bot",
+        "",
+    ],
+)
+def test_what_is_known_or_the_programs_own_passes(key: str) -> None:
+    assert nearest(key) is None
+
+
+@pytest.mark.parametrize(
+    ("key", "known"),
+    [
+        ("bus.adress", "bus.address"),
+        ("bus.Address", "bus.address"),
+        ("bus.guarante", "bus.guarantee"),
+        ("bus.timeout", "bus.put_timeout"),
+        ("bot.banner.tex", "bot.banner.text"),
+        ("space.tokn", "space.token"),
+        ("server.prot", "server.port"),
+        ("instance.folders", "instance.folder"),
+    ],
+)
+def test_a_slip_of_the_pen_is_told_from_what_was_meant(key: str, known: str) -> None:
+    assert nearest(key) == known
+
+
+def test_each_key_has_its_variable() -> None:
+    assert variable("bus.put_timeout") == "SHELLBOT_BUS_PUT_TIMEOUT"
+    assert len({variable(key) for key in DECLARED}) == len(DECLARED)
+    found = read_environment({variable("bus.put_timeout"): "1.5", variable("server.port"): "81", "PATH": "/bin"})
+    assert found == {"bus.put_timeout": 1.5, "server.port": 81}
+
+
+def test_lists_and_booleans_in_the_environment() -> None:
+    found = read_environment(
+        {"SHELLBOT_SHELL_COMMANDS": "a.b, c.d,", "SHELLBOT_SERVER_DEBUG": "Off", "SHELLBOT_SPACE_PARTICIPANTS": "x@y.z"}
+    )
+    assert found == {"shell.commands": ["a.b", "c.d"], "server.debug": False, "space.participants": "x@y.z"}
+
+
+def test_a_variable_that_cannot_be_read_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"SHELLBOT_SERVER_PORT: server.port: expected `int`, got `str`"):
+        read_environment({"SHELLBOT_SERVER_PORT": "http"})
+
+
+def test_a_slip_in_a_variable_is_a_warning(caplog: pytest.LogCaptureFixture) -> None:
+    assert read_environment({"SHELLBOT_BUS_ADRESS": "x", "SHELLBOT_RUNTIME": "/x", "SHELLBOT_OWN": "y"}) == {}
+    assert [record.getMessage() for record in caplog.records] == [
+        "no setting is read from SHELLBOT_BUS_ADRESS; did you mean SHELLBOT_BUS_ADDRESS?"
+    ]
+
+
+def test_defaults_are_of_their_kind_and_documented() -> None:
+    for key, setting in DECLARED.items():
+        assert setting.doc
+        assert len(setting.doc) < 100
+        if setting.default is not None:
+            assert convert(key, setting.default, setting.kind) == setting.default
+
+
+@pytest.mark.parametrize(
+    ("key", "is_secret"),
+    [
+        ("space.token", True),
+        ("space.audit_token", True),
+        ("spark.personal_token", True),
+        ("my.api_key", True),
+        ("my.secret", True),
+        ("my.PASSWORD", True),
+        ("bot.name", False),
+        ("my.monkey", False),
+        ("my.tokens_used", False),
+    ],
+)
+def test_secrets_are_known_by_their_names(key: str, is_secret: bool) -> None:
+    assert settings.is_secret(key) is is_secret
+
+
+def test_nothing_of_a_secret_is_logged(caplog: pytest.LogCaptureFixture, tmp_path: Path) -> None:
+    caplog.set_level(logging.DEBUG)
+    path = tmp_path / "a.toml"
+    path.write_text('[space]\ntoken = "s3cr3t"\ntoken2 = "x"\n')
+    with pytest.raises(ConfigError):
+        Context.from_file(path)
+    context = Context({"space": {"token": "s3cr3t", "tokn": "s3cr3t"}})
+    context.set("space.token", "s3cr3t again")
+    context.check("space.token", filter=True)
+    assert "s3cr3t" not in caplog.text
+
+
+def test_every_key_that_the_package_reads_is_declared() -> None:
+    known = {*DECLARED, *settings.FREE}
+    missing: dict[str, str] = {}
+    for path in Path(settings.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            key = _read_key(node)
+            section = key.partition(".")[0] + "." if key else ""
+            is_ours = any(name.startswith(section) for name in DECLARED) if section else False
+            if key and is_ours and key not in known and not key.endswith(".counter"):
+                missing[key] = path.name
+    assert missing == {}
+
+
+def _read_key(node: ast.AST) -> str | None:
+    """The key in ``context.get("a.b")`` and its like."""
+    if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute) or not node.args:
+        return None
+    target: Any = node.func.value
+    name = target.attr if isinstance(target, ast.Attribute) else getattr(target, "id", "")
+    first = node.args[0]
+    if name != "context" or node.func.attr not in ("get", "set", "check", "has", "increment"):
+        return None
+    return first.value if isinstance(first, ast.Constant) and isinstance(first.value, str) else None
