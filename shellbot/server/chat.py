@@ -1,0 +1,233 @@
+"""ChatServer: the chat in a browser for one WebSpace, started and stopped on a running loop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import socket
+from collections.abc import Generator, Iterable
+from typing import cast
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+from a2wsgi.wsgi_typing import WSGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from shellbot.errors import ConfigError
+from shellbot.server.app import create_app, session_reader
+from shellbot.server.desk import Desk
+from shellbot.server.front import App, Front
+from shellbot.server.hosts import Hosts
+from shellbot.server.limits import Limits
+from shellbot.server.stream import Events
+from shellbot.spaces.web import WebSpace
+
+THREADS = 8
+PORTS_TRIED = 100
+_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+
+class ChatServer:
+    """Serves a WebSpace on one port: Flask for pages and forms in a few threads, ``/events`` on the loop itself.
+
+    Args:
+        space: The room; its owner starts and closes it.
+        host: Interface; only loopback for now.
+        port: First port to try; when it is taken the next free one is used and :attr:`url` tells. 0 takes any.
+        title: Name of the room.
+        secret: Key that signs the cookies, at least 16 bytes.
+        public_hosts: Further host names under which pages may ask.
+        demo: Whether ``?as=NAME`` links let demo people in.
+        limits: Bounds for people, addresses and streams.
+        heartbeat: Seconds between signs of life on a stream.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: WebSpace,
+        secret: bytes,
+        host: str = "127.0.0.1",
+        port: int = 8080,
+        title: str = "",
+        public_hosts: Iterable[str] = (),
+        demo: bool = False,
+        limits: Limits | None = None,
+        heartbeat: float = 15.0,
+    ) -> None:
+        if host not in ("127.0.0.1", "localhost", "::1"):
+            raise ConfigError(
+                f"the web chat listens on loopback only for now, not on {host!r}: on a network anybody could walk in, "
+                "as join links and server.public_url are not there yet; use 127.0.0.1 (and a tunnel, if need be)",
+                key="server.host",
+            )
+        if len(secret) < 16:
+            raise ConfigError("the key that signs cookies needs at least 16 random bytes", key="server.secret")
+        self.events: Events | None = None
+        self.url = ""
+        self._space = space
+        self._secret = secret
+        self._host = "127.0.0.1" if host == "localhost" else host
+        self._port = port
+        self._title = title or space.group.title
+        self._public_hosts = tuple(public_hosts)
+        self._is_demo = demo
+        self._limits = limits or Limits()
+        self._heartbeat = heartbeat
+        self._desk: Desk | None = None
+        self._bridge: WSGIMiddleware | None = None
+        self._server: _Server | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Listen; returns once pages are answered. The space must have been started.
+
+        Raises:
+            ConfigError: No port is free.
+        """
+        listener = _bind(self._host, self._port)
+        port = listener.getsockname()[1]
+        hosts = Hosts(port, self._public_hosts)
+        self._desk = Desk(self._space, self._limits, asyncio.get_running_loop())
+        app = create_app(
+            desk=self._desk,
+            secret=self._secret,
+            port=port,
+            hosts=hosts,
+            title=self._title,
+            bot=self._space.bot,
+            group=self._space.group.id,
+            is_demo=self._is_demo,
+        )
+        self.events = Events(
+            space=self._space,
+            render=app.extensions["shellbot"].render,
+            session=session_reader(app),
+            hosts=hosts,
+            limits=self._limits,
+            heartbeat=self._heartbeat,
+        )
+        # no bound on the bridge's queue: an answer is one page, and a thread never waits for a slow reader
+        self._bridge = WSGIMiddleware(cast(WSGIApp, app), workers=THREADS, send_queue_size=0)
+        front = Front(pages=cast(App, self._bridge), events=self.events, hosts=hosts, limits=self._limits)
+        config = uvicorn.Config(
+            front,
+            http=type("Protocol", (_Protocol,), {"header_timeout": self._limits.header_timeout}),
+            loop="none",
+            ws="none",
+            lifespan="off",
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            proxy_headers=False,
+            timeout_graceful_shutdown=1,
+        )
+        self._server = _Server(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web server")
+        waiting = asyncio.create_task(self._server.is_ready.wait())
+        await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if self._task.done():
+            await self._task
+        self.events.start()
+        shown = f"[{self._host}]" if ":" in self._host else self._host
+        self.url = f"http://{shown}:{port}/"
+
+    async def stop(self) -> None:
+        """Take no more connections, tell open pages to come back, end; within 2 s also when readers are stuck."""
+        if self._server is None or self._task is None or self.events is None or self._bridge is None:
+            return
+        for server in self._server.servers:
+            server.close()
+        await self.events.stop()
+        self._server.should_exit = True
+        await self._task
+        if self._desk is not None:
+            self._desk.close()
+        # Threads must be gone before the loop is: one that waits for a closed loop would wait for ever.
+        await asyncio.to_thread(self._bridge.executor.shutdown)
+        self._server = None
+
+
+class _Server(uvicorn.Server):
+    """uvicorn as a task among others: signals stay with the engine."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.is_ready = asyncio.Event()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.is_ready.set()
+
+
+class _Protocol(H11Protocol):
+    """h11 with a time-out for unfinished headers, and a way to cut off a connection that is not read."""
+
+    header_timeout: float = 10.0
+    _late: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        connection = cast(asyncio.Transport, transport)
+        super().connection_made(connection)
+        self.app_state = {**self.app_state, "abort": connection.abort}
+        self._late = self.loop.call_later(self.header_timeout, self._on_late)
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        self._watch_headers()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._watch_headers()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        if self._late is not None:
+            self._late.cancel()
+
+    def _watch_headers(self) -> None:
+        is_unfinished = self.cycle is None or (self.cycle.response_complete and bool(self.conn.trailing_data[0]))
+        if not is_unfinished and self._late is not None:
+            self._late.cancel()
+            self._late = None
+        elif is_unfinished and self._late is None:
+            self._late = self.loop.call_later(self.header_timeout, self._on_late)
+
+    def _on_late(self) -> None:
+        self._late = None
+        if not self.transport.is_closing():
+            self.transport.write(_LATE)
+            self.transport.close()
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    """Bind the port, or the next free one."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    for candidate in range(port, port + PORTS_TRIED) if port else (0,):
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if hasattr(socket, "TCP_USER_TIMEOUT"):
+                # accepted sockets inherit it: who vanished without a word is found 30 s after the next heart-beat
+                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
+            listener.bind((host, candidate))
+            # SO_REUSEADDR lets two sockets bind one port as long as none listens
+            listener.listen(1024)
+        except OSError as error:
+            listener.close()
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                raise ConfigError(
+                    f"cannot listen on {host} port {candidate}: {error.strerror}", key="server.host"
+                ) from error
+        else:
+            listener.setblocking(False)
+            return listener
+    raise ConfigError(
+        f"no port from {port} to {port + PORTS_TRIED - 1} is free on {host}; choose another --port", key="server.port"
+    )

@@ -1,0 +1,98 @@
+"""What the pages may ask of the room: coroutines of the engine's loop, and the one way for a view to wait for them."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+from shellbot.errors import SpaceError
+from shellbot.server.limits import Buckets, Limits
+from shellbot.spaces.web import Member, Page, WebSpace
+
+T = TypeVar("T")
+
+WAITING_PRESSES = 4
+
+
+class Desk:
+    """Asks the space on behalf of a page, within the limits. The coroutines run on the loop, :meth:`wait` in a view."""
+
+    def __init__(self, space: WebSpace, limits: Limits, loop: asyncio.AbstractEventLoop, timeout: float = 5.0) -> None:
+        self._space = space
+        self._loop = loop
+        self._timeout = timeout
+        self._messages = Buckets(limits.message_rate, limits.message_burst)
+        self._joins = Buckets(limits.joins_per_minute / 60, limits.joins_per_minute)
+        self._pressing = 0
+        self._pending: set[concurrent.futures.Future[Any]] = set()
+        self._is_closed = False
+
+    def wait(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run ``work`` on the loop and give its result. For a thread of a view; never waits without an end.
+
+        Raises:
+            TimeoutError: Not done in time; it may still happen, and its repetition under the same id counts once.
+        """
+        if self._is_closed or self._loop.is_closed():
+            work.close()
+            raise TimeoutError("the server is being stopped")
+        future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        self._pending.add(future)
+        try:
+            return future.result(self._timeout)
+        except concurrent.futures.CancelledError:
+            raise TimeoutError("the server is being stopped") from None
+        finally:
+            self._pending.discard(future)
+
+    def close(self) -> None:
+        """Let go of all views that wait."""
+        self._is_closed = True
+        for future in list(self._pending):
+            future.cancel()
+
+    def member(self, person_id: str) -> Member | None:
+        # one look-up in a dictionary that only the loop changes: safe from any thread
+        return self._space.member(person_id)
+
+    @property
+    def people(self) -> list[Member]:
+        return self._space.members
+
+    async def join(self, name: str, address: str, person_id: str, is_demo: bool) -> Member:
+        self._joins.take(address)
+        return await self._space.join(name, person_id=person_id, is_demo=is_demo)
+
+    async def leave(self, person_id: str) -> None:
+        await self._space.leave(person_id)
+
+    async def page(self, person_id: str) -> Page:
+        return await self._space.page(person_id)
+
+    async def say(self, person_id: str, side: str, text: str, key: str) -> None:
+        self._messages.take(person_id)
+        await self._space.say(person_id, self._channel(person_id, side), text, key)
+
+    async def press(self, person_id: str, side: str, place: str, value: str, key: str) -> None:
+        """Hand a press on; a bot that takes long holds at most half of the views' threads."""
+        self._messages.take(person_id)
+        if not place.isascii() or not place.isdecimal() or len(place) > 12:
+            raise SpaceError("This button is no longer there. Please reload the page.")
+        patience = 0.0 if self._pressing >= WAITING_PRESSES else None
+        self._pressing += 1
+        try:
+            await self._space.press(
+                person_id, self._channel(person_id, side), int(place), value, key, turn_timeout=patience
+            )
+        finally:
+            self._pressing -= 1
+
+    def _channel(self, person_id: str, side: str) -> str:
+        """A page names its channels only as group and direct, so it cannot name those of others."""
+        if side == "group":
+            return self._space.group.id
+        if side == "direct":
+            return f"direct-{person_id}"
+        raise SpaceError("There is no such channel.")

@@ -1,0 +1,107 @@
+"""The ASGI door: foreign hosts out, security headers on everything, bodies gathered before a thread is taken."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+
+from shellbot.server.hosts import Hosts
+from shellbot.server.limits import Limits
+
+Scope = MutableMapping[str, Any]
+ASGIMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[ASGIMessage]]
+Send = Callable[[ASGIMessage], Awaitable[None]]
+App = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
+    "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; worker-src 'self'; "
+    "require-trusted-types-for 'script'; trusted-types shellbot"
+)
+# same-origin and not no-referrer: with the latter Chromium sends "Origin: null" with each form, and we refuse that
+SECURITY_HEADERS = [
+    (b"content-security-policy", CONTENT_SECURITY_POLICY.encode()),
+    (b"referrer-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
+]
+
+
+class Front:
+    """Everything that comes in over HTTP comes through here first, also static files and ``/events``."""
+
+    def __init__(self, *, pages: App, events: App, hosts: Hosts, limits: Limits) -> None:
+        self._pages = pages
+        self._events = events
+        self._hosts = hosts
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def with_headers(message: ASGIMessage) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
+            await send(message)
+
+        if not self._hosts.allows(header(scope, b"host") or ""):
+            await refuse(with_headers, 421, "This server does not answer for that host name.")
+        elif scope["path"] == "/events":
+            await self._events(scope, receive, with_headers)
+        else:
+            await self._with_body(scope, receive, with_headers)
+
+    async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # Eight unfinished bodies would otherwise hold all eight threads, and with them all pages.
+        limit = self._limits.body_bytes
+        declared = header(scope, b"content-length") or "0"
+        if declared.isdecimal() and int(declared) > limit:
+            return await refuse(send, 413, f"At most {limit:,} bytes can be sent here.")
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._limits.body_timeout):
+                more = True
+                while more:
+                    message = await receive()
+                    if message["type"] == "http.disconnect":
+                        return None
+                    body += message.get("body", b"")
+                    more = message.get("more_body", False)
+                    if len(body) > limit:
+                        return await refuse(send, 413, f"At most {limit:,} bytes can be sent here.")
+        except TimeoutError:
+            return await refuse(send, 408, "The rest of this request did not come in time.")
+
+        gathered = bytes(body)
+
+        async def whole() -> ASGIMessage:
+            return {"type": "http.request", "body": gathered, "more_body": False}
+
+        headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
+        headers.append((b"content-length", str(len(gathered)).encode()))
+        return await self._pages({**scope, "headers": headers}, whole, send)
+
+
+def header(scope: Scope, name: bytes) -> str | None:
+    """Give the one value of a header; None when it is missing or there more than once."""
+    values = [value for key, value in scope["headers"] if key == name]
+    return values[0].decode("latin-1") if len(values) == 1 else None
+
+
+async def refuse(send: Send, status: int, text: str, *extra: tuple[bytes, bytes]) -> None:
+    """Answer with a line of text and close the connection, as the rest of the request may still be under way."""
+    body = f"{text}\n".encode()
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"content-length", str(len(body)).encode()),
+        (b"cache-control", b"no-store"),
+        (b"connection", b"close"),
+        *extra,
+    ]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

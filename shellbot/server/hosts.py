@@ -1,0 +1,32 @@
+"""Which Host, Origin and Sec-Fetch-Site headers are ours. Pure; asked in both doors, the ASGI front and Flask."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Hosts:
+    """The allow-list of hosts: loopback with our port or none, and those named by the owner.
+
+    Without it a page of a foreign name that resolves to 127.0.0.1 could read everything (DNS rebinding).
+    """
+
+    def __init__(self, port: int, public: Iterable[str] = ()) -> None:
+        self._allowed = {*_LOOPBACK, *(f"{host}:{port}" for host in _LOOPBACK)}
+        for host in public:
+            self._allowed |= {host.lower(), f"{host.lower()}:{port}"}
+
+    def allows(self, host: str) -> bool:
+        return host.lower() in self._allowed
+
+    @staticmethod
+    def is_foreign(host: str, origin: str | None, fetch_site: str | None) -> bool:
+        """Whether a request that may change something was made by a page that is not ours.
+
+        Ports of one host are the same *site* and share cookies, so only the same *origin* will do.
+        """
+        if fetch_site is not None and fetch_site not in ("same-origin", "none"):
+            return True
+        return origin is not None and origin.lower() not in (f"http://{host.lower()}", f"https://{host.lower()}")

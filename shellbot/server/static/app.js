@@ -1,0 +1,307 @@
+// Makes the room live: sends forms without leaving the page, shows what happens, catches up after a loss.
+"use strict";
+
+const me = document.body.dataset.me;
+const token = document.body.dataset.token;
+const statusLine = document.getElementById("status");
+const pageTitle = document.title;
+const sides = ["group", "direct"];
+
+// The one place where text becomes HTML; what comes in was made and cleaned by the server.
+const policy = window.trustedTypes
+  ? window.trustedTypes.createPolicy("shellbot", { createHTML: (html) => html })
+  : { createHTML: (html) => html };
+
+function element(html) {
+  const box = document.createElement("template");
+  box.innerHTML = policy.createHTML(html.trim());
+  return box.content.firstElementChild;
+}
+
+function newKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
+function wait(seconds) {
+  return new Promise((done) => setTimeout(done, seconds * 1000));
+}
+
+// --- status: told after three seconds of loss, not on each blink
+
+let lostTimer = 0;
+let connection = "";
+
+function show(kind, text) {
+  statusLine.className = kind ? `status is-${kind}` : "status";
+  statusLine.textContent = text;
+}
+
+function showLive() {
+  clearTimeout(lostTimer);
+  lostTimer = 0;
+  connection = "live";
+  show("live", "Live");
+}
+
+function showLost() {
+  if (lostTimer || connection === "over") return;
+  lostTimer = setTimeout(() => show("lost", "Connection lost, trying again …"), 3000);
+}
+
+function showOver(text) {
+  clearTimeout(lostTimer);
+  connection = "over";
+  show("lost", text);
+}
+
+// --- the two logs
+
+const unread = { group: 0, direct: 0 };
+
+function pane(side) {
+  return document.getElementById(side);
+}
+
+function list(side) {
+  return pane(side).querySelector(".log > ol");
+}
+
+function isSeen(side) {
+  return !document.hidden && getComputedStyle(pane(side)).display !== "none";
+}
+
+function showUnread() {
+  for (const side of sides) {
+    if (isSeen(side)) unread[side] = 0;
+    const badge = document.querySelector(`.tabs a[href="#${side}"] .badge`);
+    badge.textContent = unread[side] || "";
+    badge.hidden = !unread[side];
+    if (unread[side]) badge.setAttribute("aria-label", `${unread[side]} new`);
+  }
+  const count = unread.group + unread.direct;
+  document.title = count ? `(${count}) ${pageTitle}` : pageTitle;
+}
+
+function moreButton(side) {
+  const log = pane(side).querySelector(".log");
+  let button = log.querySelector(".more");
+  if (!button) {
+    button = document.createElement("button");
+    button.type = "button";
+    button.className = "more";
+    button.textContent = "New messages";
+    button.addEventListener("click", () => { log.scrollTop = 0; });
+    log.prepend(button);
+    log.addEventListener("scroll", () => { if (log.scrollTop > -80) button.remove(); }, { passive: true });
+  }
+}
+
+// Scroll positions of a reversed log count from its end: 0 is the newest, negative is further up.
+function change(side, work, isOwn) {
+  const log = pane(side).querySelector(".log");
+  const place = log.scrollTop;
+  const height = log.scrollHeight;
+  work();
+  if (isOwn || place > -80) {
+    log.scrollTop = 0;
+  } else {
+    log.scrollTop = place - (log.scrollHeight - height);
+    moreButton(side);
+  }
+}
+
+function put(side, place, item, isOwn) {
+  const known = document.getElementById(`${side}-${place}`);
+  if (known) {
+    const pressed = known.contains(document.activeElement) ? document.activeElement.value : null;
+    change(side, () => known.replaceWith(item), false);
+    if (pressed !== null) {
+      for (const button of item.querySelectorAll("button.choice")) if (button.value === pressed) button.focus();
+    }
+    return;
+  }
+  const log = list(side);
+  const next = Array.from(log.children).find((child) => Number((child.id || "").split("-")[1]) > place);
+  change(side, () => {
+    log.querySelector(".empty")?.remove();
+    const pending = log.querySelector(".is-pending");
+    log.insertBefore(item, next || pending || null);
+  }, isOwn);
+  if (!isOwn && !isSeen(side)) unread[side] += 1;
+  showUnread();
+}
+
+// --- what the server tells
+
+let cursor = document.body.dataset.cursor;
+let source = null;
+let reopenTimer = 0;
+
+function seqOf(side) {
+  return Number((side === "group" ? /\.g(\d+)/ : /\.d(\d+)/).exec(cursor)[1]);
+}
+
+function onPost(event) {
+  const post = JSON.parse(event.data);
+  const last = seqOf(post.side);
+  if (post.seq <= last) return;
+  if (!post.missed && post.seq > last + 1) return open();  // something was lost: ask again from the last one seen
+  cursor = event.lastEventId;
+  const item = element(post.html);
+  const isOwn = post.who === me;
+  if (isOwn) {
+    item.classList.add("is-mine");
+    document.getElementById(`pending-${post.key}`)?.remove();
+  }
+  put(post.side, post.place, item, isOwn);
+}
+
+function onPeople(event) {
+  const people = JSON.parse(event.data);
+  const names = people.names.join(", ") + (people.count > people.names.length ? ", …" : "");
+  document.getElementById("people").textContent = `${people.count} ${people.count === 1 ? "person" : "people"}: ${names}`;
+}
+
+function stop(text) {
+  source?.close();
+  source = null;
+  showOver(text);
+}
+
+function open() {
+  source?.close();
+  clearTimeout(reopenTimer);
+  source = new EventSource(`/events?since=${encodeURIComponent(cursor)}`);
+  source.addEventListener("open", showLive);
+  source.addEventListener("post", onPost);
+  source.addEventListener("people", onPeople);
+  source.addEventListener("reload", () => { source.close(); saveDrafts(); location.reload(); });
+  source.addEventListener("replaced", () => stop("Paused here: open in other tabs"));
+  source.addEventListener("gone", () => stop("You left the room"));
+  source.addEventListener("error", onError);
+}
+
+async function onError() {
+  showLost();
+  if (source === null || source.readyState !== EventSource.CLOSED) return;  // the browser tries again by itself
+  source = null;
+  reopenTimer = setTimeout(async () => {
+    try {
+      const answer = await fetch("/me", { headers: { Accept: "application/json" } });
+      if (answer.status === 401) return stop("You are not in the room any more; reload to join");
+    } catch { /* not there yet */ }
+    open();
+  }, 1500);
+}
+
+// --- what the page sends: kept once by the server under its key, so a lost answer is simply asked again
+
+async function send(path, fields) {
+  let delay = 1;
+  for (;;) {
+    try {
+      const answer = await fetch(path, {
+        method: "POST",
+        headers: { Accept: "application/json", "X-CSRF-Token": token },
+        body: new URLSearchParams(fields),
+      });
+      if (answer.ok) return "";
+      const told = await answer.json().catch(() => ({}));
+      if (answer.status !== 503 && answer.status !== 408) return told.error || "This did not work. Please reload the page.";
+    } catch { /* no connection: try again */ }
+    if (delay > 8) return "The server cannot be reached.";
+    await wait(delay);
+    delay *= 2;
+  }
+}
+
+function pendingPost(side, text, key) {
+  const item = element('<li class="post is-mine is-pending"><p class="head"><b class="who"></b></p><div class="said"><p class="text" dir="auto"></p></div></li>');
+  item.id = `pending-${key}`;
+  item.querySelector(".who").textContent = me;
+  item.querySelector(".text").textContent = text;
+  change(side, () => list(side).append(item), true);
+  return item;
+}
+
+async function say(side, text, key, item) {
+  item.classList.remove("is-failed");
+  item.querySelector(".failure")?.remove();
+  const error = await send("/say", { side, text, key });
+  if (!error || !item.isConnected) return;
+  const line = document.createElement("p");
+  line.className = "failure";
+  line.setAttribute("role", "alert");
+  line.textContent = `Not sent. ${error}`;
+  const again = document.createElement("button");
+  again.type = "button";
+  again.className = "quiet";
+  again.textContent = "Try again";
+  again.addEventListener("click", () => say(side, text, key, item));
+  line.append(again);
+  item.classList.add("is-failed");
+  change(side, () => item.append(line), true);
+}
+
+async function press(form, value) {
+  const place = form.elements.place.value;
+  const side = form.elements.side.value;
+  form.classList.add("is-sending");
+  const error = await send("/press", { side, place, value, key: newKey() });
+  const shown = document.getElementById(`${side}-${place}`)?.querySelector(".ballot");  // may be a newer one by now
+  shown?.classList.remove("is-sending");
+  if (error && shown) {
+    const note = shown.querySelector(".note");
+    note.classList.add("is-bad");
+    note.textContent = error;
+  }
+}
+
+document.addEventListener("submit", (event) => {
+  const form = event.target;
+  if (form.matches(".compose")) {
+    event.preventDefault();
+    const box = form.elements.text;
+    const text = box.value.trim();
+    if (!text) return;
+    const key = newKey();
+    const side = form.elements.side.value;
+    box.value = "";
+    box.focus();
+    say(side, text, key, pendingPost(side, text, key));
+  } else if (form.matches(".ballot")) {
+    event.preventDefault();
+    if (!form.classList.contains("is-sending") && event.submitter) press(form, event.submitter.value);
+  }
+});
+
+const isTouch = matchMedia("(hover: none)").matches;
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.shiftKey || event.isComposing || isTouch) return;
+  if (!event.target.matches(".compose textarea")) return;
+  event.preventDefault();
+  event.target.form.requestSubmit();
+});
+
+// --- drafts survive a reload
+
+function saveDrafts() {
+  for (const side of sides) sessionStorage.setItem(`draft-${side}`, document.getElementById(`say-${side}`).value);
+}
+
+for (const side of sides) {
+  const box = document.getElementById(`say-${side}`);
+  const draft = sessionStorage.getItem(`draft-${side}`);
+  if (draft && !box.value) box.value = draft;
+  sessionStorage.removeItem(`draft-${side}`);
+}
+
+addEventListener("hashchange", showUnread);
+addEventListener("resize", showUnread);
+document.addEventListener("visibilitychange", () => {
+  showUnread();
+  if (!document.hidden && source === null && statusLine.textContent.startsWith("Paused")) { connection = ""; open(); }
+});
+showUnread();
+open();

@@ -1,0 +1,325 @@
+"""/events: what happens in the room, live to each open page, and what it missed while away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import random
+from collections import Counter, deque
+from collections.abc import Callable
+from itertools import chain
+from urllib.parse import parse_qs
+
+from shellbot.server.front import Receive, Scope, Send, header, refuse
+from shellbot.server.hosts import Hosts
+from shellbot.server.limits import Limits
+from shellbot.spaces.web import Cursor, Member, Post, WebSpace
+
+logger = logging.getLogger(__name__)
+
+SLICE = 25
+MAX_WAITING = 10_000
+_BEAT = b": still here\n\n"
+
+
+class Stream:
+    """One open page: the frames it has still to be sent, bounded by number and bytes."""
+
+    def __init__(self, person_id: str, address: str, limits: Limits, abort: Callable[[], None]) -> None:
+        self.person_id = person_id
+        self.address = address
+        self.cursor = Cursor("", 0, 0)
+        self.wake = asyncio.Event()
+        self.is_over = False
+        self.is_dropped = False
+        self._limits = limits
+        self._abort = abort
+        self._frames: deque[tuple[str, int, bytes]] = deque()
+        self._size_bytes = 0
+
+    def offer(self, side: str, seq: int, frame: bytes) -> None:
+        """Queue a frame; when too much waits already, the reader is stuck and the stream is dropped, never the event:
+        the page comes back and is told from the store."""
+        if self.is_over:
+            return
+        self._frames.append((side, seq, frame))
+        self._size_bytes += len(frame)
+        if len(self._frames) > self._limits.stream_frames or self._size_bytes > self._limits.stream_bytes:
+            self.is_dropped = True
+            self.abort()
+        self.wake.set()
+
+    def take(self) -> bytes:
+        """Give all that waits as one piece, each numbered frame under the cursor reached with it."""
+        parts = []
+        while self._frames:
+            side, seq, frame = self._frames.popleft()
+            if side:
+                group, direct = self.cursor.group, self.cursor.direct
+                if seq <= (group if side == "group" else direct):
+                    continue  # shown by the replay already
+                group, direct = (seq, direct) if side == "group" else (group, seq)
+                self.cursor = Cursor(self.cursor.epoch, group, direct)
+                parts.append(f"id: {self.cursor}\n".encode())
+            parts.append(frame)
+        self._size_bytes = 0
+        self.wake.clear()
+        return b"".join(parts)
+
+    def finish(self, last: bytes = b"") -> None:
+        """Send what waits and these last words, then end."""
+        if last:
+            self.offer("", 0, last)
+        self.is_over = True
+        self.wake.set()
+
+    def abort(self) -> None:
+        """End at once, whether the other side reads or not."""
+        self.is_over = True
+        self._frames.clear()
+        self._abort()
+        self.wake.set()
+
+
+class Events:
+    """All streams. One task fans out, in slices, so that posts of others are answered in between.
+
+    Args:
+        space: Tells what happens and what was missed.
+        render: Makes the HTML of a post.
+        session: Reads the person's id out of the Cookie header; None when there is no valid one.
+    """
+
+    def __init__(
+        self,
+        *,
+        space: WebSpace,
+        render: Callable[[Post], str],
+        session: Callable[[str], str | None],
+        hosts: Hosts,
+        limits: Limits,
+        heartbeat: float = 15.0,
+    ) -> None:
+        self.dropped = 0
+        self._space = space
+        self._render = render
+        self._session = session
+        self._hosts = hosts
+        self._limits = limits
+        self._heartbeat = heartbeat
+        self._by_person: dict[str, list[Stream]] = {}
+        self._addresses: Counter[str] = Counter()
+        self._waiting: deque[Post] = deque()
+        self._people_changed = False
+        self._wake = asyncio.Event()
+        self._all_gone = asyncio.Event()
+        self._is_stopping = False
+        self._task: asyncio.Task[None] | None = None
+
+    def __len__(self) -> int:
+        return self._addresses.total()
+
+    def start(self) -> None:
+        self._space.watch(self._on_news)
+        self._task = asyncio.create_task(self._fan_out(), name="fan-out")
+
+    async def stop(self, timeout: float = 0.5) -> None:
+        """Tell all pages when to come back and end their streams; who does not read is cut off after ``timeout``."""
+        self._space.unwatch(self._on_news)
+        self._is_stopping = True
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+        for stream in self._streams():
+            # with jitter, so that a thousand pages do not come back in one moment
+            stream.finish(f"retry: {random.randint(500, 1500)}\n\n".encode())
+        if len(self):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(timeout):
+                    await self._all_gone.wait()
+        for stream in self._streams():
+            stream.abort()
+
+    def sign_out(self, person_id: str) -> None:
+        """End all streams of this person."""
+        for stream in list(self._by_person.get(person_id, ())):
+            stream.finish(b"event: gone\ndata: {}\n\n")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        host = header(scope, b"host") or ""
+        origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")
+        address = scope["client"][0] if scope.get("client") else ""
+        person_id = self._session(header(scope, b"cookie") or "")
+        if scope["method"] != "GET":
+            return await refuse(send, 405, "Only GET is answered here.", (b"allow", b"GET"))
+        if self._hosts.is_foreign(host, origin, site):
+            return await refuse(send, 403, "This stream is only for our own pages.")
+        if person_id is None or self._space.member(person_id) is None:
+            return await refuse(send, 401, "Please join the room first.")
+        if self._is_stopping:
+            return await refuse(send, 503, "The server is being stopped.", (b"retry-after", b"2"))
+        if self._addresses[address] >= self._limits.streams_per_address or len(self) >= self._limits.streams:
+            return await refuse(send, 429, "Too many pages are open here.", (b"retry-after", b"10"))
+
+        stream = Stream(person_id, address, self._limits, scope["state"]["abort"])
+        self._add(stream)
+        watching = asyncio.create_task(self._watch_end(stream, receive))
+        try:
+            headers = [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache, no-transform"),
+                (b"x-accel-buffering", b"no"),
+            ]
+            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await self._serve(stream, _asked(scope), send)
+        finally:
+            watching.cancel()
+            self._remove(stream)
+        return None
+
+    # --- one stream
+
+    async def _serve(self, stream: Stream, since: str | None, send: Send) -> None:
+        # The stream is registered already: what happens from now on waits in its queue while the store is read.
+        if since is None:
+            stream.cursor = (await self._space.page(stream.person_id, limit=0)).cursor
+            missed = b""
+        else:
+            cursor = Cursor.parse(since)
+            page = await self._space.changes(stream.person_id, cursor) if cursor else None
+            if cursor is None or page is None:
+                stream.finish()
+                await send(_body(b"event: reload\ndata: {}\n\n", more=False))
+                return
+            stream.cursor = cursor
+            missed = b"".join(self._replay(stream, page.group, page.direct))
+        hello = f"retry: 1000\nid: {stream.cursor}\n".encode() + self._people()
+        await send(_body(hello + missed))
+        while True:
+            await stream.wake.wait()
+            frames = stream.take()
+            if stream.is_over:
+                break
+            await send(_body(frames))
+        if not stream.is_dropped:
+            await send(_body(frames, more=False))
+
+    def _replay(self, stream: Stream, group: list[Post], direct: list[Post]) -> list[bytes]:
+        frames = []
+        for post in chain(group, direct):
+            is_group = post.channel == self._space.group.id
+            at = stream.cursor
+            stream.cursor = Cursor(at.epoch, post.seq, at.direct) if is_group else Cursor(at.epoch, at.group, post.seq)
+            frames.append(f"id: {stream.cursor}\n".encode() + self._frame(post, is_missed=True))
+        return frames
+
+    async def _watch_end(self, stream: Stream, receive: Receive) -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        stream.finish()
+
+    def _add(self, stream: Stream) -> None:
+        mine = self._by_person.setdefault(stream.person_id, [])
+        live = [other for other in mine if not other.is_over]
+        if len(live) >= self._limits.streams_per_person:
+            live[0].finish(b"event: replaced\ndata: {}\n\n")
+        mine.append(stream)
+        self._addresses[stream.address] += 1
+
+    def _remove(self, stream: Stream) -> None:
+        self.dropped += stream.is_dropped
+        mine = self._by_person[stream.person_id]
+        mine.remove(stream)
+        if not mine:
+            del self._by_person[stream.person_id]
+        self._addresses[stream.address] -= 1
+        if not self._addresses[stream.address]:
+            del self._addresses[stream.address]
+        if not self._by_person:
+            self._all_gone.set()
+
+    # --- all streams
+
+    def _streams(self) -> list[Stream]:
+        return list(chain.from_iterable(self._by_person.values()))
+
+    def _on_news(self, news: Post | Member) -> None:
+        if isinstance(news, Post):
+            self._waiting.append(news)
+            if len(self._waiting) > MAX_WAITING:
+                # more than the loop can tell: the pages come back and are told from the store
+                self._waiting.clear()
+                for stream in self._streams():
+                    stream.is_dropped = True
+                    stream.abort()
+        else:
+            self._people_changed = True
+            if not news.is_here:
+                self.sign_out(news.person.id)
+        self._wake.set()
+
+    async def _fan_out(self) -> None:
+        loop = asyncio.get_running_loop()
+        beat = loop.time() + self._heartbeat
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout_at(beat):
+                    await self._wake.wait()
+            self._wake.clear()
+            while self._waiting:
+                post = self._waiting.popleft()
+                try:
+                    await self._tell(post)
+                except Exception:
+                    logger.exception("one post could not be shown place=%d", post.place)
+            if self._people_changed:
+                self._people_changed = False
+                await self._offer(self._streams(), "", 0, self._people())
+            if loop.time() >= beat:
+                beat = loop.time() + self._heartbeat
+                await self._offer(self._streams(), "", 0, _BEAT)
+
+    async def _tell(self, post: Post) -> None:
+        if post.channel == self._space.group.id:
+            side, streams = "group", self._streams()
+        else:
+            side, streams = "direct", list(self._by_person.get(post.channel.removeprefix("direct-"), ()))
+        if streams:
+            await self._offer(streams, side, post.seq, self._frame(post))
+
+    async def _offer(self, streams: list[Stream], side: str, seq: int, frame: bytes) -> None:
+        for start in range(0, len(streams), SLICE):
+            for stream in streams[start : start + SLICE]:
+                stream.offer(side, seq, frame)
+            await asyncio.sleep(0)
+
+    def _frame(self, post: Post, *, is_missed: bool = False) -> bytes:
+        is_group = post.channel == self._space.group.id
+        data = {
+            "side": "group" if is_group else "direct",
+            "seq": post.seq,
+            "place": post.place,
+            "missed": is_missed,
+            "who": post.member.person.name if post.member else "",
+            "key": post.key if post.member else "",
+            "html": self._render(post),
+        }
+        return f"event: post\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+    def _people(self) -> bytes:
+        members = self._space.members
+        data = {"count": len(members), "names": [member.person.name for member in members[:12]]}
+        return f"event: people\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _asked(scope: Scope) -> str | None:
+    """Where to go on: the header a browser sends when it comes back wins over the page's own parameter."""
+    query = parse_qs(scope["query_string"].decode("latin-1"))
+    return header(scope, b"last-event-id") or query.get("since", [None])[0]
+
+
+def _body(data: bytes, *, more: bool = True) -> dict[str, object]:
+    return {"type": "http.response.body", "body": data, "more_body": more}

@@ -1,0 +1,367 @@
+"""WebSpace: who is in the room, what was said there, and handing it to the bots."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+import secrets
+import sqlite3
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any, ClassVar, TypeVar
+from weakref import WeakValueDictionary
+
+from shellbot.clocks import BaseClock
+from shellbot.errors import ChannelNotFound, SpaceError
+from shellbot.events import Capabilities, CardAction, Channel, Event, Join, Leave, Message, Person, Reply
+from shellbot.spaces.base import GROUP, Deliver, Space, direct_channel
+from shellbot.spaces.web import ledger
+from shellbot.spaces.web.ledger import Member, Post, Undelivered
+from shellbot.spaces.web.names import clean_name, fold_name
+from shellbot.stores.base import Store
+
+logger = logging.getLogger(__name__)
+
+MAX_TEXT_BYTES = 7_000
+MAX_REPLAY = 1_000
+_KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
+
+T = TypeVar("T")
+Watcher = Callable[[Post | Member], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Up to where somebody has seen the group and the own direct channel of one history.
+
+    Its text says nothing about channels of others: ``e1f2a3b4.g41.d7``.
+    """
+
+    epoch: str
+    group: int
+    direct: int
+
+    def __str__(self) -> str:
+        return f"e{self.epoch}.g{self.group}.d{self.direct}"
+
+    @classmethod
+    def parse(cls, text: str) -> Cursor | None:
+        """Read what ``str()`` gave; None for anything else."""
+        found = re.fullmatch(r"e([0-9a-f]{1,16})\.g([0-9]{1,12})\.d([0-9]{1,12})", text, re.ASCII)
+        return cls(found[1], int(found[2]), int(found[3])) if found else None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What a person sees, oldest first, and the cursor at which live updates go on."""
+
+    cursor: Cursor
+    group: list[Post]
+    direct: list[Post]
+
+
+class WebSpace(Space):
+    """One group room for people with browsers, and a direct channel with each of them.
+
+    A person is a random id; a name belongs to the id that took it first. What people say is stored together with the
+    event for the bots, so neither can be lost without the other: an event whose delivery was cut short is delivered
+    again, under the same id, when its sender repeats it and at the next start. Everything runs on the loop of
+    ``start()``.
+
+    Args:
+        store: Opened store; the tables of this room are made in it.
+        clock: Gives the stamps of what is said.
+        group: Id of the group channel, also its name on the bus.
+        title: Shown as the name of the room.
+        bot: Name under which the bot speaks; nobody else may take it.
+        turn_timeout: Seconds that :meth:`press` waits for the bot to have dealt with a press.
+    """
+
+    name: ClassVar[str] = "web"
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, ids=True)
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        clock: BaseClock,
+        group: str = GROUP,
+        title: str = "Everybody",
+        bot: str = "shellbot",
+        turn_timeout: float = 2.0,
+    ) -> None:
+        self.group = Channel(group, title)
+        self.bot = bot
+        self.turn_timeout = turn_timeout
+        self.epoch = ""
+        self._store = store
+        self._clock = clock
+        self._deliver: Deliver | None = None
+        self._members: dict[str, Member] = {}
+        self._watchers: list[Watcher] = []
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by channel, while in use
+
+    # --- the face of a space
+
+    async def start(self, deliver: Deliver) -> None:
+        """Take up the room where it was left; what was stored and not delivered is delivered now, in order."""
+        await self._store.create(ledger.SCHEMA)
+        self.epoch = await self._store.write(ledger.epoch)
+        self._members = {member.person.id: member for member in await self._store.read(ledger.people)}
+        self._deliver = deliver
+        for event in await self._store.read(ledger.undelivered):
+            await self._hand_over(event)
+
+    async def post(self, channel_id: str, reply: Reply) -> None:
+        """Show what the bot says; the same version of the same id again changes nothing, a higher one replaces it.
+
+        Raises:
+            ChannelNotFound: No such channel here.
+        """
+        if channel_id != self.group.id and self._member_of(channel_id) is None:
+            raise ChannelNotFound(f"there is no channel {channel_id!r} in this room")
+        time = self._clock.utcnow()
+        await self._finish(self._post(channel_id, reply, time))
+
+    async def open_direct(self, person: Person) -> Channel:
+        """Give the direct channel with this person.
+
+        Raises:
+            ChannelNotFound: The person is not in the room, or has left it.
+        """
+        member = self._members.get(person.id)
+        if member is None or not member.is_here:
+            raise ChannelNotFound(f"{person.name} is not in the room, so there is no direct channel")
+        return self.direct(member.person)
+
+    async def close(self) -> None:
+        """Give nothing more to the bots; what is being stored is waited for."""
+        self._deliver = None
+        while self._tasks:
+            await asyncio.wait(set(self._tasks))
+
+    # --- the face for whoever shows it
+
+    @property
+    def members(self) -> list[Member]:
+        """Those who are in the room, in the order in which they first came."""
+        return [member for member in self._members.values() if member.is_here]
+
+    def member(self, person_id: str) -> Member | None:
+        """Give the person with this id, if in the room."""
+        member = self._members.get(person_id)
+        return member if member is not None and member.is_here else None
+
+    @staticmethod
+    def direct(person: Person) -> Channel:
+        return direct_channel(person)
+
+    def watch(self, watcher: Watcher) -> None:
+        """Call ``watcher`` on the loop with each new or changed post, in order per channel, and with each Member who
+        comes or leaves."""
+        self._watchers.append(watcher)
+
+    def unwatch(self, watcher: Watcher) -> None:
+        self._watchers.remove(watcher)
+
+    async def join(self, name: str, *, person_id: str = "", is_demo: bool = False) -> Member:
+        """Let somebody in; returns when the bots are sure to hear of it.
+
+        Args:
+            name: As it was typed.
+            person_id: Id under which this browser was here before; it may come back under the same name.
+            is_demo: A scripted person, shown as such.
+
+        Raises:
+            SpaceError: The name cannot be used or belongs to somebody else; the text says what to do.
+        """
+        shown = clean_name(name)
+        folded = fold_name(shown)
+        taken = f"{shown} is already taken here. Please choose another name, for instance “{shown[:37]} 2”."
+        if folded == fold_name(self.bot):
+            raise SpaceError(taken)
+        person = Person(secrets.token_hex(8), shown)
+        known = self._members.get(person_id)
+        if known is not None and fold_name(known.person.name) == folded:
+            person = known.person
+        member = await self._finish(self._come(person, folded, is_demo))
+        if member is None:
+            raise SpaceError(taken)
+        return member
+
+    async def leave(self, person_id: str) -> None:
+        """Let somebody go. The name stays bound to the id."""
+        await self._finish(self._go(person_id))
+
+    async def say(self, person_id: str, channel_id: str, text: str, key: str) -> Post:
+        """Store what a person says and give it to the bots; both are certain when this returns.
+
+        Args:
+            key: Id made by the browser for this message; the same again is the same message.
+
+        Raises:
+            ChannelNotFound: Not a channel of this person.
+            SpaceError: Empty, or more than 7,000 bytes.
+        """
+        self._check(person_id, channel_id, key)
+        text = _readable(text)
+        if not text:
+            raise SpaceError("Please write something first.")
+        if len(text.encode()) > MAX_TEXT_BYTES:
+            raise SpaceError(f"This message is too long: {MAX_TEXT_BYTES:,} bytes are the most. Please shorten it.")
+        event = Undelivered(
+            f"web-say-{channel_id}-{person_id}-{key}", "message", channel_id, person_id, self._clock.utcnow(), text
+        )
+        return await self._finish(self._say(event, key))
+
+    async def press(
+        self, person_id: str, channel_id: str, place: int, value: str, key: str, *, turn_timeout: float | None = None
+    ) -> bool:
+        """Give a press on a card's button to the bots and wait a moment for what they do about it.
+
+        A card that is closed is pressed all the same: the bot tells the person why it does not count.
+
+        Args:
+            place: Of the post that shows the card.
+            turn_timeout: Seconds to wait; the space's own by default, 0 for not at all.
+
+        Returns:
+            True when the bot's turn on it is over.
+
+        Raises:
+            ChannelNotFound: Not a channel of this person.
+            SpaceError: There is no such button.
+        """
+        member = self._check(person_id, channel_id, key)
+        post = await self._store.read(lambda connection: ledger.at_place(connection, channel_id, place))
+        if post is None or post.card is None or value not in {button.value for button in post.card.buttons}:
+            raise SpaceError("This button is no longer there. Please reload the page.")
+        event = CardAction(
+            id=f"web-press-{channel_id}-{person_id}-{key}",
+            channel=self._channel(channel_id, member),
+            person=member.person,
+            time=self._clock.utcnow(),
+            card=post.card.id,
+            value=value,
+        )
+        turn = await self._finish(self._give(event))
+        done, _ = await asyncio.wait({turn}, timeout=self.turn_timeout if turn_timeout is None else turn_timeout)
+        return bool(done)
+
+    async def page(self, person_id: str, limit: int = 200) -> Page:
+        """Give the last posts of both channels, and where the stream goes on."""
+        group, direct = self.group.id, f"direct-{person_id}"
+
+        def job(connection: sqlite3.Connection) -> Page:
+            cursor = Cursor(self.epoch, ledger.last_seq(connection, group), ledger.last_seq(connection, direct))
+            return Page(cursor, ledger.latest(connection, group, limit), ledger.latest(connection, direct, limit))
+
+        return await self._store.read(job)
+
+    async def changes(self, person_id: str, since: Cursor) -> Page | None:
+        """Give what came or changed after ``since``; None when that is another history, or too long ago."""
+        group, direct = self.group.id, f"direct-{person_id}"
+
+        def job(connection: sqlite3.Connection) -> Page | None:
+            cursor = Cursor(self.epoch, ledger.last_seq(connection, group), ledger.last_seq(connection, direct))
+            if since.group > cursor.group or since.direct > cursor.direct:
+                return None
+            in_group = ledger.changes(connection, group, since.group, MAX_REPLAY)
+            in_direct = ledger.changes(connection, direct, since.direct, MAX_REPLAY)
+            return Page(cursor, in_group, in_direct) if in_group is not None and in_direct is not None else None
+
+        return await self._store.read(job) if since.epoch == self.epoch else None
+
+    # --- inside
+
+    def _check(self, person_id: str, channel_id: str, key: str) -> Member:
+        member = self.member(person_id)
+        if member is None:
+            raise ChannelNotFound("You are not in this room. Please join it first.")
+        if channel_id not in (self.group.id, f"direct-{person_id}"):
+            raise ChannelNotFound("There is no such channel.")
+        if not _KEY.fullmatch(key):
+            raise SpaceError("The page sent no usable id with this. Please reload it and try again.")
+        return member
+
+    def _member_of(self, channel_id: str) -> Member | None:
+        return self._members.get(channel_id.removeprefix("direct-")) if channel_id.startswith("direct-") else None
+
+    def _channel(self, channel_id: str, member: Member) -> Channel:
+        return self.group if channel_id == self.group.id else self.direct(member.person)
+
+    async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
+        # Storing, telling the watchers and delivering belong together: a caller who gives up does not cut them apart.
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return await asyncio.shield(task)
+
+    def _tell(self, news: Post | Member) -> None:
+        for watcher in list(self._watchers):
+            watcher(news)
+
+    async def _post(self, channel_id: str, reply: Reply, time: datetime) -> None:
+        # The store commits in order and wakes its callers in order, so watchers hear of posts by number.
+        post = await self._store.write(lambda connection: ledger.reply(connection, channel_id, reply, time))
+        if post is not None:
+            self._tell(post)
+
+    async def _say(self, event: Undelivered, key: str) -> Post:
+        post, is_new = await self._store.write(lambda connection: ledger.say(connection, event, key))
+        if is_new:
+            self._tell(post)
+        await self._hand_over(replace(event, time=post.time, text=post.text))
+        return post
+
+    async def _come(self, person: Person, folded: str, is_demo: bool) -> Member | None:
+        time = self._clock.utcnow()
+        come = await self._store.write(
+            lambda connection: ledger.come(connection, person, folded, is_demo, self.group.id, time)
+        )
+        if come is None:
+            return None
+        member, event = come
+        self._members[member.person.id] = member
+        self._tell(member)
+        await self._hand_over(event)
+        return member
+
+    async def _go(self, person_id: str) -> None:
+        time = self._clock.utcnow()
+        event = await self._store.write(lambda connection: ledger.go(connection, person_id, self.group.id, time))
+        if event is not None:
+            member = self._members[person_id] = replace(self._members[person_id], is_here=False)
+            self._tell(member)
+            await self._hand_over(event)
+
+    async def _hand_over(self, stored: Undelivered) -> None:
+        member = self._members[stored.person]
+        channel = self._channel(stored.channel, member)
+        event: Event
+        if stored.kind == "join":
+            event = Join(id=stored.id, channel=channel, person=member.person, time=stored.time)
+        elif stored.kind == "leave":
+            event = Leave(id=stored.id, channel=channel, person=member.person, time=stored.time)
+        else:
+            event = Message(id=stored.id, channel=channel, person=member.person, time=stored.time, text=stored.text)
+        await self._give(event)
+        # Not waited for: when this is lost, the event is delivered once more and the inbox knows its id.
+        self._store.post(lambda connection: ledger.mark_delivered(connection, stored.id))
+
+    async def _give(self, event: Event) -> asyncio.Future[None]:
+        # One after the other for each channel: the lock lets in first who asked first.
+        gate = self._gates.setdefault(event.channel.id, asyncio.Lock())
+        async with gate:
+            if self._deliver is None:
+                raise SpaceError("The room is being closed. Please try again in a moment.")
+            return await self._deliver(event)
+
+
+def _readable(text: str) -> str:
+    """Line ends as the page sends them become one kind; other control characters never get into the history."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    return "".join(char for char in text if char in "\n\t" or (char >= " " and char != "\x7f")).strip()
