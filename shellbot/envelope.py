@@ -47,7 +47,7 @@ class Seal:
 
     def __init__(self, key: bytes) -> None:
         if len(key) < 16:
-            raise ValueError("the instance key is shorter than 16 bytes; remove the file and start again to get a new one")
+            raise ValueError("the instance key is too short; remove the file and start again to get a new one")
         self._key = key
 
     def close(self, channel: str, envelope: Envelope) -> dict[str, Any]:
@@ -80,8 +80,12 @@ class Seal:
         if not self.is_genuine(channel, message):
             raise AuthenticationFailed(f"a frame on {channel!r} does not carry the seal of this instance")
         if message.get("v") != VERSION:
-            raise AuthenticationFailed(f"a frame on {channel!r} is of version {message.get('v')!r}; this reads {VERSION}")
-        group, side, id_, re, n, do, body = (message.get(name) for name in ("group", "side", "id", "re", "n", "do", "body"))
+            raise AuthenticationFailed(
+                f"a frame on {channel!r} is of version {message.get('v')!r}; this reads {VERSION}"
+            )
+        group, side, id_, re, n, do, body = (
+            message.get(name) for name in ("group", "side", "id", "re", "n", "do", "body")
+        )
         texts = all(isinstance(value, str) for value in (group, id_, re, do))
         if not (texts and side in ("group", "direct") and type(n) is int and isinstance(body, dict)):
             raise AuthenticationFailed(f"a frame on {channel!r} has not the fields of an envelope")
@@ -109,4 +113,6 @@ class Seal:
     def mac(self, channel: str, message: dict[str, Any]) -> str:
         """The seal over all fields but itself, and the channel's name. Keys are sorted: their order carries nothing."""
         fields = {name: value for name, value in message.items() if name != "mac"}
-        return hmac.new(self._key, orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS), hashlib.sha256).hexdigest()
+        return hmac.new(
+            self._key, orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS), hashlib.sha256
+        ).hexdigest()

@@ -26,7 +26,7 @@ _KINDS = {cls: kind for kind, cls in EVENT_TYPES.items()}
 
 
 def finish(db: sqlite3.Connection, event_id: str) -> None:
-    """Note in the running transaction that the event's effect is in it too: then neither can exist without the other."""
+    """Note it in the transaction that holds the event's effect: then neither can exist without the other."""
     db.execute("UPDATE inbox SET done = 1, event = x'' WHERE id = ?", (event_id,))
 
 
@@ -36,9 +36,12 @@ class Inbox:
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def load(self, now: datetime) -> list[Event]:
-        """Give the events an earlier run accepted and did not finish, oldest first."""
+    async def open(self) -> None:
+        """Make the table if need be."""
         await self._store.create(SCHEMA)
+
+    async def unfinished(self, now: datetime) -> list[Event]:
+        """The events that were accepted and not finished, oldest first."""
 
         def read(db: sqlite3.Connection) -> list[tuple[str, bytes]]:
             db.execute("DELETE FROM inbox WHERE done = 1 AND at < ?", ((now - REMEMBERED).timestamp(),))
@@ -52,7 +55,9 @@ class Inbox:
         row = (event.id, _KINDS[type(event)], msgspec.json.encode(event), event.time.timestamp())
 
         def insert(db: sqlite3.Connection) -> bool:
-            return db.execute("INSERT OR IGNORE INTO inbox (id, kind, event, at) VALUES (?, ?, ?, ?)", row).rowcount == 1
+            return (
+                db.execute("INSERT OR IGNORE INTO inbox (id, kind, event, at) VALUES (?, ?, ?, ?)", row).rowcount == 1
+            )
 
         return await self._store.write(insert)
 

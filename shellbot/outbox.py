@@ -70,7 +70,9 @@ class Outbox:
     async def load(self) -> None:
         """Take up what an earlier run did not get shown. Sending begins with :meth:`start`."""
         await self._store.create(SCHEMA)
-        rows = await self._store.read(lambda db: db.execute("SELECT channel, reply FROM outbox ORDER BY seq").fetchall())
+        rows = await self._store.read(
+            lambda db: db.execute("SELECT channel, reply FROM outbox ORDER BY seq").fetchall()
+        )
         for channel, body in rows:
             self.send(channel, msgspec.json.decode(body, type=Reply), is_kept=True)
 

@@ -33,7 +33,7 @@ class Feed(Protocol):
 
 
 class Switchboard:
-    """Connects the bots of one process with the bus. Owned by the engine's loop; nothing here may be called elsewhere."""
+    """Connects the bots of one process with the bus. Belongs to the engine's loop."""
 
     def __init__(self, bus: Bus, feed: Feed, seal: Seal) -> None:
         self.seal = seal
@@ -61,7 +61,7 @@ class Switchboard:
             self._pump()
 
     def listen(self, channel: str, side: Side, hear: Hear) -> None:
-        """Call ``hear(channel, envelope)`` for all that ``side`` says on ``channel`` from now on; see :meth:`in_force`."""
+        """Call ``hear(channel, envelope)`` for what ``side`` says on ``channel``; see :meth:`in_force`."""
         self._hear.setdefault((channel, side), []).append(hear)
         self._held[channel] = self._held.get(channel, 0) + 1
         if self._held[channel] > 1:
@@ -103,7 +103,9 @@ class Switchboard:
         self._pump()
         self._rest()
         if self._line:
-            logger.warning("bus stopped with %d messages not handed over; they are said again after a restart", len(self._line))
+            logger.warning(
+                "bus stopped with %d messages not handed over; they are said again after a restart", len(self._line)
+            )
 
     def _pump(self) -> None:
         while self._line:

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from shellbot.events import CardAction, Message
 
 if TYPE_CHECKING:
-    from shellbot.bot import Report, ShellBot
+    from shellbot.bot import ShellBot
+    from shellbot.observation import Report
+    from shellbot.stores.base import Store
 
 
 class Command:
@@ -41,10 +43,10 @@ class Command:
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group has broadcast ``{"do": keyword, ...}``, and the frame arrived."""
 
-    def on_report(self, bot: ShellBot, report: Report) -> None:
+    async def on_report(self, bot: ShellBot, report: Report) -> None:
         """Called in the group channel for each report of a direct channel to an instruction of this command."""
 
-    def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
+    async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group answers one report; never repeated by itself."""
 
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
@@ -56,9 +58,9 @@ class Command:
         return False
 
     async def on_start(self, bot: ShellBot) -> None:
-        """Take up in this channel what an earlier run left; direct channels are called before groups."""
+        """Take up in this channel what an earlier run left. The channel's first turn, direct channels before groups."""
 
-    async def prepare(self, bot: ShellBot) -> None:
+    async def prepare(self, store: Store) -> None:
         """Make the tables this command needs; called once, before any channel starts."""
 
     @property

@@ -1,0 +1,377 @@
+"""The bot of one channel: an agent that speaks there, remembers, and reaches the other side over the bus.
+
+In a group channel it *broadcasts* instructions to the direct channels of the members and *observes* what they report;
+in a direct channel it carries out instructions and *reports*. The two never touch each other's objects: every word between
+them is a frame on the bus.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from logging import getLogger
+from typing import TYPE_CHECKING, Any, Protocol
+
+from shellbot.agents.agent import Agent
+from shellbot.context import Context
+from shellbot.envelope import Envelope
+from shellbot.errors import UsageError
+from shellbot.events import Capabilities, Card, Channel, Person, Reply
+from shellbot.inbox import Inbox
+from shellbot.instructions import Instructions
+from shellbot.notes import Notes
+from shellbot.observation import Observation, Report
+from shellbot.outbox import Outbox
+from shellbot.questions import Questions
+from shellbot.roster import Member, Roster
+from shellbot.stores.base import Store
+from shellbot.switchboard import Switchboard
+from shellbot.turns import Topic, current_topic, new_id
+
+if TYPE_CHECKING:
+    from shellbot.agents.container import Container
+    from shellbot.bus.bus import Bus
+    from shellbot.bus.publisher import Publisher
+    from shellbot.bus.subscriber import Subscriber
+
+logger = getLogger(__name__)
+
+IN_FORCE_TIMEOUT = 5.0  # seconds the publisher has to confirm a subscription
+
+
+class Hooks(Protocol):
+    """What the bot calls of a command; see :class:`shellbot.commands.base.Command`."""
+
+    keyword: str
+
+    @property
+    def timeout(self) -> float: ...
+
+    async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None: ...
+
+    async def on_report(self, bot: ShellBot, report: Report) -> None: ...
+
+    async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None: ...
+
+    async def on_start(self, bot: ShellBot) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """What all bots of one engine work with. Each is owned by the engine; bots only call it."""
+
+    context: Context
+    store: Store
+    inbox: Inbox
+    outbox: Outbox
+    roster: Roster
+    bus: Bus
+    publisher: Publisher
+    switchboard: Switchboard
+    commands: Mapping[str, Hooks]
+    capabilities: Capabilities
+
+
+class ShellBot(Agent):
+    """The bot of one channel. Commands get it as ``bot``."""
+
+    def __init__(self, home: Container, name: str, *, channel: Channel, desk: Desk) -> None:
+        super().__init__(home, name)
+        self.channel = channel
+        self.desk = desk
+        self.notes = Notes(desk.store, channel.id)
+        self.questions = Questions(home.clock)
+        self.instructions = Instructions(desk.store, channel.id)
+        self.observations: set[Observation] = set()
+        self._heard: dict[str, Person] = {}  # direct channel -> who speaks there
+        self._subscriber: Subscriber | None = None
+
+    # --- who and where
+
+    @property
+    def id(self) -> str:
+        """Id of the channel, which is also its name on the bus."""
+        return self.channel.id
+
+    @property
+    def title(self) -> str:
+        """Title of the channel, for reading."""
+        return self.channel.title
+
+    @property
+    def is_direct(self) -> bool:
+        """Whether this is one person's channel."""
+        return self.channel.is_direct
+
+    @property
+    def direct_channels(self) -> list[str]:
+        """In a group: ids of the direct channels of its members, as they come and go."""
+        return self.desk.roster.direct_channels(self.id)
+
+    @property
+    def bus(self) -> Bus:
+        """The engine's bus, to script as you like."""
+        return self.desk.bus
+
+    @property
+    def publisher(self) -> Publisher:
+        """The engine's publisher. What you put with it is yours: bots ignore what carries no seal."""
+        return self.desk.publisher
+
+    @property
+    def subscriber(self) -> Subscriber:
+        """A subscriber of this bot's own: in a group on its direct channels, in a direct channel on itself."""
+        if self._subscriber is None:
+            self._subscriber = self.desk.bus.subscribe(self.id if self.is_direct else self.direct_channels or [self.id])
+        return self._subscriber
+
+    # --- life
+
+    async def setup(self) -> None:
+        """Read what was kept and begin to listen. Runs before the first turn."""
+        self._loop = asyncio.get_running_loop()
+        self._thread = threading.get_ident()
+        await self.notes.load()
+        if self.is_direct:
+            begun = await self.instructions.load()
+            self.begin(Topic(f"start@{self.id}"), self._take_up, begun)  # its turn comes before that of any frame
+            self.desk.switchboard.listen(self.id, "group", self._hear_instruction)
+        else:
+            self.begin(Topic(f"start@{self.id}"), self._take_up, [])
+            self.listen_to(self.desk.roster.members(self.id))
+
+    def begin(
+        self, topic: Topic, handler: Callable[..., Awaitable[Any]], *args: Any, limit: float | None = None
+    ) -> asyncio.Future[Any]:
+        """Put a turn about ``topic`` in the mailbox; ``limit`` is seconds of running."""
+
+        async def turn() -> Any:
+            current_topic.set(topic)
+            return await handler(*args)
+
+        return self.post(turn, limit=limit)
+
+    async def _take_up(self, begun: list[Envelope]) -> None:
+        """Go on with what an earlier run left: the commands' own work, then the instructions it had begun."""
+        for command in self.desk.commands.values():
+            await command.on_start(self)
+        for envelope in begun:
+            self._carry_out(envelope, is_again=True)
+
+    async def teardown(self) -> None:
+        """Stop listening."""
+        if self.is_direct:
+            self.desk.switchboard.ignore(self.id, "group", self._hear_instruction)
+        for channel in self._heard:
+            self.desk.switchboard.ignore(channel, "direct", self._hear_report)
+        self._heard.clear()
+        if self._subscriber is not None:
+            self._subscriber.close()
+
+    # --- saying and remembering
+
+    def say(self, text: str = "", content: str = "", *, card: Card | None = None, fixed: str = "") -> None:
+        """Say something in this channel, after what was said before. Returns at once; any thread may call it.
+
+        Args:
+            text: What to say. ``content``: the same as markdown, where it differs.
+            card: Buttons to show under it.
+            fixed: Lines whose columns must line up, shown under the text in a fixed-width font.
+        """
+        if text or content or card or fixed:
+            self.reply(Reply(id=new_id(), text=content or text, card=card, fixed=fixed))
+
+    def reply(self, reply: Reply) -> None:
+        """Like :meth:`say`, with the id and version of your choice: said twice it is shown once."""
+        self._on_loop(self.desk.outbox.send, self.id, reply)
+
+    def remember(self, key: str, value: Any) -> None:
+        """Keep a JSON value for this channel, also over a restart."""
+        self.notes.remember(key, value)
+
+    def recall(self, key: str, default: Any = None) -> Any:
+        """What was remembered under ``key``, or ``default``."""
+        return self.notes.recall(key, default)
+
+    def forget(self, key: str | None = None) -> None:
+        """Drop one thing, or all that was remembered for this channel."""
+        self.notes.forget(key)
+
+    def append(self, key: str, item: Any) -> list[Any]:
+        """Add to a remembered list; gives the list."""
+        return self.notes.append(key, item)
+
+    def update(self, key: str, label: str, item: Any) -> dict[str, Any]:
+        """Set one entry of a remembered object; gives the object."""
+        return self.notes.update(key, label, item)
+
+    async def ask(self, question: str, timeout: float | None = None) -> str | None:
+        """Ask in this channel; the next line said here that is no command is the answer.
+
+        Questions are shown one at a time, first asked first. The turn is given back while waiting, and the wait does
+        not count against the command's time limit. After a restart an instruction is carried out again, so its
+        question is asked once more, marked "(again)".
+
+        Args:
+            timeout: Seconds from showing the question; None waits for ever.
+
+        Returns:
+            What was said, or None on time-out.
+        """
+        topic = current_topic.get()
+        mark = " (again)" if topic is not None and topic.is_again else ""
+        reply = Reply(id=f"{new_id()}{'~again' if mark else ''}", text=question + mark)
+        return await self.wait(self.questions.ask(lambda: self.reply(reply), timeout))
+
+    # --- group side of the bus
+
+    def broadcast(self, message: dict[str, Any], *, id: str = "", channels: Iterable[str] | None = None) -> str:
+        """Give an instruction to all direct channels of this group. Returns at once; any thread may call it.
+
+        Args:
+            message: ``message["do"]`` names the command whose ``on_instruction`` is called there.
+            id: An earlier broadcast's id, to say the same again: who has done it does not do it twice.
+            channels: Only these direct channels.
+
+        Returns:
+            Id of the instruction.
+
+        Raises:
+            UsageError: Not in a group, or no command is named so.
+        """
+        if self.is_direct:
+            raise UsageError("broadcast goes from a group to its direct channels; in a direct channel use bot.report")
+        do = message.get("do") if isinstance(message, dict) else None
+        if not isinstance(do, str) or do not in self.desk.commands:
+            known = ", ".join(sorted(self.desk.commands))
+            raise UsageError(f'broadcast needs {{"do": KEYWORD, ...}} with the keyword of a command: {known}')
+        envelope = Envelope(group=self.id, side="group", id=id or new_id(), do=do, body=message)
+        topic = current_topic.get()
+        if topic is not None:
+            topic.broadcasts.add(envelope.id)
+        self._on_loop(self._put_all, tuple(channels) if channels is not None else None, envelope)
+        return envelope.id
+
+    def observe(self, *, all: bool = False) -> Observation:
+        """Hear the direct channels: ``async with bot.observe() as answers``, then ``async for answer in answers.within(60)``.
+
+        Args:
+            all: Every report of this group, not only answers to what this run broadcast.
+        """
+        if self.is_direct:
+            raise UsageError("observe is for group channels; a direct channel hears the group by on_instruction")
+        return Observation(self, self.home.clock, current_topic.get(), is_all=all)
+
+    async def in_force(self) -> None:
+        """Return once all direct channels are listened to and the publisher knows it; BusTimeout after 5 s."""
+        await self.wait(self.desk.switchboard.in_force(IN_FORCE_TIMEOUT))
+
+    def receipt(self, report: Report, message: dict[str, Any]) -> None:
+        """Answer one report; the command's ``on_receipt`` is called in that direct channel, if the frame arrives."""
+        envelope = Envelope(group=self.id, side="group", id=new_id(), re=report.id, do=report.do, body=message)
+        self._on_loop(self.desk.switchboard.put, report.channel, envelope)
+
+    def listen_to(self, members: Iterable[Member]) -> None:
+        """Hear the direct channels of these people from now on, also when they leave the group."""
+        for member in members:
+            if member.direct and member.direct not in self._heard:
+                self.desk.switchboard.listen(member.direct, "direct", self._hear_report)
+            if member.direct:
+                self._heard[member.direct] = member.person
+
+    # --- direct side of the bus
+
+    def report(self, message: dict[str, Any]) -> str:
+        """Tell the group something about the instruction being carried out. Returns at once; any thread may call it.
+
+        Returns:
+            Id of the report.
+
+        Raises:
+            UsageError: No instruction is being carried out here.
+        """
+        topic = current_topic.get()
+        if topic is None or topic.instruction is None:
+            raise UsageError("report answers an instruction; call it within on_instruction")
+        instruction = topic.instruction
+        topic.last_report = message
+        return self.report_to(instruction.group, instruction.do, instruction.id, message)
+
+    def report_to(
+        self, group: str, do: str, re: str, message: dict[str, Any], *, id: str = "", n: int | None = None
+    ) -> str:
+        """Tell a group something outside of the instruction's turn, or the same once more with its ``id`` and ``n``."""
+        if not self.is_direct:
+            raise UsageError("report goes from a direct channel to its group; in a group use bot.broadcast")
+        if n is None:
+            n = self.instructions.next_number()
+        envelope = Envelope(group=group, side="direct", id=id or new_id(), re=re, n=n, do=do, body=message)
+        self._on_loop(self.desk.switchboard.put, self.id, envelope)
+        return envelope.id
+
+    # --- what comes over the bus
+
+    def _hear_instruction(self, channel: str, envelope: Envelope) -> None:
+        command = self.desk.commands.get(envelope.do)
+        if command is None:
+            logger.warning("instruction for an unknown command do=%s channel=%s", envelope.do, channel)
+        elif envelope.re:
+            self.begin(Topic(envelope.id), command.on_receipt, self, envelope.body, limit=command.timeout)
+        else:
+            self.begin(Topic(envelope.id), self._take, envelope)
+
+    async def _take(self, envelope: Envelope) -> None:
+        is_new, report = await self.instructions.take(envelope)
+        if is_new:
+            self._carry_out(envelope, is_again=False)
+        elif report is not None:
+            self.report_to(envelope.group, envelope.do, envelope.id, report)
+
+    def _carry_out(self, envelope: Envelope, *, is_again: bool) -> None:
+        command = self.desk.commands.get(envelope.do)
+        if command is None:
+            self.instructions.finish(envelope, None)
+            return
+        topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again)
+
+        def over(done: asyncio.Future[Any]) -> None:
+            if done.cancelled() or self.state != "running":
+                return  # the program stops: it is carried out again by the next run
+            if (error := done.exception()) is not None:
+                self.home.report(self, error, f"instruction {envelope.do}")
+            self.instructions.finish(envelope, topic.last_report)
+
+        turn = self.begin(topic, command.on_instruction, self, envelope.body, limit=command.timeout)
+        turn.add_done_callback(over)
+
+    def _hear_report(self, channel: str, envelope: Envelope) -> None:
+        command = self.desk.commands.get(envelope.do)
+        if envelope.group != self.id or command is None:
+            return
+        report = Report(
+            person=self._heard[channel],
+            channel=channel,
+            message=envelope.body,
+            do=envelope.do,
+            id=envelope.id,
+            re=envelope.re,
+            n=envelope.n,
+        )
+        for observation in tuple(self.observations):
+            observation.hear(report)
+        self.begin(Topic(report.id), command.on_report, self, report, limit=command.timeout)
+
+    # --- within
+
+    def _put_all(self, channels: tuple[str, ...] | None, envelope: Envelope) -> None:
+        for channel in channels if channels is not None else self.direct_channels:
+            self.desk.switchboard.put(channel, envelope)
+
+    def _on_loop(self, call: Callable[..., Any], *args: Any) -> None:
+        """Call on the engine's loop: now if we are there, else soon, in order."""
+        if threading.get_ident() == self._thread:
+            call(*args)
+        else:
+            self._loop.call_soon_threadsafe(call, *args)

@@ -1,0 +1,38 @@
+"""``help``: what the bot can do here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from shellbot.bot import ShellBot
+from shellbot.commands.base import Command
+from shellbot.errors import UsageError
+from shellbot.markup import plain
+
+
+class Help(Command):
+    """Lists the commands of the channel, or tells how one is used.
+
+    Args:
+        available: Gives the commands of a bot's channel.
+    """
+
+    keyword = "help"
+    information_message = "Say what I can do here"
+    usage_message = "help [COMMAND]"
+
+    def __init__(self, available: Callable[[ShellBot], list[Command]]) -> None:
+        self._available = available
+
+    async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
+        shown = [command for command in self._available(bot) if not command.is_hidden]
+        if not arguments:
+            lines = [f"- `{c.usage_message or c.keyword}` {c.information_message}".rstrip() for c in shown]
+            bot.say("What you can say here:\n\n" + "\n".join(lines))
+            return
+        for command in shown:
+            if command.keyword.casefold() == arguments.casefold():
+                bot.say(f"`{command.usage_message or command.keyword}`\n\n{command.information_message}")
+                return
+        raise UsageError(f"There is no command {plain(arguments[:40])} here. Say `help` for all of them.")

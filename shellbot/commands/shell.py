@@ -1,0 +1,132 @@
+"""From a line somebody typed to the command that is meant, and one helpful line where none is."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from logging import getLogger
+from types import MappingProxyType
+from typing import Any
+
+from shellbot.bot import ShellBot
+from shellbot.commands.base import Command
+from shellbot.errors import CommandError, ConfigError
+from shellbot.events import CardAction, Message
+
+logger = getLogger(__name__)
+
+_KEYWORD = re.compile(r"[^\s]{1,40}\Z")
+_NEAR = 0.75  # how alike a word must be to a keyword to be taken for a slip (difflib ratio)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A command and what stands after its keyword."""
+
+    command: Command
+    arguments: str
+
+
+class Shell:
+    """The commands of one engine.
+
+    In a direct channel every line is for the bot. In a group people also talk to each other, so there a line is for the
+    bot when it begins with a keyword, or is addressed: by the bot's name, or with ``/``, ``!`` or ``@``.
+    """
+
+    def __init__(self, commands: Iterable[Command], name: str = "shelly") -> None:
+        self._name = name.casefold()
+        found: dict[str, Command] = {}
+        for command in commands:
+            keyword = command.keyword.casefold()
+            if not _KEYWORD.match(keyword):
+                raise ConfigError(f"{type(command).__name__} needs a keyword: one word, e.g. keyword = 'hello'")
+            found[keyword] = command  # a later one replaces a built-in of the same word
+        self.commands: Mapping[str, Command] = MappingProxyType(found)
+
+    def available(self, bot: ShellBot) -> list[Command]:
+        """The commands that may be used in this bot's channel, by keyword."""
+        usable = (c for c in self.commands.values() if (c.in_direct if bot.is_direct else c.in_group))
+        return sorted(usable, key=lambda command: command.keyword)
+
+    def find(self, bot: ShellBot, text: str) -> Call | None:
+        """The command a line calls in this channel, if any."""
+        _, line = self._addressed(bot, text)
+        word, *arguments = line.split(None, 1) or [""]
+        command = self.commands.get(word.rstrip(":,").casefold())
+        if command is None or not (command.in_direct if bot.is_direct else command.in_group):
+            return None
+        return Call(command, arguments[0].strip() if arguments else "")
+
+    async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
+        """Carry out a command in the running turn; what goes wrong is said in one line."""
+        command = call.command
+        try:
+            execute = command.execute
+            kwargs: dict[str, Any] = {"message": message}
+            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(execute).parameters.values()):
+                kwargs = {}
+            if command.is_async:
+                await execute(bot, call.arguments, **kwargs)
+            else:
+                await bot.home.run_blocking(lambda: execute(bot, call.arguments, **kwargs))
+        except CommandError as error:
+            bot.say(str(error))
+        except Exception:
+            logger.exception("command failed keyword=%s channel=%s", command.keyword, bot.id)
+            bot.say(f"`{command.keyword}` failed; this is the bot's fault, and it is in its log.")
+
+    async def hear(self, bot: ShellBot, message: Message) -> None:
+        """Deal with a line that calls no command: an answer, a ballot, or a slip."""
+        text = message.text.strip()
+        if bot.questions.answer(text):
+            return
+        try:
+            for command in self.commands.values():
+                if await command.on_text(bot, message):
+                    return
+        except CommandError as error:
+            bot.say(str(error))
+            return
+        hint = self._hint(bot, text)
+        if hint:
+            bot.say(hint)
+
+    async def act(self, bot: ShellBot, action: CardAction) -> None:
+        """Deal with the press of a button."""
+        try:
+            for command in self.commands.values():
+                if await command.on_action(bot, action):
+                    return
+        except CommandError as error:
+            bot.say(str(error))
+            return
+        bot.say("These buttons belong to nothing I still know of.")
+
+    def _addressed(self, bot: ShellBot, text: str) -> tuple[bool, str]:
+        line = text.strip()
+        is_addressed = bot.is_direct
+        if line[:1] in ("@", "/", "!"):
+            is_addressed, line = True, line[1:].lstrip()
+        name, *rest = line.split(None, 1) or [""]
+        if rest and name.rstrip(":,").casefold() == self._name:
+            is_addressed, line = True, rest[0]
+        return is_addressed, line
+
+    def _hint(self, bot: ShellBot, text: str) -> str:
+        is_addressed, line = self._addressed(bot, text)
+        word = line.split(None, 1)[0].casefold() if line else ""
+        shown = [command for command in self.available(bot) if not command.is_hidden]
+        if elsewhere := self.commands.get(word):
+            where = "in a group channel" if elsewhere.in_group else "in your direct channel"
+            return f"`{elsewhere.keyword}` works {where}."
+        near = difflib.get_close_matches(word, [command.keyword for command in shown], n=1, cutoff=_NEAR)
+        if near and (is_addressed or len(word) > 3):
+            command = self.commands[near[0]]
+            return f"Did you mean `{command.usage_message or command.keyword}`?"
+        if is_addressed:
+            return "I do not know that. Say `help` for what I can do."
+        return ""

@@ -1,0 +1,287 @@
+"""The engine: a container of bots, wired to a space, a store and the bus. The only room that knows all others."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from logging import getLogger
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from shellbot.agents.container import Container
+from shellbot.bot import Desk, ShellBot
+from shellbot.bus.bus import Bus
+from shellbot.bus.runtime import runtime_folder
+from shellbot.clocks import BaseClock
+from shellbot.commands.base import Command
+from shellbot.commands.echo import Echo
+from shellbot.commands.help import Help
+from shellbot.commands.shell import Shell
+from shellbot.commands.version import Version
+from shellbot.context import Context
+from shellbot.envelope import Seal
+from shellbot.errors import ConfigError, ShellbotError
+from shellbot.events import Channel, Person
+from shellbot.inbox import Inbox
+from shellbot.instance import Instance, default_folder, read_key
+from shellbot.instructions import SCHEMA as INSTRUCTIONS
+from shellbot.notes import SCHEMA as NOTES
+from shellbot.outbox import Outbox
+from shellbot.polls.commands import PollCommand
+from shellbot.reception import Reception, Side
+from shellbot.roster import Roster
+from shellbot.spaces.base import Space
+from shellbot.stores.base import Store
+from shellbot.stores.memory import MemoryStore
+from shellbot.stores.sqlite import SqliteStore
+from shellbot.switchboard import Switchboard
+
+if TYPE_CHECKING:
+    from shellbot.bus.publisher import Publisher
+    from shellbot.server.chat import ChatServer
+
+logger = getLogger(__name__)
+
+VERSION = "26.11.0"
+
+
+class Engine(Container):
+    """Serves one space with one bot a channel.
+
+    ``Engine(type="web", commands=[Hello()]).run()`` is a whole program. What is not given comes from the settings.
+
+    Args:
+        context: Settings; ``settings``: more of them, dotted or nested.
+        type: Kind of space: ``web``, ``console`` or ``memory``; stands for the setting ``space.type``.
+        commands: Commands besides the built-in ones; one with the keyword of a built-in replaces it.
+        space: A space made elsewhere, instead of ``type``.
+        store: A store made elsewhere, instead of the file in the instance's folder.
+        instance: Folder of this server, instead of the setting ``instance.folder``.
+        key: Path of the key that seals what bots say on the bus, instead of the one in the instance's folder.
+        publisher: Where this engine puts, instead of a publisher process of its own. Who gives it also closes it.
+        sides: Which bots live here. Group and direct bots may live in two engines: all between them is on the bus.
+        roll: Who is in which group, for an engine whose space does not tell: by id of the group, person and direct
+            channel.
+        clock: What timers and stamps go by.
+        is_demo: Keep nothing, and let demo people in by link.
+    """
+
+    def __init__(
+        self,
+        context: Context | None = None,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        type: str | None = None,
+        commands: Iterable[Command] = (),
+        space: Space | None = None,
+        store: Store | None = None,
+        instance: str | Path | None = None,
+        key: str | Path | None = None,
+        publisher: Publisher | None = None,
+        sides: Iterable[Side] = ("group", "direct"),
+        roll: Mapping[str, Iterable[tuple[Person, Channel]]] | None = None,
+        clock: BaseClock | None = None,
+        is_demo: bool = False,
+    ) -> None:
+        super().__init__(clock=clock)
+        if space is not None and type is not None:
+            raise ConfigError("give the engine a space or a type of space, not both", key="space.type")
+        self.context = context or Context()
+        if settings:
+            self.context.apply(settings)
+        self.type = type or self.context.get("space.type") or "web"
+        builtin = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
+        self.shell = Shell([*builtin, *commands], name=self.context.get("bot.name") or "Shelly")
+        folder = instance or self.context.get("instance.folder") or default_folder("demo" if is_demo else "default")
+        self.instance = Instance(folder)
+        self.server: ChatServer | None = None
+        self.publisher = publisher
+        self.ended = asyncio.Event()
+        self.desk: Desk
+        self.space: Space
+        self.reception: Reception
+        self._given_space = space
+        self._given_store = store
+        self._key = Path(key) if key is not None else None
+        self._sides = tuple(sides)
+        self._roll = {group: tuple(people) for group, people in (roll or {}).items()}
+        self._is_demo = is_demo
+        self._undo = contextlib.AsyncExitStack()
+
+    # --- start and stop
+
+    async def start(self) -> None:
+        """Bring up folder, bus, store, bots, space and page, in this order; :meth:`stop` goes the other way.
+
+        Raises:
+            ShellbotError: What is missing or taken, and what to do. Nothing is left running.
+        """
+        await super().start()
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _start(self) -> None:
+        self.instance.open()
+        self._undo.callback(self.instance.close)
+        key = read_key(self._key) if self._key else self.instance.key("instance")
+        bus = self._make_bus()
+        publisher = self.publisher
+        if publisher is None:  # before any thread of ours: the process may be made by fork
+            publisher = self.publisher = bus.publish()
+            publisher.start()
+            self._undo.push_async_callback(asyncio.to_thread, publisher.close)
+        store = self._given_store or (MemoryStore() if self._is_demo else SqliteStore(self.instance.store_path))
+        await store.open()
+        self._undo.push_async_callback(store.close)
+        space = self.space = self._given_space or self._make_space(store)
+        roster, inbox = Roster(store), Inbox(store)
+        outbox = Outbox(store, space.post, self.clock)
+        switchboard = Switchboard(bus, publisher, Seal(key))
+        self._undo.push_async_callback(switchboard.stop)
+        self.desk = Desk(
+            context=self.context,
+            store=store,
+            inbox=inbox,
+            outbox=outbox,
+            roster=roster,
+            bus=bus,
+            publisher=publisher,
+            switchboard=switchboard,
+            commands=self.shell.commands,
+            capabilities=space.capabilities,
+        )
+        await store.create(NOTES + INSTRUCTIONS)
+        for command in self.shell.commands.values():
+            await command.prepare(store)
+        await roster.load()
+        await outbox.load()
+        self.reception = Reception(self, self.desk, self.shell, space, self._sides)
+        await self._take_roll()
+        await self.reception.load()
+        self._undo.push_async_callback(outbox.stop)
+        self._undo.push_async_callback(super().stop)
+        await space.start(self.reception.deliver)
+        self._undo.push_async_callback(space.close)
+        self._undo.callback(self.reception.close)
+        await self.reception.begin()
+        outbox.start()
+        if self.type == "web" and self._given_space is None:
+            await self._serve_pages()
+        self.instance.publish(
+            {"publisher_pid": publisher.pid, "bus": bus.address, "web": self.server.url if self.server else None}
+        )
+
+    async def stop(self, timeout: float = 5) -> None:
+        """Stop taking events, end the bots, send what was said, drain the bus, close the store."""
+        await self._undo.aclose()
+        await super().stop(timeout)
+
+    # --- run
+
+    def run(self, ready: Callable[[Engine], Any] | None = None) -> None:
+        """Start, serve until Ctrl-C, SIGTERM, ``general.switch`` or the end of the console's input, and stop.
+
+        What cannot be started is told in one line on stderr, with exit code 1.
+
+        Args:
+            ready: Called once it answers; may give an awaitable, which then runs beside the engine.
+        """
+        try:
+            asyncio.run(self.serve(ready))
+        except ShellbotError as error:
+            sys.exit(f"shellbot: {error}")
+
+    async def serve(self, ready: Callable[[Engine], Any] | None = None) -> None:
+        """:meth:`run` for a program that has an event loop already."""
+        loop = asyncio.get_running_loop()
+        self.ended = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
+                loop.add_signal_handler(number, self.ended.set)
+        await self.start()
+        beside: asyncio.Task[Any] | None = None
+        try:
+            self.context.set("general.switch", "on")
+            if self.server is not None:
+                print(f"shellbot: {self.server.url}", flush=True)
+            companion = ready(self) if ready is not None else None
+            if companion is not None:
+                beside = asyncio.ensure_future(companion)
+            await self.ended.wait()
+        finally:
+            if beside is not None:
+                beside.cancel()
+                await asyncio.gather(beside, return_exceptions=True)
+            await self.stop()
+
+    # --- 2017 and convenience
+
+    def configure(self, settings: Mapping[str, Any]) -> None:
+        """Apply settings before :meth:`run`."""
+        self.context.apply(settings)
+
+    async def get_bot(self, channel_id: str) -> ShellBot:
+        """The bot of a channel that is known; UnknownAgent otherwise."""
+        found = self.agent(channel_id)
+        assert isinstance(found, ShellBot)
+        return found
+
+    # --- wiring
+
+    def _make_bus(self) -> Bus:
+        if self.context.get("bus.address") is None:
+            self.context.set("bus.address", f"ipc://{runtime_folder()}/{self.instance.bus_name}")
+        bus = Bus(self.context)
+        bus.check()
+        return bus
+
+    def _make_space(self, store: Store) -> Space:
+        title = self.context.get("space.title") or "Everybody"
+        if self.type == "web":
+            from shellbot.spaces.web import WebSpace
+
+            return WebSpace(store=store, clock=self.clock, title=title)
+        if self.type == "console":
+            from shellbot.spaces.console import ConsoleSpace
+
+            console = ConsoleSpace(clock=self.clock)
+            console.ended.add_done_callback(lambda _: self.ended.set())
+            return console
+        if self.type == "memory":
+            from shellbot.spaces.memory import MemorySpace
+
+            return MemorySpace(clock=self.clock)
+        raise ConfigError(
+            f"there is no space {self.type!r}; take web, console or memory (webex comes with a later version)",
+            key="space.type",
+        )
+
+    async def _take_roll(self) -> None:
+        for group, people in self._roll.items():
+            for person, direct in people:
+                await self.reception.seat(group, person, direct)
+
+    async def _serve_pages(self) -> None:
+        from shellbot.server.chat import ChatServer
+        from shellbot.spaces.web import WebSpace
+
+        assert isinstance(self.space, WebSpace)
+        self.server = ChatServer(
+            space=self.space,
+            secret=self.instance.key("web"),
+            host=self.context.get("server.address") or "127.0.0.1",
+            port=self._port(),
+            demo=self._is_demo,
+        )
+        await self.server.start()
+        self._undo.push_async_callback(self.server.stop)
+
+    def _port(self) -> int:
+        port = self.context.get("server.port")
+        return 8080 if port is None else int(port)

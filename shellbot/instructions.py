@@ -1,0 +1,91 @@
+"""Instructions of the group as a direct channel keeps them: each is done once, however often it arrives.
+
+An instruction is stored before it is carried out. One that a crash cut off is carried out again after the restart; one
+that was done gives its last report again, for its repeat means that the report was not heard.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Any
+
+import msgspec
+import orjson
+
+from shellbot.envelope import Envelope
+from shellbot.stores.base import Store
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS instructions (
+    channel TEXT NOT NULL, id TEXT NOT NULL, envelope BLOB NOT NULL, done INTEGER NOT NULL DEFAULT 0, report BLOB,
+    PRIMARY KEY (channel, id)
+);
+CREATE TABLE IF NOT EXISTS numbers (channel TEXT PRIMARY KEY, next INTEGER NOT NULL);
+"""
+BLOCK = 1 << 32  # numbers a run takes at once: none is given twice; enough for two million restarts below 2**53
+
+
+class Instructions:
+    """The instructions one direct channel got, and the numbers of what it reported. Owned by its bot."""
+
+    def __init__(self, store: Store, channel: str) -> None:
+        self._store = store
+        self._channel = channel
+        self._next = 0
+        self._running: set[str] = set()
+
+    async def load(self) -> list[Envelope]:
+        """Reserve this run's numbers; give what an earlier run began and did not end, oldest first."""
+
+        def read(db: sqlite3.Connection) -> tuple[int, list[tuple[bytes]]]:
+            first = db.execute(
+                "INSERT INTO numbers VALUES (?, ?) ON CONFLICT DO UPDATE SET next = next + ? RETURNING next - ?",
+                (self._channel, BLOCK + 1, BLOCK, BLOCK),
+            ).fetchone()[0]
+            return first, db.execute(
+                "SELECT envelope FROM instructions WHERE channel = ? AND done = 0 ORDER BY rowid", (self._channel,)
+            ).fetchall()
+
+        self._next, rows = await self._store.write(read)
+        found = [msgspec.json.decode(row[0], type=Envelope) for row in rows]
+        self._running = {envelope.id for envelope in found}
+        return found
+
+    def next_number(self) -> int:
+        """A number above all that this channel has used, also in earlier runs."""
+        self._next += 1
+        return self._next - 1
+
+    async def take(self, envelope: Envelope) -> tuple[bool, dict[str, Any] | None]:
+        """Keep an instruction that has arrived.
+
+        Returns:
+            (True, None): it is new, carry it out. (False, report): it was done, say the report again.
+            (False, None): it is being carried out, or was done without a report.
+        """
+        if envelope.id in self._running:
+            return False, None
+        self._running.add(envelope.id)
+        row = (self._channel, envelope.id, msgspec.json.encode(envelope))
+
+        def keep(db: sqlite3.Connection) -> tuple[bool, bytes | None]:
+            if db.execute("INSERT OR IGNORE INTO instructions (channel, id, envelope) VALUES (?, ?, ?)", row).rowcount:
+                return True, None
+            found = db.execute("SELECT report FROM instructions WHERE channel = ? AND id = ?", row[:2]).fetchone()
+            return False, found[0]
+
+        is_new = False
+        try:
+            is_new, report = await self._store.write(keep)
+        finally:
+            if not is_new:
+                self._running.discard(envelope.id)
+        return is_new, orjson.loads(report) if report else None
+
+    def finish(self, envelope: Envelope, report: dict[str, Any] | None) -> None:
+        """It was carried out; ``report`` is what to say again if it is repeated."""
+        row = (orjson.dumps(report) if report else None, self._channel, envelope.id)
+        self._running.discard(envelope.id)
+        self._store.post(
+            lambda db: db.execute("UPDATE instructions SET done = 1, report = ? WHERE channel = ? AND id = ?", row)
+        )

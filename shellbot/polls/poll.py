@@ -1,0 +1,97 @@
+"""A poll from Python: open it in a group, see who can be reached, wait for the result."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from shellbot.bot import ShellBot
+from shellbot.errors import PollError, UsageError
+from shellbot.events import Person
+from shellbot.polls.chair import Chair
+from shellbot.polls.commands import PollCommand
+from shellbot.polls.grammar import make, parse_duration
+from shellbot.polls.records import Round
+from shellbot.polls.tally import Result
+from shellbot.turns import current_topic, new_id
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who got a ballot: ``asked`` people are on the roll, ``unreachable`` of them were not shown one."""
+
+    asked: int
+    unreachable: tuple[Person, ...]
+
+
+class Poll:
+    """A single-choice vote of a group, answered in the direct channels.
+
+    Args:
+        question: At most 300 characters.
+        choices: 2 to 50, at most 80 characters each, all different.
+        closes: ``"in 10m"``, seconds, an aware datetime, or None: when all have voted, or it is closed.
+        anonymous: Not yet; asking for it is refused rather than done by halves.
+    """
+
+    def __init__(
+        self,
+        question: str,
+        choices: Iterable[str],
+        *,
+        closes: str | float | datetime | None = None,
+        anonymous: bool = False,
+    ) -> None:
+        if anonymous:
+            raise PollError("Anonymous polls come with a later version; this one shows its server who voted what.")
+        if isinstance(closes, datetime) and closes.tzinfo is None:
+            raise UsageError("closes needs a time zone: datetime.now(UTC) + timedelta(minutes=10)")
+        seconds = parse_duration(closes) if isinstance(closes, str) else closes
+        self._closes_at = closes if isinstance(closes, datetime) else None
+        self.spec = make(question, tuple(choices), None if isinstance(seconds, datetime) else seconds)
+        self._chair: Chair | None = None
+        self._round: Round | None = None
+
+    async def open(self, bot: ShellBot) -> None:
+        """Freeze the roll of the bot's group and give everybody a ballot. Use it inside a command or another turn.
+
+        Opened again in the repeat of a turn that a crash cut off, it is the same poll.
+        """
+        if bot.is_direct:
+            raise UsageError("A poll is opened in a group channel.")
+        command = bot.desk.commands.get("poll")
+        if not isinstance(command, PollCommand):
+            raise PollError("This engine has no poll command; leave it among the built-in ones to use polls.")
+        topic = current_topic.get()
+        person = topic.event.person if topic is not None and topic.event is not None else Person("", "the bot")
+        now = bot.clock.utcnow()
+        start = topic.event.time if topic is not None and topic.event is not None else now
+        closes_at = self._closes_at
+        if self.spec.seconds is not None:
+            closes_at = start + timedelta(seconds=self.spec.seconds)
+        self._chair = command.chair(bot)
+        self._round = await self._chair.open(new_id(), self.spec, person, now, closes_at)
+
+    async def reachable(self) -> Reach:
+        """Wait until every channel of the roll has reported whether its ballot was shown, or the poll is closed."""
+        chair, round = self._opened()
+        await chair.wait(round, lambda: round.state == "closed" or all(seat.reached for seat in round.seats.values()))
+        return Reach(round.asked, tuple(round.unreachable()))
+
+    async def close(self) -> None:
+        """Take no more votes."""
+        chair, round = self._opened()
+        await chair.close(round)
+
+    async def result(self) -> Result:
+        """Wait for the deadline, all votes, or :meth:`close`; gives the result that was announced."""
+        chair, round = self._opened()
+        await chair.wait(round, lambda: round.result is not None)
+        assert round.result is not None
+        return round.result
+
+    def _opened(self) -> tuple[Chair, Round]:
+        if self._chair is None or self._round is None:
+            raise PollError("This poll is not open; call `await poll.open(bot)` first.")
+        return self._chair, self._round

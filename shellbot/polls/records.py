@@ -1,0 +1,189 @@
+"""What the group's side keeps of its polls: the instruction, the roll, one ballot a voter, the result."""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+import orjson
+
+from shellbot.events import Person
+from shellbot.polls.grammar import Spec
+from shellbot.polls.tally import Result, count
+from shellbot.roster import Member
+
+State = Literal["opening", "open", "closing", "closed"]
+Reached = Literal["", "shown", "unreachable"]
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS polls (
+    id TEXT PRIMARY KEY, group_id TEXT NOT NULL, number INTEGER NOT NULL, question TEXT NOT NULL, choices BLOB NOT NULL,
+    opener_id TEXT NOT NULL, opener TEXT NOT NULL, opened_at REAL NOT NULL, closes_at REAL,
+    state TEXT NOT NULL, result BLOB
+);
+CREATE TABLE IF NOT EXISTS poll_roll (
+    poll TEXT NOT NULL, person_id TEXT NOT NULL, name TEXT NOT NULL, direct TEXT NOT NULL,
+    reached TEXT NOT NULL DEFAULT '', closed INTEGER NOT NULL DEFAULT 0, PRIMARY KEY (poll, person_id)
+);
+CREATE INDEX IF NOT EXISTS poll_roll_direct ON poll_roll (poll, direct);
+CREATE TABLE IF NOT EXISTS poll_ballots (
+    poll TEXT NOT NULL, direct TEXT NOT NULL, n INTEGER NOT NULL, choice TEXT NOT NULL, at REAL NOT NULL,
+    PRIMARY KEY (poll, direct)
+);
+"""
+
+
+@dataclass(slots=True)
+class Seat:
+    """One person on the roll.
+
+    ``reached``: what the direct channel reported of the ballot paper; ``has_closed``: it reported that it takes no
+    more; ``has_voted``: a ballot of it is counted.
+    """
+
+    member: Member
+    reached: Reached = ""
+    has_closed: bool = False
+    has_voted: bool = False
+
+
+@dataclass(slots=True)
+class Round:
+    """A poll as the group bot works with it. The roll is frozen when it is made."""
+
+    id: str
+    group: str
+    number: int
+    spec: Spec
+    opener: Person
+    opened_at: datetime
+    closes_at: datetime | None
+    state: State
+    seats: dict[str, Seat] = field(default_factory=dict)  # by direct channel
+    absent: list[Person] = field(default_factory=list)  # on the roll, without a direct channel
+    result: Result | None = None
+
+    @property
+    def asked(self) -> int:
+        """People on the roll."""
+        return len(self.seats) + len(self.absent)
+
+    def unreachable(self) -> list[Person]:
+        """Those on the roll who, as far as we know now, were not shown a ballot."""
+        return [*(seat.member.person for seat in self.seats.values() if seat.reached != "shown"), *self.absent]
+
+    def have_all_voted(self) -> bool:
+        """Whether everybody who can vote has; false while nobody has."""
+        seats = [seat for seat in self.seats.values() if seat.reached != "unreachable"]
+        return bool(seats) and all(seat.has_voted for seat in seats)
+
+
+def insert(db: sqlite3.Connection, new: Round) -> Round:
+    """Keep a new poll, giving it its number; one that is here already is left as it is."""
+    number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM polls").fetchone()[0]
+    row = (
+        new.id,
+        new.group,
+        number,
+        new.spec.question,
+        orjson.dumps(new.spec.choices),
+        new.opener.id,
+        new.opener.name,
+        new.opened_at.timestamp(),
+        new.closes_at.timestamp() if new.closes_at else None,
+        new.state,
+    )
+    if db.execute("INSERT OR IGNORE INTO polls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", row).rowcount:
+        people = [(new.id, s.member.person.id, s.member.person.name, s.member.direct) for s in new.seats.values()]
+        people += [(new.id, person.id, person.name, "") for person in new.absent]
+        db.executemany("INSERT INTO poll_roll (poll, person_id, name, direct) VALUES (?, ?, ?, ?)", people)
+    return next(found for found in select(db, new.group, "polls.id = ?", new.id))
+
+
+def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> list[Round]:
+    """Read the polls of a group, with roll and who has voted, oldest first."""
+    columns = "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result"
+    query = f"SELECT {columns} FROM polls WHERE group_id = ? AND {where} ORDER BY number"
+    rounds = []
+    for row in db.execute(query, (group, *values)).fetchall():
+        id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result = row
+        found = Round(
+            id=id_,
+            group=group_id,
+            number=number,
+            spec=Spec(question, tuple(orjson.loads(choices))),
+            opener=Person(opener_id, opener),
+            opened_at=datetime.fromtimestamp(opened_at, UTC),
+            closes_at=datetime.fromtimestamp(closes_at, UTC) if closes_at is not None else None,
+            state=state,
+            result=_result(result),
+        )
+        roll = db.execute(
+            "SELECT person_id, name, poll_roll.direct, reached, closed, n FROM poll_roll "
+            "LEFT JOIN poll_ballots ON poll_ballots.poll = poll_roll.poll AND poll_ballots.direct = poll_roll.direct "
+            "WHERE poll_roll.poll = ? ORDER BY poll_roll.rowid",
+            (id_,),
+        )
+        for person_id, name, direct, reached, closed, n in roll:
+            person = Person(person_id, name)
+            if direct:
+                found.seats[direct] = Seat(Member(person, direct), reached, bool(closed), n is not None)
+            else:
+                found.absent.append(person)
+        rounds.append(found)
+    return rounds
+
+
+def set_state(db: sqlite3.Connection, poll: str, state: State) -> None:
+    """Note how far a poll is."""
+    db.execute("UPDATE polls SET state = ? WHERE id = ?", (state, poll))
+
+
+def set_seat(db: sqlite3.Connection, poll: str, seat: Seat) -> None:
+    """Note what a direct channel reported."""
+    db.execute(
+        "UPDATE poll_roll SET reached = ?, closed = ? WHERE poll = ? AND person_id = ?",
+        (seat.reached, int(seat.has_closed), poll, seat.member.person.id),
+    )
+
+
+def put_ballot(db: sqlite3.Connection, poll: str, direct: str, n: int, choice: str, at: float) -> bool:
+    """Count a ballot: per voter the highest number stands, a lower one changes nothing.
+
+    Returns:
+        False if the poll is closed already, so that it does not count.
+    """
+    state = db.execute("SELECT state FROM polls WHERE id = ?", (poll,)).fetchone()
+    if state is None or state[0] == "closed":
+        return False
+    db.execute(
+        "INSERT INTO poll_ballots VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
+        "SET n = excluded.n, choice = excluded.choice, at = excluded.at WHERE excluded.n > n",
+        (poll, direct, n, choice, at),
+    )
+    return True
+
+
+def close(db: sqlite3.Connection, round: Round) -> Result:
+    """Count and close in the running transaction: no ballot can come between."""
+    ballots = db.execute("SELECT choice FROM poll_ballots WHERE poll = ?", (round.id,))
+    silent = [s.member.person.name for s in round.seats.values() if s.reached == "shown" and not s.has_closed]
+    result = count(
+        round.spec.question,
+        round.spec.choices,
+        [row[0] for row in ballots],
+        round.asked,
+        [person.name for person in round.unreachable()],
+        silent,
+    )
+    db.execute("UPDATE polls SET state = 'closed', result = ? WHERE id = ?", (orjson.dumps(asdict(result)), round.id))
+    return result
+
+
+def _result(body: bytes | None) -> Result | None:
+    if body is None:
+        return None
+    fields = orjson.loads(body)
+    return Result(**{**fields, "unreachable": tuple(fields["unreachable"]), "silent": tuple(fields["silent"])})

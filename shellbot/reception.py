@@ -1,0 +1,159 @@
+"""Where events of the space come in: into the inbox, then to the bot of their channel, one turn each."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+from logging import getLogger
+from typing import Literal
+
+from shellbot.agents.container import Container
+from shellbot.bot import Desk, ShellBot
+from shellbot.commands.shell import Shell
+from shellbot.errors import AgentStopped, CallTimeout, ChannelNotFound, SpaceError
+from shellbot.events import CardAction, Channel, Event, Join, Leave, Message, Person, Reply
+from shellbot.roster import Member
+from shellbot.spaces.base import Space
+from shellbot.turns import Topic
+
+logger = getLogger(__name__)
+
+Side = Literal["group", "direct"]
+SCHEMA = "CREATE TABLE IF NOT EXISTS channels (id TEXT PRIMARY KEY, title TEXT NOT NULL, is_direct INTEGER NOT NULL);"
+
+
+class Reception:
+    """Makes the bots of one engine and gives them what happens in their channels. Owned by the engine's loop.
+
+    Args:
+        sides: Which bots live here; the others live in another process, and all between them is on the bus.
+    """
+
+    def __init__(self, home: Container, desk: Desk, shell: Shell, space: Space, sides: Iterable[Side]) -> None:
+        self._home = home
+        self._desk = desk
+        self._shell = shell
+        self._space = space
+        self._sides = frozenset(sides)
+        self._bots: dict[str, ShellBot] = {}
+        self._making = asyncio.Lock()
+        self._handled: dict[str, asyncio.Future[None]] = {}  # events whose turn is not over
+        self._is_open = False
+        self._has_begun = False
+
+    async def load(self) -> None:
+        """Make the bots of all channels that an earlier run knew, direct ones first. Events are taken from now on."""
+        await self._desk.inbox.open()
+        await self._desk.store.create(SCHEMA)
+        rows = await self._desk.store.read(
+            lambda db: db.execute("SELECT id, title, is_direct FROM channels ORDER BY is_direct DESC, rowid").fetchall()
+        )
+        for id_, title, is_direct in rows:
+            await self.bot(Channel(id_, title, bool(is_direct)))
+        self._is_open = True
+
+    async def begin(self) -> None:
+        """Give the bots what an earlier run left and what has come meanwhile. Call it once the space has started."""
+        for event in await self._desk.inbox.unfinished(self._home.clock.utcnow()):
+            await self._hand_on(event)
+        self._has_begun = True
+
+    def close(self) -> None:
+        """Take no more events."""
+        self._is_open = False
+
+    async def deliver(self, event: Event) -> asyncio.Future[None]:
+        """Take an event of the space.
+
+        Returns:
+            Once the event is on disk and cannot be lost: a future that is done when the bot's turn on it is over.
+
+        Raises:
+            SpaceError: The program is stopping; say it again later.
+        """
+        if not self._is_open:
+            raise SpaceError("the bot is stopping; try again in a moment")
+        is_new = await self._desk.inbox.accept(event)
+        if is_new and self._has_begun:
+            return await self._hand_on(event)
+        handled = self._handled.get(event.id)
+        if handled is None:
+            handled = asyncio.get_running_loop().create_future()
+            if is_new:
+                self._handled[event.id] = handled  # its turn comes with begin()
+            else:
+                handled.set_result(None)  # it was dealt with before
+        return handled
+
+    async def bot(self, channel: Channel) -> ShellBot:
+        """The bot of a channel, made at first use."""
+        async with self._making:
+            if channel.id in self._bots:
+                return self._bots[channel.id]
+            bot = await self._home.spawn(ShellBot, name=channel.id, channel=channel, desk=self._desk)
+            self._bots[channel.id] = bot
+        row = (channel.id, channel.title, channel.is_direct)
+        self._desk.store.post(lambda db: db.execute("INSERT OR IGNORE INTO channels VALUES (?, ?, ?)", row))
+        return bot
+
+    def bots(self) -> list[ShellBot]:
+        """All bots that live here."""
+        return list(self._bots.values())
+
+    async def seat(self, group: str, person: Person, direct: Channel | None) -> None:
+        """Take a person into a group's roster and reach the direct channel, whether its bot lives here or elsewhere."""
+        self._desk.roster.join(group, person, direct.id if direct else "")
+        if direct is not None and "direct" in self._sides:
+            await self.bot(direct)
+        if direct is not None and group in self._bots:
+            self._bots[group].listen_to([Member(person, direct.id)])
+
+    async def _hand_on(self, event: Event) -> asyncio.Future[None]:
+        handled = self._handled.setdefault(event.id, asyncio.get_running_loop().create_future())
+        bot = await self.bot(event.channel)
+        topic = Topic(event.id, event=event)
+        match event:
+            case Message():
+                call = self._shell.find(bot, event.text)
+                if call is None:
+                    turn = bot.begin(topic, self._shell.hear, bot, event)
+                else:
+                    turn = bot.begin(topic, self._shell.run, bot, call, event, limit=call.command.timeout)
+            case CardAction():
+                turn = bot.begin(topic, self._shell.act, bot, event)
+            case Join() if not event.channel.is_direct:
+                turn = bot.begin(topic, self._join, event)
+            case Leave() if not event.channel.is_direct:
+                turn = bot.begin(topic, self._leave, event)
+            case _:
+                self._over(bot, event, None)
+                return handled
+        turn.add_done_callback(lambda turn: self._over(bot, event, turn))
+        return handled
+
+    def _over(self, bot: ShellBot, event: Event, turn: asyncio.Future[object] | None) -> None:
+        handled = self._handled.pop(event.id)
+        if not handled.done():
+            handled.set_result(None)
+        if turn is not None:
+            error = AgentStopped("cancelled") if turn.cancelled() else turn.exception()
+            if isinstance(error, AgentStopped):
+                return  # the program stops; the next run deals with the event again
+            if isinstance(error, CallTimeout):
+                logger.warning("turn was stopped at its time limit channel=%s event=%s", bot.id, event.id)
+                bot.reply(Reply(id=f"{event.id}/late", text="That took too long, and I stopped it."))
+            elif error is not None:
+                self._home.report(bot, error, "turn")
+                bot.reply(Reply(id=f"{event.id}/failed", text="Something went wrong here; it is in my log."))
+        self._desk.inbox.done(event)
+
+    async def _join(self, event: Event) -> None:
+        try:
+            direct: Channel | None = await self._space.open_direct(event.person)
+        except ChannelNotFound as error:
+            logger.warning("no direct channel with a member of %s: %s", event.channel.id, error)
+            direct = None
+        await self.seat(event.channel.id, event.person, direct)
+
+    async def _leave(self, event: Event) -> None:
+        self._desk.roster.leave(event.channel.id, event.person.id)

@@ -1,0 +1,42 @@
+"""What the running turn is about, so that what a bot says in it gets the same ids when the turn is run again."""
+
+from __future__ import annotations
+
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+from uuid import uuid4
+
+from shellbot.envelope import Envelope
+from shellbot.events import Event
+
+
+@dataclass(slots=True)
+class Topic:
+    """What caused a turn: an event of the space or an instruction of the group.
+
+    A turn cut off by a crash is run again from its event or instruction. As the ids of what it says are made of the id
+    of the cause and a count, the repeat says nothing twice.
+    """
+
+    id: str
+    event: Event | None = None
+    instruction: Envelope | None = None
+    is_again: bool = False
+    last_report: dict[str, Any] | None = None
+    broadcasts: set[str] = field(default_factory=set)
+    _count: count[int] = field(default_factory=lambda: count(1))
+
+    def next_id(self) -> str:
+        """An id for the next thing said, put or asked in this turn."""
+        return f"{self.id}/{next(self._count)}"
+
+
+current_topic: ContextVar[Topic | None] = ContextVar("shellbot_topic", default=None)
+
+
+def new_id() -> str:
+    """An id within the running turn, or one that nobody else has."""
+    topic = current_topic.get()
+    return topic.next_id() if topic is not None else uuid4().hex
