@@ -213,9 +213,14 @@ class Store(ABC):
     def _read(self, connection: sqlite3.Connection, entry: _Entry) -> Outcome:
         connection.execute("PRAGMA query_only=1")  # a reader that writes would do so outside of any transaction
         try:
-            return self._call(connection, entry)
+            entry, result, error = self._call(connection, entry)
         finally:
             connection.execute("PRAGMA query_only=0")
+        cause = None if error is None else error.__cause__
+        if isinstance(cause, sqlite3.Error) and cause.sqlite_errorcode == sqlite3.SQLITE_READONLY:
+            error = StoreError("a job given to read() writes; give it to write()")
+            error.__cause__ = cause
+        return entry, result, error
 
     def _call(self, connection: sqlite3.Connection, entry: _Entry) -> Outcome:
         self._in_job = True

@@ -1,0 +1,1 @@
+"""Spaces: where people and bots meet. Each is imported from its module, e.g. ``shellbot.spaces.console``."""

@@ -1,0 +1,85 @@
+"""What a space is: a place of people that gives events, shows replies and opens direct channels."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable
+from typing import ClassVar
+from uuid import uuid4
+
+from shellbot.events import Capabilities, Channel, Event, Person, Reply
+
+Deliver = Callable[[Event], Awaitable[asyncio.Future[None]]]
+"""``turn = await deliver(event)`` returns when the event is committed and will not be lost; ``await turn`` when the
+bot's turn on it is over."""
+
+GROUP = "group"  # id of the group channel, where a space has one
+MAX_ID_BYTES = 200  # of a channel; the bus takes 255
+
+
+class Space(ABC):
+    """One chat platform, or a stand-in for one. All of it is called on the event loop."""
+
+    name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+
+    @abstractmethod
+    async def start(self, deliver: Deliver) -> None:
+        """Connect, and give every event to ``deliver`` from now on, one after the other for each channel.
+
+        A person's Join comes before all else of that person. An event may be given again after a failure, with the
+        same id.
+        """
+
+    @abstractmethod
+    async def post(self, channel_id: str, reply: Reply) -> None:
+        """Show ``reply``; returns when the platform has it. May be repeated where ``capabilities.ids``.
+
+        Raises:
+            ChannelNotFound: No such channel, or its person cannot be reached; repeating does not help.
+            RateLimited: To be repeated after the time it names.
+            SpaceError: The platform did not take it; to be repeated.
+        """
+
+    @abstractmethod
+    async def open_direct(self, person: Person) -> Channel:
+        """The direct channel with this person, made if need be.
+
+        Raises:
+            ChannelNotFound: This person cannot be reached.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Give no more events and let go of everything. May be called again."""
+
+
+def new_id() -> str:
+    """An id for an event that no other will have."""
+    return uuid4().hex
+
+
+def direct_channel(person: Person) -> Channel:
+    """The direct channel with this person, for spaces that make up ids on their own."""
+    return Channel(id=f"direct-{bus_safe(person.id)}", title=person.name, is_direct=True)
+
+
+def bus_safe(text: str) -> str:
+    """``text`` as part of a channel's id: different texts stay different; letters and digits stay readable.
+
+    All but letters, digits and ``-_.`` is written as ``%`` and two hex digits for each byte; what is too long ends
+    in ``%%`` and a hash.
+    """
+    parts = []
+    for char in text:
+        if char.isalnum() or char in "-_.":
+            parts.append(char)
+        else:
+            parts.extend(f"%{byte:02X}" for byte in char.encode("utf-8", "surrogatepass"))
+    safe = "".join(parts)
+    if len(safe.encode()) <= MAX_ID_BYTES:
+        return safe
+    digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+    return safe.encode()[: MAX_ID_BYTES - 40].decode(errors="ignore") + "%%" + digest

@@ -1,0 +1,258 @@
+"""Several people in one terminal: ``NAME: text`` is said in the group, ``NAME> text`` in NAME's direct channel.
+
+A name is one person however it is typed: case, outer and repeated blanks, and forms of a letter that look the same
+(Unicode NFKC) do not count. The first spelling is the one that is shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import re
+import sys
+import unicodedata
+from typing import ClassVar, TextIO
+from urllib.parse import unquote
+
+from shellbot.clocks import AsyncioClock, BaseClock
+from shellbot.errors import ChannelNotFound, SpaceError
+from shellbot.events import Capabilities, Card, Channel, Event, Join, Message, Person, Reply
+from shellbot.spaces.base import GROUP, Deliver, Space, bus_safe, new_id
+from shellbot.spaces.plaintext import from_markdown, lines_of
+from shellbot.spaces.terminal import MAX_LINE, LineReader, LineWriter
+
+logger = logging.getLogger(__name__)
+HELP = "usage: 'NAME: text' speaks in the group, 'NAME> text' in NAME's direct channel"
+INDENT = "  "  # of all lines but the first of a message: only a head begins at the edge
+MAX_NAME = 40
+MOST_REMEMBERED = 10_000  # replies that were shown
+_LINE = re.compile(r"\s*([^:>]*[^:>\s])\s*([:>])(?:\s+(.*))?", re.DOTALL)
+_DIRECT = "direct-"
+
+
+class ConsoleSpace(Space):
+    """People who type their names; replies come as ``[group] text`` and ``[NAME] text``.
+
+    A terminal gets an editable line that stays below what is printed; anything else is read and written line by
+    line. Cards are shown as numbered lines, to be answered by typing the number or the words. What was shown is not
+    shown again in a higher version.
+
+    Attributes:
+        ended: Set when the input has ended (end of file, Ctrl-D, Ctrl-C) and all of it was delivered, or when nobody
+            reads the output any more.
+    """
+
+    name: ClassVar[str] = "console"
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=False, ids=True)
+
+    def __init__(
+        self, *, clock: BaseClock | None = None, input: TextIO | None = None, output: TextIO | None = None
+    ) -> None:
+        self.ended = asyncio.Event()
+        self._clock = clock or AsyncioClock()
+        self._input = sys.stdin if input is None else input
+        self._output = sys.stdout if output is None else output
+        self._group = Channel(id=GROUP, title=GROUP)
+        self._people: dict[str, Person] = {}  # by id
+        self._joined: set[str] = set()  # ids of people the bot was told of in this run
+        self._shown: dict[tuple[str, str], None] = {}  # channel and id of replies, oldest first
+        self._deliver: Deliver | None = None
+        self._writer: LineWriter | None = None
+        self._reader: LineReader | None = None
+        self._prompting: asyncio.Task[None] | None = None
+
+    async def start(self, deliver: Deliver) -> None:
+        self._deliver = deliver
+        self._writer = LineWriter(self._output)
+        if _is_terminal(self._input) and _is_terminal(self._output):
+            self._prompting = asyncio.create_task(self._prompt(self._writer))
+            await self._writer.write([HELP])
+        else:
+            self._reader = LineReader(self._input, self._take, self.ended.set)
+
+    async def close(self) -> None:
+        reader, self._reader = self._reader, None
+        if reader is not None:
+            await reader.close()
+        prompting, self._prompting = self._prompting, None
+        if prompting is not None:
+            prompting.cancel()
+            await asyncio.wait((prompting,))
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            await writer.close()
+
+    async def open_direct(self, person: Person) -> Channel:
+        self._people.setdefault(person.id, person)
+        return Channel(id=_DIRECT + person.id, title=person.name, is_direct=True)
+
+    async def post(self, channel_id: str, reply: Reply) -> None:
+        title = self._title(channel_id)
+        key = (channel_id, reply.id)
+        if key in self._shown:
+            return
+        self._shown[key] = None
+        while len(self._shown) > MOST_REMEMBERED:
+            del self._shown[next(iter(self._shown))]
+        try:
+            await self._write(self._lines(channel_id, title, reply))
+        except BaseException:
+            self._shown.pop(key, None)
+            raise
+
+    def _title(self, channel_id: str) -> str:
+        if channel_id == GROUP:
+            return GROUP
+        if not channel_id.startswith(_DIRECT):
+            raise ChannelNotFound(f"the console has no channel {channel_id}")
+        person_id = channel_id.removeprefix(_DIRECT)
+        person = self._people.get(person_id)  # not there: somebody of an earlier run
+        return " ".join(lines_of(person.name if person is not None else unquote(person_id)))
+
+    def _lines(self, channel_id: str, title: str, reply: Reply) -> list[str]:
+        body = from_markdown(reply.text) if reply.text else []
+        if reply.fixed:
+            body = [*(body or [""]), *lines_of(reply.fixed)]  # below the head, so that its columns line up
+        if reply.card is not None:
+            answer = "NAME: 1" if channel_id == GROUP else f"{title}> 1"
+            body += _card_lines(reply.card, answer, body)
+        head, *rest = body or [""]
+        return [f"[{title}] {head}".rstrip(), *(f"{INDENT}{line}".rstrip() for line in rest)]
+
+    async def _write(self, lines: list[str]) -> None:
+        if self._writer is None:
+            raise SpaceError("the console is not open")
+        width = _width(self._output)
+        if width:
+            lines = [piece for line in lines for piece in _wrapped(line, width)]
+        try:
+            await self._writer.write(lines)
+        except SpaceError:
+            self.ended.set()
+            raise
+
+    async def _take(self, line: str) -> None:
+        """What one typed line means, delivered. An error is told and does not end the reading."""
+        if not line.strip():
+            return
+        try:
+            if len(line) > MAX_LINE:
+                await self._write([f"not said: a line ends at {MAX_LINE} characters"])
+                return
+            spoken = _parsed(line)
+            if spoken is None:
+                await self._write([HELP])
+                return
+            name, is_direct, text = spoken
+            person = await self._person(name)
+            channel = await self.open_direct(person) if is_direct else self._group
+            await self._give(Message(id=new_id(), channel=channel, person=person, time=self._clock.utcnow(), text=text))
+        except Exception:
+            logger.exception("a typed line was not delivered")
+            await self._apologise()
+
+    async def _apologise(self) -> None:
+        try:
+            await self._write(["not said: something failed here; see the log, and say it again"])
+        except SpaceError:
+            pass  # nobody is there to read it
+
+    async def _person(self, name: str) -> Person:
+        """The person of this name, who has joined the group before this returns."""
+        person_id = bus_safe(_key(name))
+        person = self._people.get(person_id) or Person(id=person_id, name=name)
+        if person_id not in self._joined:
+            await self._give(Join(id=new_id(), channel=self._group, person=person, time=self._clock.utcnow()))
+            self._joined.add(person_id)
+            self._people[person_id] = person
+        return person
+
+    async def _give(self, event: Event) -> None:
+        if self._deliver is not None:
+            await self._deliver(event)
+
+    async def _prompt(self, writer: LineWriter) -> None:
+        # loaded here: a server without a terminal does not need it
+        from prompt_toolkit import PromptSession
+        from prompt_toolkit.application import create_app_session
+        from prompt_toolkit.input import create_input
+        from prompt_toolkit.output import create_output
+        from prompt_toolkit.patch_stdout import patch_stdout
+
+        try:
+            with create_app_session(input=create_input(self._input), output=create_output(self._output)):
+                with patch_stdout(raw=False):
+                    writer.output = sys.stdout
+                    session: PromptSession[str] = PromptSession()
+                    while True:
+                        # signals are the program's business; Ctrl-C is a key here
+                        await self._take(await session.prompt_async("> ", handle_sigint=False))
+        except (EOFError, KeyboardInterrupt):
+            pass
+        finally:
+            writer.output = self._output
+            self.ended.set()
+
+
+def _parsed(line: str) -> tuple[str, bool, str] | None:
+    """Name, whether it is for the direct channel, and text; None when the line is of no such form."""
+    found = _LINE.fullmatch(line)
+    if found is None:
+        return None
+    name, text = " ".join(unicodedata.normalize("NFC", found[1]).split()), (found[3] or "").strip()
+    is_name = (
+        0 < len(name) <= MAX_NAME and name[0].isalnum() and not set(name) & set("[]<") and lines_of(name) == [name]
+    )
+    if not text or not is_name or _key(name) == GROUP:  # '[group]' is not a person
+        return None
+    return name, found[2] == ">", text
+
+
+def _key(name: str) -> str:
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", name).casefold())
+
+
+def _card_lines(card: Card, answer: str, before: list[str]) -> list[str]:
+    title = " ".join(lines_of(card.title))
+    lines = [title] if title and title not in before else []
+    for number, button in enumerate(card.buttons, 1):
+        chosen = "  <- chosen" if button.value == card.chosen else ""
+        lines.append(f"{number:2}. {' '.join(lines_of(button.label))}{chosen}")
+    if card.note:
+        lines += lines_of(card.note)
+    lines.append(f"to answer, type: {answer}" if card.is_open else "closed")
+    return lines
+
+
+def _is_terminal(stream: TextIO) -> bool:
+    try:
+        return stream.isatty()
+    except (AttributeError, ValueError):
+        return False
+
+
+def _width(stream: TextIO) -> int:
+    """Columns of the terminal; 0 when it is none."""
+    if not _is_terminal(stream):
+        return 0
+    try:
+        return os.get_terminal_size(stream.fileno()).columns
+    except (OSError, ValueError):
+        return 0
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    """Cut a line before the terminal would, so that what goes on is indented and cannot be taken for a head."""
+    from prompt_toolkit.utils import get_cwidth
+
+    pieces = []
+    while get_cwidth(line) > width:
+        columns, cut = 0, 0
+        while cut < len(line) and (columns := columns + get_cwidth(line[cut])) <= width:
+            cut += 1
+        blank = line.rfind(" ", len(INDENT) + 1, cut)
+        cut = blank if blank > 0 else max(cut, len(INDENT) + 1)
+        pieces.append(line[:cut].rstrip())
+        line = INDENT + line[cut:].lstrip()
+    return [*pieces, line]
