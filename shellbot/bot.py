@@ -1,8 +1,8 @@
 """The bot of one channel: an agent that speaks there, remembers, and reaches the other side over the bus.
 
 In a group channel it *broadcasts* instructions to the direct channels of the members and *observes* what they report;
-in a direct channel it carries out instructions and *reports*. The two never touch each other's objects: every word between
-them is a frame on the bus.
+in a direct channel it carries out instructions and *reports*. The two never touch each other's objects: every word
+between them is a frame on the bus.
 """
 
 from __future__ import annotations
@@ -255,7 +255,7 @@ class ShellBot(Agent):
         return envelope.id
 
     def observe(self, *, all: bool = False) -> Observation:
-        """Hear the direct channels: ``async with bot.observe() as answers``, then ``async for answer in answers.within(60)``.
+        """Hear the direct channels: ``async with bot.observe() as answers``, then iterate ``answers.within(60)``.
 
         Args:
             all: Every report of this group, not only answers to what this run broadcast.

@@ -93,7 +93,7 @@ class Reply:
     """What a bot says in a channel.
 
     ``id`` and ``version`` make sending repeatable: a space that has shown this version of this id already does
-    nothing; a higher version of a known id replaces it where the space can edit; where it cannot, it is not shown again.
+    nothing; a higher version of a known id replaces it where the space can edit, else it is not shown again.
     ``text`` is markdown of a small kind: emphasis, lists, code, links, tables.
     ``fixed`` is text whose columns must line up (bars): shown as it is, in a fixed-width font, never as markdown.
     """

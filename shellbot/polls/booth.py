@@ -35,7 +35,10 @@ CREATE TABLE IF NOT EXISTS booth (
     PRIMARY KEY (channel, poll)
 );
 """
-_COLUMNS = "poll, number, group_id, instruction, question, choices, closes_at, is_open, choice, n, at, is_typed, is_confirmed, version"
+_COLUMNS = (
+    "poll, number, group_id, instruction, question, choices, closes_at, is_open, "
+    "choice, n, at, is_typed, is_confirmed, version"
+)
 
 
 @dataclass(slots=True)
