@@ -3,28 +3,51 @@
 Names are loaded on first use, so that importing shellbot costs nothing that is not needed.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+# Known to type checkers by this name; typing itself is not loaded.
+TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from shellbot.bot import ShellBot
+    from shellbot.bus.bus import Bus
+    from shellbot.bus.publisher import Publisher
+    from shellbot.bus.subscriber import Subscriber
+    from shellbot.commands.base import Command
     from shellbot.context import Context
+    from shellbot.engine import Engine
+    from shellbot.events import Channel
 
 __version__ = "26.11.0"
 
 _HOMES = {
+    "Bus": "shellbot.bus.bus",
+    "Channel": "shellbot.events",
+    "Command": "shellbot.commands.base",
     "Context": "shellbot.context",
+    "Engine": "shellbot.engine",
+    "Publisher": "shellbot.bus.publisher",
+    "ShellBot": "shellbot.bot",
+    "Subscriber": "shellbot.bus.subscriber",
 }
 
-__all__ = ["Context", "__version__"]
+__all__ = [
+    "Bus",
+    "Channel",
+    "Command",
+    "Context",
+    "Engine",
+    "Publisher",
+    "ShellBot",
+    "Subscriber",
+    "__version__",
+]
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     home = _HOMES.get(name)
     if home is None:
         raise AttributeError(f"module 'shellbot' has no attribute {name!r}")
-    value = getattr(import_module(home), name)
+    value: object = getattr(import_module(home), name)
     globals()[name] = value
     return value
 
