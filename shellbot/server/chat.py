@@ -141,7 +141,7 @@ class ChatServer:
         for server in self._server.servers:
             server.close()
         await self.events.stop()
-        self._server.should_exit = True
+        self._server.ask_exit()
         await self._task
         if self._desk is not None:
             self._desk.close()
@@ -156,6 +156,11 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.is_ready = asyncio.Event()
+        self._exit_asked = asyncio.Event()
+
+    def ask_exit(self) -> None:
+        self.should_exit = True
+        self._exit_asked.set()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
@@ -164,6 +169,13 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self.is_ready.set()
+
+    async def main_loop(self) -> None:
+        # once a second, for the Date header; uvicorn's own loop wakes ten times as often and ends later
+        while not await self.on_tick(0):
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(1.0):
+                    await self._exit_asked.wait()
 
 
 class _Protocol(H11Protocol):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
@@ -15,6 +16,7 @@ Receive = Callable[[], Awaitable[ASGIMessage]]
 Send = Callable[[ASGIMessage], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+DRAIN_SECONDS = 1.0
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; worker-src 'self'; "
@@ -61,7 +63,7 @@ class Front:
         limit = self._limits.body_bytes
         declared = header(scope, b"content-length") or "0"
         if declared.isdecimal() and int(declared) > limit:
-            return await refuse(send, 413, f"At most {limit:,} bytes can be sent here.")
+            return await self._too_large(receive, send)
         body = bytearray()
         try:
             async with asyncio.timeout(self._limits.body_timeout):
@@ -73,7 +75,7 @@ class Front:
                     body += message.get("body", b"")
                     more = message.get("more_body", False)
                     if len(body) > limit:
-                        return await refuse(send, 413, f"At most {limit:,} bytes can be sent here.")
+                        return await self._too_large(receive, send)
         except TimeoutError:
             return await refuse(send, 408, "The rest of this request did not come in time.")
 
@@ -85,6 +87,22 @@ class Front:
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
         headers.append((b"content-length", str(len(gathered)).encode()))
         return await self._pages({**scope, "headers": headers}, whole, send)
+
+    async def _too_large(self, receive: Receive, send: Send) -> None:
+        text = f"At most {self._limits.body_bytes:,} bytes can be sent here."
+
+        async def before_the_end(message: ASGIMessage) -> None:
+            if message["type"] == "http.response.body":
+                # Closing on unread bytes resets the connection and takes the answer with it: read on for a moment.
+                await send({**message, "more_body": True})
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(DRAIN_SECONDS):
+                        while (await receive()).get("more_body", False):
+                            pass
+                message = {"type": "http.response.body"}
+            await send(message)
+
+        await refuse(before_the_end, 413, text)
 
 
 def header(scope: Scope, name: bytes) -> str | None:

@@ -113,6 +113,7 @@ class Browser:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.shown = ""
         self.http = requests.Session()
         # the policy of the library would refuse cookies of an IP address with a port
         self.http.cookies.set_policy(DefaultCookiePolicy(rfc2965=False))
@@ -123,11 +124,14 @@ class Browser:
 
     def page(self, path: str = "") -> str:
         self.last = self.http.get(self.url + path, timeout=5)
+        if not path:
+            self.shown = self.last.text
         return self.last.text
 
     @property
     def token(self) -> str:
-        found = re.search(r'name="token" value="([^"]+)"', self.page())
+        """Of the page loaded last."""
+        found = re.search(r'name="token" value="([^"]+)"', self.shown)
         assert found
         return found[1]
 
@@ -137,7 +141,8 @@ class Browser:
 
     @property
     def cursor(self) -> str:
-        found = re.search(r'data-cursor="([^"]+)"', self.page())
+        """Of the page loaded last."""
+        found = re.search(r'data-cursor="([^"]+)"', self.shown)
         assert found
         return found[1]
 
@@ -146,7 +151,10 @@ class Browser:
         return self.http.post(self.url + path, data=fields, headers=sent, timeout=8, allow_redirects=False)
 
     def join(self, name: str) -> requests.Response:
-        return self.post("join", {"name": name, "token": self.token})
+        self.page()
+        answer = self.post("join", {"name": name, "token": self.token})
+        self.page()
+        return answer
 
     def say(self, text: str, side: str = "group", key: str = "", token: str = "") -> requests.Response:
         fields = {"text": text, "side": side, "key": key or secrets.token_hex(8), "token": token or self.token}
@@ -171,6 +179,7 @@ async def browsers(url: str, *names: str) -> AsyncIterator[list[Browser]]:
             if name:
                 answer = await asyncio.to_thread(browser.join, name)
                 assert answer.status_code == 303, answer.text
+            await asyncio.to_thread(browser.page)
         yield made
     finally:
         for browser in made:
