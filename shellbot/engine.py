@@ -174,7 +174,11 @@ class Engine(Container):
         if self.type == "web" and self._given_space is None:
             await self._serve_pages()
         self.instance.publish(
-            {"publisher_pid": publisher.pid, "bus": bus.address, "web": self.server.url if self.server else None}
+            {
+                "publisher_pid": publisher.pid,
+                "bus": self.context.get("bus.address"),
+                "web": self.server.url if self.server else None,
+            }
         )
 
     async def stop(self, timeout: float = 5) -> None:

@@ -1,0 +1,142 @@
+"""A vote from the group's word to the group's result; every step between is a frame on the bus."""
+
+from __future__ import annotations
+
+LUNCH = 'poll "Lunch?" Pizza, Sushi, Salad in 10m'
+
+
+async def test_a_vote_goes_out_to_all_and_its_result_comes_back(party):
+    async with party("Person A", "Person B", "Person C") as people:
+        await people.say("Person A", LUNCH)
+        assert "3 people have a ballot" in await people.hears("Vote #1: Lunch?")
+        for name in people.people:
+            card = await people.ballot(name)
+            assert [button.label for button in card.buttons] == ["Pizza", "Sushi", "Salad"]
+
+        await people.press("Person A", "Sushi")
+        await people.whisper("Person B", "2")
+        await people.whisper("Person C", "pizza")
+
+        result = await people.hears("Result of vote #1: Lunch?")
+        assert "Sushi 2" in result
+        assert "Pizza 1" in result
+        assert "67 % of votes" in result
+        assert "3 of 3 voted" in result
+
+
+async def test_a_vote_may_be_changed_until_the_close_and_the_last_one_counts(party, clock):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.press("Person A", "Sushi")
+        await people.hears("Your vote is counted: Sushi", "Person A")
+        await people.press("Person A", "Salad")
+        await people.hears("Your vote is counted: Salad", "Person A")
+        clock.advance(600)
+        result = await people.hears("Result")
+        assert "Salad 1" in result
+        assert "Sushi 0" in result
+        assert "1 of 2 voted" in result
+        assert "50 % of all" in result
+
+
+async def test_the_close_refuses_later_votes_and_says_so(party, clock):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person B")
+        await people.press("Person A", "Pizza")
+        clock.advance(600)
+        await people.hears("Result")
+        await people.whisper("Person B", "sushi")
+        await people.hears("Vote #1 is closed: Lunch? You did not vote.", "Person B")
+        await people.press("Person B", "Sushi")
+        await people.engine.stop()
+        assert sum("Vote #1 is closed" in text for text in people.told("Person B")) == 2
+        assert sum("Result" in text for text in people.told()) == 1
+
+
+async def test_a_vote_at_the_last_moment_counts_and_one_at_the_deadline_does_not(party, clock):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.ballot("Person B")
+        clock.advance(599.9)
+        await people.press("Person A", "Pizza")
+        await people.hears("Your vote is counted", "Person A")
+        clock.advance(0.1)
+        await people.press("Person B", "Sushi")
+        result = await people.hears("Result")
+        assert "Pizza 1" in result
+        assert "Sushi 0" in result
+
+
+async def test_only_who_opened_a_vote_may_close_it(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person B")
+        await people.say("Person B", "poll close")
+        await people.hears("Only Person A, who opened it, can close vote #1")
+        await people.say("Person A", "poll close #1")
+        assert "Nobody voted" in await people.hears("Result of vote #1")
+
+
+async def test_people_who_cannot_be_reached_are_named(party, clock):
+    async with party("Person A") as people:
+        people.space.unreachable.add("person-b")
+        await people.join("Person B")
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.press("Person A", "Pizza")
+        result = await people.hears("Result")
+        assert "Could not be reached: Person B" in result
+        assert "1 of 2 voted" in result
+
+
+async def test_two_open_votes_are_told_apart_by_number(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.say("Person A", 'poll "Drink?" Tea, Coffee')
+        await people.ballot("Person B")
+        await people.ballot("Person B", "Drink?")
+        await people.whisper("Person B", "2")
+        await people.hears("Which vote do you mean?", "Person B")
+        await people.whisper("Person B", "#2 2")
+        await people.hears("Your vote is counted: **Coffee**", "Person B")
+        await people.whisper("Person B", "#1 2")
+        await people.hears("Your vote is counted: **Sushi**", "Person B")
+
+
+async def test_who_joins_later_is_not_on_the_roll(party):
+    async with party("Person A") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.join("Person B")
+        await people.press("Person A", "Pizza")
+        result = await people.hears("Result")
+        assert "1 of 1 voted" in result
+        assert people.told("Person B") == []
+
+
+async def test_a_restart_in_the_middle_loses_nothing_and_says_nothing_twice(party, clock):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.press("Person A", "Pizza")
+        await people.hears("Your vote is counted", "Person A")
+    async with party() as people:
+        await people.join("Person A", "Person B")
+        clock.advance(600)
+        result = await people.hears("Result")
+        assert "Pizza 1" in result
+        assert "1 of 2 voted" in result
+
+
+async def test_a_vote_whose_deadline_passed_while_nobody_served_closes_at_the_start(party, clock):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.press("Person A", "Pizza")
+        await people.hears("Your vote is counted", "Person A")
+    clock.advance(3600)
+    async with party() as people:
+        assert "Pizza 1" in await people.hears("Result")
