@@ -1,0 +1,374 @@
+"""Fan: the queue between those who publish and the publisher process; one pipe, no thread, no lock.
+
+``put()`` is one write of the calling thread, so a text is out of the program when put() returns, and a busy thread
+beside it delays nothing. A process killed with -9 while it puts leaves the queue as it was: multiprocessing.Queue
+keeps its lock then, and stands still for all.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import fcntl
+import itertools
+import mmap
+import os
+import queue
+import select
+import sys
+import tempfile
+import termios
+import threading
+from collections import deque
+from multiprocessing import context, reduction
+from time import monotonic
+from typing import Any
+
+from shellbot.bus.lifeline import ProcessWatch
+from shellbot.bus.records import RECORD_BYTES, Assembler, cut, end, writer_id
+from shellbot.cells import process_tag
+from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
+
+PIPE_BYTES = 1024 * 1024
+
+# How old the knowledge may be that the reader lives, in seconds; a look costs a system call.
+_TRUST = 0.25
+
+_READER, _PROGRESS = 0, 1
+_ENDED = -1
+
+
+class _Writer(threading.local):
+    """The id of the thread that writes; another one after a fork."""
+
+    numbers = itertools.count()
+
+    def __init__(self) -> None:
+        self.pid = 0
+        self.id = b""
+
+    def renew(self) -> bytes:
+        pid = os.getpid()
+        if self.pid != pid:
+            self.pid = pid
+            self.id = writer_id(pid, next(self.numbers))
+        return self.id
+
+
+class Fan:
+    """A queue of texts with the face of multiprocessing.Queue, for many writers and one reader at a time.
+
+    Pass it to processes as you would a multiprocessing.Queue: it is inherited under fork, and an argument of Process
+    under all start methods. ``get()`` gives str, also for what was put as bytes.
+
+    Args:
+        patience: Seconds that ``put()`` without a time-out waits on a full queue.
+
+    Runs in: any thread and process; get() in one process at a time, which takes all that is queued into it.
+    """
+
+    def __init__(self, patience: float = 5.0) -> None:
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
+        except (AttributeError, OSError):
+            # The user has many large pipes already, or the system has none: it works with what is given.
+            pass
+        self._begin(reading, writing, _shared_page(), patience)
+
+    def _begin(self, reading: int, writing: int, page: int, patience: float) -> None:
+        self._reading = reading
+        self._writing = writing
+        self._page = page
+        self._cells = memoryview(mmap.mmap(page, mmap.PAGESIZE)).cast("q")
+        self.patience = patience
+        self._capacity = _capacity(writing)
+        self._is_closed = False
+        self._writer = _Writer()
+        self._watch: ProcessWatch | None = None
+        self._watched = 0
+        self._next_look = 0.0
+        self._assembler = Assembler()
+        self._texts: deque[bytes] = deque()
+        self._lock = threading.Lock()
+        self._lock_pid = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        context.assert_spawning(self)
+        descriptors = [reduction.DupFd(number) for number in (self._reading, self._writing, self._page)]
+        return {"descriptors": descriptors, "patience": self.patience}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        numbers = [descriptor.detach() for descriptor in state["descriptors"]]
+        for number in numbers:
+            os.set_inheritable(number, False)
+        reading, writing, page = numbers
+        self._begin(reading, writing, page, state["patience"])
+
+    def __del__(self) -> None:
+        for name in ("_reading", "_writing", "_page"):
+            number = self.__dict__.pop(name, -1)
+            if number >= 0:
+                os.close(number)
+
+    # -- writing ----------------------------------------------------------------------------------------------------
+
+    def put(self, item: str | bytes | None, block: bool = True, timeout: float | None = None) -> None:
+        """Queue one text; None ends the reader after what was queued before.
+
+        Args:
+            timeout: Seconds to wait on a full queue; None is the fan's own patience.
+
+        Raises:
+            QueueFull: A queue.Full; nobody took anything in that time.
+            NotRunning: The reader has ended.
+            InvalidMessage: Not one line of text; encode values with JSON first.
+            BusClosed: This queue was closed here.
+        """
+        if item is None:
+            self.write(end(self._writer.renew()), timeout if block else 0.0)
+            return
+        if isinstance(item, str):
+            try:
+                text = item.encode()
+            except UnicodeEncodeError as error:
+                raise InvalidMessage(f"this is no valid Unicode text: {error}") from error
+        else:
+            text = _bytes(item)
+        if b"\n" in text or text[:1] in (b"\x01", b"\xff"):
+            raise InvalidMessage("a text in this queue has no line break, nor 0x01 or 0xFF at its beginning")
+        self.put_text(text, timeout if block else 0.0)
+
+    def put_nowait(self, item: str | bytes | None) -> None:
+        """As put(); QueueFull at once."""
+        self.put(item, False)
+
+    def put_text(self, text: bytes, timeout: float | None = None) -> None:
+        """Queue a text that is known to hold no line break and not to begin with 0x01."""
+        if len(text) < RECORD_BYTES:
+            self.write(text + b"\n", timeout)
+            return
+        writer = self._writer.renew()
+        deadline = monotonic() + (self.patience if timeout is None else timeout)
+        for record in cut(text, writer):
+            self.write(record, max(0.0, deadline - monotonic()))
+
+    def write(self, record: bytes, timeout: float | None = None) -> None:
+        """Queue whole records, together at most 4096 bytes."""
+        if monotonic() > self._next_look:
+            self._look()
+        try:
+            os.write(self._writing, record)
+        except BlockingIOError:
+            self._write_patiently(record, self.patience if timeout is None else timeout)
+        except BrokenPipeError as error:
+            raise NotRunning(_GONE) from error
+
+    def _write_patiently(self, record: bytes, timeout: float) -> None:
+        deadline = monotonic() + timeout
+        poller = select.poll()
+        poller.register(self._writing, select.POLLOUT)
+        if self._watch and self._watch.fileno() >= 0:
+            poller.register(self._watch.fileno(), select.POLLIN)
+        while True:
+            self._look()
+            try:
+                os.write(self._writing, record)
+                return
+            except BlockingIOError:
+                pass
+            except BrokenPipeError as error:
+                raise NotRunning(_GONE) from error
+            left = deadline - monotonic()
+            if left <= 0:
+                text = (
+                    f"the publisher took nothing for {timeout:g} s; it was not started, or a subscriber does not read"
+                )
+                raise QueueFull(text)
+            # Looked at again now and then: where there is no descriptor for it, nothing else tells that it died.
+            poller.poll(min(left, _TRUST if self._watch is None else 1.0) * 1000)
+
+    def _look(self) -> None:
+        """Make sure that the reader lives, and that this queue is open."""
+        if self._is_closed:
+            raise BusClosed("this queue was closed here; nothing more can be put")
+        reader = self._cells[_READER]
+        if reader != self._watched:
+            # Somebody has begun to read since.
+            self._watched = reader
+            self._watch = ProcessWatch(reader & 0xFFFFFFFF, reader) if reader > 0 else None
+        if reader == _ENDED or (self._watch and self._watch.has_ended()):
+            raise NotRunning(_GONE)
+        self._next_look = monotonic() + _TRUST
+
+    def look_now(self) -> None:
+        """Let the next put() make sure that the reader lives."""
+        self._next_look = 0.0
+
+    def fileno(self) -> int:
+        """The writing end: writable when a record fits, for ``loop.add_writer()``."""
+        return self._writing
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def get(self, block: bool = True, timeout: float | None = None) -> str | None:
+        """The next text, or None where the queue ends.
+
+        Raises:
+            queue.Empty: Nothing in time.
+        """
+        deadline = None if timeout is None else monotonic() + timeout
+        if self._lock_pid != os.getpid():
+            # Another thread may have held it when this process was forked.
+            self._lock, self._lock_pid = threading.Lock(), os.getpid()
+        poller = select.poll()
+        poller.register(self._reading, select.POLLIN)
+        while True:
+            with self._lock:
+                if not self._texts and not self._assembler.has_ended:
+                    self._texts.extend(self.take())
+                if self._texts:
+                    return self._texts.popleft().decode(errors="surrogateescape")
+                if self._assembler.has_ended:
+                    self._assembler.has_ended = False
+                    return None
+            left = None if deadline is None else deadline - monotonic()
+            if not block or (left is not None and left <= 0):
+                raise queue.Empty
+            poller.poll(None if left is None else left * 1000)
+
+    def get_nowait(self) -> str | None:
+        """As get(); queue.Empty at once."""
+        return self.get(False)
+
+    def take(self) -> list[bytes]:
+        """All texts that are whole now, at once; see ``has_ended`` for whether more may come. For the one reader."""
+        try:
+            data = os.read(self._reading, self._capacity)
+        except BlockingIOError:
+            return []
+        return self._assembler.feed(data) if data else []
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the reader has come to the end that ``put(None)`` set."""
+        return self._assembler.has_ended
+
+    @property
+    def reading(self) -> int:
+        """The descriptor of the reading end, to poll."""
+        return self._reading
+
+    @property
+    def queued_bytes(self) -> int:
+        """Bytes in the pipe now."""
+        return _waiting(self._reading)
+
+    @property
+    def progress(self) -> int:
+        """How often the reader has said that it goes on."""
+        return self._cells[_PROGRESS]
+
+    def begin_reading(self) -> None:
+        """This process reads from now on: writers watch it."""
+        self._cells[_READER] = process_tag()
+
+    def go_on(self) -> None:
+        """The reader has handed something on."""
+        self._cells[_PROGRESS] += 1
+
+    def end_reading(self, is_final: bool) -> None:
+        """This process reads no more. Finally: whoever puts is told so."""
+        self._cells[_READER] = _ENDED if is_final else 0
+
+    def drop_dead(self) -> None:
+        """Forget unfinished texts of processes that are gone."""
+        if self._assembler.open_bytes:
+            self._assembler.drop_dead(lambda pid: process_tag(pid) != 0)
+
+    # -- the rest of the face -----------------------------------------------------------------------------------------
+
+    def empty(self) -> bool:
+        return not self._texts and not self._assembler.has_ended and not _waiting(self._reading)
+
+    def full(self) -> bool:
+        poller = select.poll()
+        poller.register(self._writing, select.POLLOUT)
+        return not poller.poll(0)
+
+    def qsize(self) -> int:
+        """Texts that are queued now; those of 4 KiB and more count once they are whole. Costs a copy of the pipe.
+
+        Raises:
+            NotImplementedError: The system cannot look into a pipe (as multiprocessing.Queue on some).
+        """
+        lines = _peek(self._reading, self._capacity).split(b"\n")[:-1]
+        whole = sum(1 for line in lines if line[:1] != b"\x01" or line[13:14] in (b">", b"."))
+        return len(self._texts) + whole + self._assembler.has_ended
+
+    def close(self) -> None:
+        """No more is put from here. What is queued stays queued."""
+        self._is_closed = True
+        self._next_look = 0.0
+
+    def join_thread(self) -> None:
+        """Nothing to wait for: put() has written when it returns."""
+
+    def cancel_join_thread(self) -> None:
+        """Nothing to cancel; see join_thread()."""
+
+
+_GONE = "the publisher process has ended, nothing more can be put; make a new one with bus.publish()"
+
+
+def _bytes(item: object) -> bytes:
+    if not isinstance(item, bytes):
+        raise InvalidMessage(f"this queue takes texts, not {type(item).__name__}; encode it with JSON first")
+    return item
+
+
+def _shared_page() -> int:
+    """A descriptor of memory that processes share."""
+    if hasattr(os, "memfd_create"):
+        descriptor = os.memfd_create("shellbot-fan")
+    else:
+        with tempfile.TemporaryFile() as file:
+            descriptor = os.dup(file.fileno())
+    os.ftruncate(descriptor, mmap.PAGESIZE)
+    return descriptor
+
+
+def _capacity(descriptor: int) -> int:
+    try:
+        return max(PIPE_BYTES, fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ))
+    except (AttributeError, OSError):
+        return PIPE_BYTES
+
+
+def _waiting(descriptor: int) -> int:
+    found = array.array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, found)
+    return found[0]
+
+
+def _peek(descriptor: int, size: int) -> bytes:
+    """What is in a pipe, left in it."""
+    if sys.platform != "linux":
+        raise NotImplementedError
+    reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        try:
+            fcntl.fcntl(writing, fcntl.F_SETPIPE_SZ, size)
+        except OSError:
+            # It holds less then, and the count is what fits.
+            pass
+        ctypes.CDLL(None).tee(descriptor, writing, ctypes.c_size_t(size), 2)
+        found = b""
+        while data := os.read(reading, size):
+            found += data
+        return found
+    except BlockingIOError:
+        return found
+    finally:
+        os.close(reading)
+        os.close(writing)

@@ -1,0 +1,85 @@
+"""To know when another process has ended, and to wake one that sleeps in poll()."""
+
+from __future__ import annotations
+
+import os
+import select
+
+from shellbot.cells import is_alive, process_tag
+
+
+class ProcessWatch:
+    """Tells when another process has ended, whoever its parent is, and however it died.
+
+    Args:
+        pid: The process; it may have ended already.
+        tag: Pid and start time in one word (:func:`shellbot.cells.process_tag`), where known from before.
+
+    A closed pipe end does not tell: a forked process has copies of the ends of all others.
+    """
+
+    def __init__(self, pid: int, tag: int | None = None) -> None:
+        self.pid = pid
+        self._descriptor = -1
+        try:
+            self._descriptor = os.pidfd_open(pid)
+        except (AttributeError, OSError):
+            # An old kernel, a sandbox, or no such process: ended() looks it up instead.
+            pass
+        self._tag = process_tag(pid) if tag is None else tag
+        if tag is not None and self._descriptor >= 0 and process_tag(pid) != tag:
+            # The pid was given away again meanwhile.
+            self.close()
+            self._tag = 0
+
+    def fileno(self) -> int:
+        """A descriptor that is readable once the process has ended; -1 where the system has none."""
+        return self._descriptor
+
+    def has_ended(self) -> bool:
+        if self._descriptor >= 0:
+            poller = select.poll()
+            poller.register(self._descriptor, select.POLLIN)
+            return bool(poller.poll(0))
+        return not is_alive(self._tag)
+
+    def close(self) -> None:
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
+
+    def __del__(self) -> None:
+        self.close()
+
+
+class Waker:
+    """A descriptor that another thread, or a signal, makes readable."""
+
+    def __init__(self) -> None:
+        self._reading, self._writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def fileno(self) -> int:
+        return self._reading
+
+    @property
+    def writing(self) -> int:
+        """For signal.set_wakeup_fd()."""
+        return self._writing
+
+    def set(self) -> None:
+        """Make it readable. From any thread."""
+        try:
+            os.write(self._writing, b"\0")
+        except BlockingIOError:
+            # It is readable already.
+            pass
+
+    def clear(self) -> None:
+        try:
+            os.read(self._reading, 4096)
+        except BlockingIOError:
+            pass
+
+    def __del__(self) -> None:
+        os.close(self._reading)
+        os.close(self._writing)

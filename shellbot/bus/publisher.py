@@ -1,0 +1,497 @@
+"""Publisher: put messages to channels from any thread and process of a family; a background process sends them."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import queue
+import signal
+import socket
+import threading
+import weakref
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
+from time import monotonic
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+
+from shellbot import errors
+from shellbot.bus import transports
+from shellbot.bus.fan import Fan
+from shellbot.bus.frames import topic, topics, welcome
+from shellbot.bus.lifeline import ProcessWatch, Waker
+from shellbot.bus.options import BusOptions, ContextFace
+from shellbot.bus.readiness import wait_covered
+from shellbot.bus.records import RECORD_BYTES
+from shellbot.bus.sender import COUNTER, FanSource, QueueSource, Sender
+from shellbot.cells import process_tag
+from shellbot.codecs import encode
+from shellbot.errors import BusClosed, BusError, InvalidMessage, MessageTooLarge, NotRunning, QueueFull
+
+logger = logging.getLogger(__name__)
+
+MAX_PUT_BYTES = 64 * 1024 * 1024
+_START_TIMEOUT = 60.0
+_KNOWN_TOPICS = 20_000
+
+
+class Publisher(multiprocessing.Process):
+    """Sends what is put, in order, to whoever subscribed. Start it once; ``with`` starts, drains and closes.
+
+    Args:
+        context: Settings, or only the address, e.g. ``"tcp://127.0.0.1:5555"``.
+
+    Attributes:
+        fan: The queue to the process, :class:`shellbot.bus.fan.Fan`; it takes texts ``channel SP json`` and may be
+            passed to other processes, or be replaced before start() by a multiprocessing.Queue.
+        socket: None until run(); may be given something with ``send_string`` and ``close``.
+
+    Raises:
+        BadAddress, ConfigError, GuaranteeUnavailable: The settings cannot be used.
+
+    Runs in: any thread; put() also in processes forked from this one. start(), close() and join() where it was made.
+    Source: shellbot 2017, whose names it keeps.
+    """
+
+    # Names of 2017. Nothing waits for them any more.
+    DEFER_DURATION = 0.3
+    EMPTY_DELAY = 0.005
+
+    def __init__(self, context: ContextFace | str) -> None:
+        super().__init__(name="publisher", daemon=True)
+        if isinstance(context, str):
+            from shellbot.context import Context
+
+            context = Context({"bus": {"address": context}})
+        self.context = context
+        self.options = BusOptions.read(context)
+        self.fan: Any = Fan(self.options.put_timeout)
+        self.socket: Any = None
+        self._topics: dict[str, bytes] = {}
+        self._is_closed = False
+        self._owner = os.getpid()
+        self._thread: threading.Thread | None = None
+        self._watch: ProcessWatch | None = None
+        self._at_exit: Finalize | None = None
+        self._report: Connection | None = None
+        self._parent_tag = 0
+        self._asking, self._asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+
+    # -- putting ----------------------------------------------------------------------------------------------------
+
+    def put(self, channels: str | Iterable[str], message: Any) -> None:
+        """Publish a message to one channel or several; it is encoded once.
+
+        Everything is checked before anything is queued. When put() returns, the message is out of this program's
+        hands; it waits up to ``bus.put_timeout`` seconds when the queue is full. Before start() it is kept.
+
+        Args:
+            channels: A name, or a list, tuple or set of up to 10,000 names.
+            message: A JSON value, at most 1 MiB encoded, e.g. ``{"poll": "lunch"}``; not None and not ``''``.
+
+        Raises:
+            InvalidChannel, InvalidMessage: ValueErrors; nothing was queued.
+            QueueFull: Nobody took anything; ``sent`` has the channels already queued.
+            NotRunning: The process has ended; ``sent`` as above.
+            BusClosed: After close().
+        """
+        self._put(channels, message, None)
+
+    def put_nowait(self, channels: str | Iterable[str], message: Any) -> None:
+        """As put(), but QueueFull at once. See fileno() for when it fits again."""
+        self._put(channels, message, 0.0)
+
+    def _put(self, channels: str | Iterable[str], message: Any, timeout: float | None) -> None:
+        if type(channels) is str:
+            head = self._topics.get(channels)
+            if head is None:
+                head = self._learn(channels)
+            heads = [head]
+        else:
+            heads = topics(channels)
+        if message is None or (isinstance(message, str) and not message):
+            raise InvalidMessage("there is no message; put a JSON value other than None and ''")
+        body = encode(message)
+        fan = self.fan
+        if type(fan) is not Fan:
+            self._put_foreign(heads, body, timeout)
+        elif len(heads) == 1:
+            text = heads[0] + body
+            if len(text) < RECORD_BYTES:
+                fan.write(text + b"\n", timeout)
+            else:
+                fan.put_text(text, timeout)
+        else:
+            _put_many(fan, heads, body, timeout)
+
+    def _learn(self, channel: str) -> bytes:
+        """Check a name once."""
+        head = topic(channel)
+        if len(self._topics) >= _KNOWN_TOPICS:
+            self._topics.clear()
+        self._topics[channel] = head
+        return head
+
+    def _put_foreign(self, heads: list[bytes], body: bytes, timeout: float | None) -> None:
+        """Into a queue that is not ours: one text per channel."""
+        if self._is_closed:
+            raise BusClosed("this publisher was closed; make a new one with bus.publish()")
+        _check_total(heads, body)
+        text = body.decode()
+        sent: list[str] = []
+        for head in heads:
+            if self.pid is not None and not self.is_alive():
+                raise NotRunning("the publisher process has ended; make a new one", sent=tuple(sent))
+            try:
+                if timeout == 0:
+                    self.fan.put_nowait(head.decode() + text)
+                else:
+                    self.fan.put(head.decode() + text)
+            except queue.Full as error:
+                raise QueueFull("the queue is full", sent=tuple(sent)) from error
+            sent.append(head[:-1].decode())
+
+    def fileno(self) -> int:
+        """The writing end of the queue: writable when put_nowait() fits, for ``loop.add_writer()``."""
+        number: int = self.fan.fileno()
+        return number
+
+    def wait_ready(self, channels: str | Iterable[str], timeout: float | None = 5.0) -> None:
+        """Return when each channel has at least one subscriber; what is put from then on reaches it.
+
+        Args:
+            timeout: Seconds; None waits for ever.
+
+        Raises:
+            BusTimeout: Not in time.
+            NotRunning: Not started yet, or ended.
+        """
+        if self._is_closed:
+            raise BusClosed("this publisher was closed; make a new one with bus.publish()")
+        wait_covered(self._asking, topics(channels), timeout, self._watch)
+
+    # -- living -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Start the process; returns when it listens.
+
+        Raises:
+            AddressInUse: Somebody publishes there already.
+            BadAddress: The address cannot be listened on.
+            BusUnavailable: A library is missing.
+        """
+        self.options = BusOptions.read(self.context)
+        where = self.options.address
+        _ = where.to_bind
+        receiver, self._report = multiprocessing.Pipe(duplex=False)
+        if transports.load(where).IN_PROCESS:
+            if self._thread is not None:
+                raise AssertionError("cannot start a process twice")
+            self._thread = threading.Thread(target=self._run_in_thread, name=self.name, daemon=True)
+            self._thread.start()
+        else:
+            self._parent_tag = process_tag()
+            with _interrupts_held():
+                super().start()
+            self._watch = ProcessWatch(self.pid or 0)
+            self._report.close()
+            self._report = None
+            self._asked.close()
+        self._at_exit = Finalize(None, _close_forgotten, args=(weakref.ref(self),), exitpriority=10)
+        self._await_bound(receiver)
+
+    def _await_bound(self, receiver: Connection) -> None:
+        with receiver:
+            try:
+                if not receiver.poll(_START_TIMEOUT):
+                    raise NotRunning(f"the publisher does not answer after {_START_TIMEOUT:g} s; see its log")
+                report = receiver.recv_bytes()
+            except EOFError as error:
+                self._wait_ended(5.0)
+                self.close()
+                text = f"the publisher ended before it listened, exit code {self.exitcode}; see its log"
+                raise NotRunning(text) from error
+            except BaseException:
+                self.kill()
+                self.close()
+                raise
+        if report:
+            found = orjson.loads(report)
+            self._wait_ended(5.0)
+            self.close()
+            kind = getattr(errors, found["kind"], BusError)
+            raise kind(found["text"], **found["fields"])
+
+    def run(self) -> None:
+        """Send until the end; in the process, or called in line."""
+        if multiprocessing.current_process() is self:
+            self._run_as_child()
+        else:
+            self._run(is_final=False)
+
+    def process(self, item: str) -> None:
+        """Send one text. A class of yours may do something else with it."""
+        self.socket.send_string(item)
+
+    def _run_as_child(self) -> None:
+        # The parent handles Ctrl-C and drains us; we were started with it held back.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+        stopping = Waker()
+        signal.set_wakeup_fd(stopping.writing, warn_on_full_buffer=False)
+        self._run(is_final=True, watch=ProcessWatch(self._owner, self._parent_tag), stopping=stopping)
+
+    def _run_in_thread(self) -> None:
+        try:
+            self._run(is_final=True)
+        except BusError:
+            # start() raises it.
+            pass
+        except Exception:
+            logger.exception("the publisher ended")
+
+    def _run(self, *, is_final: bool, watch: ProcessWatch | None = None, stopping: Waker | None = None) -> None:
+        epoch = int.from_bytes(os.urandom(8)) >> 1 | 1
+        end: transports.SendingEnd | None = None
+        injected = self.socket
+        try:
+            if injected is None:
+                address = self.options.address
+                end = transports.load(address).bind(address, welcome(epoch))
+                self.socket = end.socket
+        except BusError as error:
+            if self._report is None:
+                raise
+            self._tell(error)
+            return
+        is_own = type(self).process is Publisher.process and end is not None
+        sender = Sender(
+            FanSource(self.fan) if type(self.fan) is Fan else QueueSource(self.fan),
+            end,
+            self.context,
+            epoch=epoch,
+            linger=self.options.linger,
+            asked=self._asked,
+            process=None if is_own else self.process,
+            watch=watch,
+            stopping=stopping,
+        )
+        if end is not None and not is_own:
+            self.socket = _Patient(sender, end.socket)
+        if stopping:
+
+            def stop(number: int, frame: object) -> None:
+                sender.is_stopping = True
+
+            signal.signal(signal.SIGTERM, stop)
+            signal.signal(signal.SIGHUP, stop)
+        self.context.set(COUNTER, 0)
+        if type(self.fan) is Fan:
+            self.fan.begin_reading()
+        self._tell(None)
+        try:
+            sender.run()
+        finally:
+            if type(self.fan) is Fan:
+                self.fan.end_reading(is_final)
+            if end is not None:
+                end.close(sender.closing_time)
+            else:
+                injected.close()
+            self.socket = None
+
+    def _tell(self, error: BusError | None) -> None:
+        """Report to start(): nothing when all is well."""
+        report, self._report = self._report, None
+        if report is None:
+            return
+        told = {} if error is None else {"kind": type(error).__name__, "text": error.args[-1], "fields": vars(error)}
+        try:
+            report.send_bytes(orjson.dumps(told) if told else b"")
+        except OSError:
+            # The parent has gone meanwhile; we see that elsewhere.
+            pass
+        report.close()
+
+    # -- ending -----------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Send what was put before, and end the process. The second time, and in forked processes, it does little.
+
+        It takes as long as subscribers take messages, and ``bus.linger`` seconds more.
+        """
+        is_first = not self._is_closed
+        self._is_closed = True
+        if self._owner != os.getpid():
+            if type(self.fan) is Fan:
+                self.fan.close()
+            return
+        if self._at_exit:
+            self._at_exit.cancel()
+        if is_first and (self.pid is not None or self._thread is not None):
+            self._end_process()
+        if type(self.fan) is Fan:
+            self.fan.close()
+        self._asking.close()
+        self._asked.close()
+        if self._watch:
+            self._watch.close()
+
+    def _end_process(self) -> None:
+        linger = self.options.linger
+        before = -1
+        while self._progress() != before:
+            # It goes on as long as somebody takes messages.
+            before = self._progress()
+            try:
+                self.fan.put(None, True, linger)
+                break
+            except queue.Full:
+                pass
+            except (BusError, ValueError):
+                break
+        while not self._wait_ended(linger):
+            before, seen = self._progress(), before
+            if before == seen:
+                self.terminate()
+                if not self._wait_ended(1.0):
+                    logger.error("the publisher process does not end, killed pid=%s", self.pid)
+                    self.kill()
+                    self._wait_ended(5.0)
+                break
+
+    def _progress(self) -> int:
+        return self.fan.progress if type(self.fan) is Fan else 0
+
+    def _wait_ended(self, timeout: float) -> bool:
+        """Whether the process, or the thread in its place, has ended within this time."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+            return not self._thread.is_alive()
+        if self.pid is None:
+            return True
+        super().join(timeout)
+        return self.exitcode is not None
+
+    def join(self, timeout: float | None = None) -> None:
+        """Wait for the end of the process."""
+        if self._thread is not None:
+            self._thread.join(timeout)
+        else:
+            super().join(timeout)
+        if type(self.fan) is Fan:
+            self.fan.look_now()
+
+    def is_alive(self) -> bool:
+        return self._thread.is_alive() if self._thread is not None else super().is_alive()
+
+    def terminate(self) -> None:
+        """Ask the process to end after what is queued."""
+        if self._thread is None:
+            super().terminate()
+        else:
+            self.fan.put(None)
+
+    def kill(self) -> None:
+        """End the process at once; what is queued is lost."""
+        if self._thread is None and self.pid is not None:
+            super().kill()
+
+    def __enter__(self) -> Self:
+        if self.pid is None and self._thread is None:
+            self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What the process gets under spawn and forkserver: settings of the bus only, and our ends of the queues."""
+        only = getattr(self.context, "only", None)
+        context = only("bus", "general") if only else self.context
+        none = dict.fromkeys(("_asking", "_watch", "_at_exit", "_thread"))
+        return self.__dict__ | {"context": context, "_topics": {}} | none
+
+    def __del__(self) -> None:
+        for end in (self.__dict__.get("_asking"), self.__dict__.get("_asked")):
+            if end is not None:
+                end.close()
+
+
+class _Patient:
+    """What a process() of somebody else's sends with: it waits for room as our own loop does."""
+
+    def __init__(self, sender: Sender, socket: Any) -> None:
+        self._sender = sender
+        self._socket = socket
+
+    def send_string(self, text: str) -> None:
+        self._sender.push(text.encode(errors="surrogateescape"))
+
+    def close(self) -> None:
+        """The loop closes it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)
+
+
+def _put_many(fan: Fan, heads: list[bytes], body: bytes, timeout: float | None) -> None:
+    """One text per channel, as many as fit in one write."""
+    _check_total(heads, body)
+    deadline = monotonic() + (fan.patience if timeout is None else timeout)
+    done = 0
+    records = b""
+    count = 0
+    try:
+        for head in heads:
+            size = len(head) + len(body) + 1
+            if records and len(records) + size > RECORD_BYTES:
+                fan.write(records, max(0.0, deadline - monotonic()))
+                done, records = count, b""
+            if size > RECORD_BYTES:
+                fan.put_text(head + body, max(0.0, deadline - monotonic()))
+                done = count + 1
+            else:
+                records += head + body + b"\n"
+            count += 1
+        if records:
+            fan.write(records, max(0.0, deadline - monotonic()))
+    except (QueueFull, NotRunning) as error:
+        sent = tuple(head[:-1].decode() for head in heads[:done])
+        raise type(error)(str(error), sent=sent) from error
+
+
+def _check_total(heads: list[bytes], body: bytes) -> None:
+    total = sum(map(len, heads)) + len(heads) * len(body)
+    if total > MAX_PUT_BYTES:
+        text = f"this put would queue {total:,} bytes, at most {MAX_PUT_BYTES:,} are taken; put to fewer channels"
+        raise MessageTooLarge(text, size_bytes=total, limit_bytes=MAX_PUT_BYTES)
+
+
+@contextmanager
+def _interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits, here and in the child, until the child has said that it ignores it."""
+    if multiprocessing.get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        # The server itself must not inherit that, nor hand it to other children.
+        forkserver.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+def _close_forgotten(reference: weakref.ref[Publisher]) -> None:
+    """At exit, before multiprocessing ends its children and waits for them without limit."""
+    publisher = reference()
+    if publisher is not None:
+        publisher.close()

@@ -1,0 +1,95 @@
+"""Transports: how frames travel, one module per kind of address, loaded when first used.
+
+A module has ``bind(address, welcome) -> SendingEnd`` and ``connect(address) -> ReceivingEnd``, and says with
+``IN_PROCESS`` whether its publisher is a thread of this process. Prefix matching, the welcome frame and what comes
+upstream are those of a ZeroMQ XPUB and XSUB pair; tests/bus/test_conformance.py asks every transport the same.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from shellbot.bus.address import Address
+from shellbot.errors import BusUnavailable
+
+_MODULES = {
+    "tcp": ("zmq", "pyzmq"),
+    "ipc": ("zmq", "pyzmq"),
+    "memory": ("memory", ""),
+}
+
+# A send that finds no room waits this long in the transport before it looks whether it should go on.
+PATIENCE = 0.1
+
+
+class SendingEnd(Protocol):
+    """The publisher's side. One thread.
+
+    Attributes:
+        socket: What ``Publisher.socket`` shows.
+        blocked: Raised by send() when a subscriber of the frame had no room for 0.1 s; nobody got the frame then.
+    """
+
+    socket: Any
+    blocked: type[Exception]
+
+    def send(self, frame: bytes) -> object: ...
+
+    def send_now(self, frame: bytes) -> bool:
+        """Send without waiting; False where there is no room."""
+
+    def upstream(self) -> list[bytes]:
+        """What subscribers have sent: ``01 topic`` first of a topic, ``00 topic`` last of it, or an ask."""
+
+    def fileno(self) -> int:
+        """Readable, once, when something has come since upstream() was last empty."""
+
+    def close(self, linger: float) -> None: ...
+
+
+class ReceivingEnd(Protocol):
+    """The subscriber's side. One thread at a time.
+
+    Attributes:
+        socket: What ``Subscriber.socket`` shows.
+        blocked: Raised by recv() when there is nothing.
+    """
+
+    socket: Any
+    blocked: type[Exception]
+
+    def recv(self, flags: int) -> bytes:
+        """The next frame; called with 1, it does not wait."""
+
+    def send(self, frame: bytes) -> object:
+        """Send upstream: ``01 topic``, ``00 topic`` or an ask. Never waits."""
+
+    def fileno(self) -> int:
+        """Readable, once, when something has come since recv() had nothing."""
+
+    def close(self) -> None: ...
+
+
+class Transport(Protocol):
+    """A module of this package."""
+
+    IN_PROCESS: bool
+
+    def bind(self, address: Address, welcome: bytes) -> SendingEnd: ...
+    def connect(self, address: Address) -> ReceivingEnd: ...
+
+
+def load(address: Address) -> Transport:
+    """The transport for an address.
+
+    Raises:
+        BusUnavailable: Its library is not installed.
+    """
+    name, library = _MODULES[address.scheme]
+    try:
+        module: Any = import_module(f"shellbot.bus.transports.{name}")
+    except ImportError as error:
+        raise BusUnavailable(f"{address.url} needs a library that is not here; pip install {library}") from error
+    found: Transport = module
+    return found

@@ -1,0 +1,211 @@
+"""memory:// : a bus inside one process, for tests and embedding. Frames are the same, no socket is opened."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import Counter, deque
+from weakref import WeakValueDictionary
+
+from shellbot.bus.address import Address
+from shellbot.bus.lifeline import Waker
+from shellbot.bus.transports import PATIENCE
+from shellbot.errors import AddressInUse
+
+IN_PROCESS = True
+
+HIGH_WATER = 2000
+
+
+class NoRoom(Exception):
+    """Nothing can be sent, or received, now."""
+
+
+class _Hub:
+    """What both ends of one address share."""
+
+    def __init__(self) -> None:
+        # One condition for all: whoever waits for room is woken by whoever reads.
+        self.changed = threading.Condition()
+        self.sending: MemorySending | None = None
+        self.receiving: list[MemoryReceiving] = []
+
+
+class _Hubs:
+    """The addresses in use in this process; names must meet somewhere."""
+
+    def __init__(self) -> None:
+        self._renew()
+        # A child shares nothing with its parent here, and the lock may be held by a thread that is not there.
+        os.register_at_fork(after_in_child=self._renew)
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
+        self._hubs: WeakValueDictionary[str, _Hub] = WeakValueDictionary()
+
+    def named(self, name: str) -> _Hub:
+        with self._lock:
+            hub = self._hubs.get(name)
+            if hub is None:
+                hub = self._hubs[name] = _Hub()
+            return hub
+
+
+_hubs = _Hubs()
+
+
+class MemorySending:
+    """The publisher's side."""
+
+    blocked = NoRoom
+
+    def __init__(self, hub: _Hub, address: Address, welcome: bytes) -> None:
+        self._hub = hub
+        self._welcome = welcome
+        self._waker = Waker()
+        self._upstream: deque[bytes] = deque()
+        self._held: Counter[bytes] = Counter()
+        self.socket = self
+        with hub.changed:
+            if hub.sending is not None:
+                text = f"a publisher of this process has {address.url} already; close it, or set another bus.address"
+                raise AddressInUse(text, address=address.url)
+            hub.sending = self
+            for receiving in hub.receiving:
+                self.attach(receiving)
+
+    def attach(self, receiving: MemoryReceiving) -> None:
+        """A subscriber is connected. The hub is held."""
+        receiving.frames.append(self._welcome)
+        receiving.waker.set()
+        for topic in receiving.held:
+            self.note(b"\x01" + topic)
+
+    def detach(self, receiving: MemoryReceiving) -> None:
+        """A subscriber has left. The hub is held."""
+        for topic in receiving.held:
+            self.note(b"\x00" + topic)
+
+    def note(self, frame: bytes) -> None:
+        """Something came upstream; only the first and last subscription of a topic are told. The hub is held."""
+        topic = frame[1:]
+        if frame[0] == 1:
+            self._held[topic] += 1
+            if self._held[topic] > 1:
+                return
+        elif frame[0] == 0:
+            self._held[topic] -= 1
+            if self._held[topic] > 0:
+                return
+            del self._held[topic]
+        self._upstream.append(frame)
+        self._waker.set()
+
+    def send(self, frame: bytes) -> None:
+        hub = self._hub
+        with hub.changed:
+            takers = self._takers(frame)
+            if not hub.changed.wait_for(lambda: all(len(taker.frames) < HIGH_WATER for taker in takers), PATIENCE):
+                raise NoRoom
+            for taker in takers:
+                taker.frames.append(frame)
+                taker.waker.set()
+
+    def send_now(self, frame: bytes) -> bool:
+        with self._hub.changed:
+            takers = self._takers(frame)
+            if any(len(taker.frames) >= HIGH_WATER for taker in takers):
+                return False
+            for taker in takers:
+                taker.frames.append(frame)
+                taker.waker.set()
+            return True
+
+    def _takers(self, frame: bytes) -> list[MemoryReceiving]:
+        head = frame[: frame.find(b" ") + 1]
+        return [taker for taker in self._hub.receiving if head in taker.held or b"" in taker.held]
+
+    def send_string(self, text: str) -> None:
+        self.send(text.encode())
+
+    def upstream(self) -> list[bytes]:
+        with self._hub.changed:
+            self._waker.clear()
+            found = list(self._upstream)
+            self._upstream.clear()
+        return found
+
+    def fileno(self) -> int:
+        return self._waker.fileno()
+
+    def close(self, linger: float) -> None:
+        """Everything is in the subscribers' hands already."""
+        with self._hub.changed:
+            if self._hub.sending is self:
+                self._hub.sending = None
+
+
+class MemoryReceiving:
+    """A subscriber's side."""
+
+    blocked = NoRoom
+
+    def __init__(self, hub: _Hub) -> None:
+        self._hub = hub
+        self.waker = Waker()
+        self.frames: deque[bytes] = deque()
+        self.held: set[bytes] = set()
+        self.socket = self
+        with hub.changed:
+            hub.receiving.append(self)
+            if hub.sending:
+                hub.sending.attach(self)
+
+    def recv(self, flags: int = 0) -> bytes:
+        with self._hub.changed:
+            if not self.frames:
+                self.waker.clear()
+                raise NoRoom
+            frame = self.frames.popleft()
+            if len(self.frames) == HIGH_WATER - 1:
+                self._hub.changed.notify_all()
+            return frame
+
+    def send(self, frame: bytes) -> None:
+        with self._hub.changed:
+            sending = self._hub.sending
+            topic = frame[1:]
+            if frame[0] == 1:
+                if topic in self.held:
+                    return
+                self.held.add(topic)
+            elif frame[0] == 0:
+                if topic not in self.held:
+                    return
+                self.held.discard(topic)
+            if sending:
+                sending.note(frame)
+
+    def fileno(self) -> int:
+        return self.waker.fileno()
+
+    def close(self) -> None:
+        with self._hub.changed:
+            if self in self._hub.receiving:
+                self._hub.receiving.remove(self)
+                if self._hub.sending:
+                    self._hub.sending.detach(self)
+                self._hub.changed.notify_all()
+
+
+def bind(address: Address, welcome: bytes) -> MemorySending:
+    """Become the publisher of this name.
+
+    Raises:
+        AddressInUse: Another publisher of this process has it.
+    """
+    return MemorySending(_hubs.named(address.place), address, welcome)
+
+
+def connect(address: Address) -> MemoryReceiving:
+    return MemoryReceiving(_hubs.named(address.place))

@@ -1,0 +1,129 @@
+"""Values to bytes and back: JSON, with the limits of the bus.
+
+A message is one JSON value: at most 1 MiB encoded, at most 64 lists and objects inside each other, finite numbers,
+strings as keys, integers of 64 bits. A tuple travels as a list, a UUID as its text, an Enum as its value; a datetime,
+a set, bytes or an object of yours is refused.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from shellbot.errors import InvalidMessage, MessageTooLarge, NotFinite, NotSerializable, TooDeep
+
+MAX_BYTES = 1024 * 1024
+MAX_DEPTH = 64
+
+# orjson would make texts of these without a word, and nobody turns them back.
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_dumps = orjson.dumps
+_loads = orjson.loads
+
+
+def encode(message: Any) -> bytes:
+    """One line of compact JSON.
+
+    Raises:
+        NotSerializable: A value or key without a JSON form; ``path`` names it.
+        NotFinite: NaN or infinity.
+        TooDeep: More than 64 levels, or a cycle.
+        MessageTooLarge: More than 1 MiB.
+    """
+    try:
+        data = _dumps(message, None, _OPTIONS)
+    except TypeError as error:
+        raise _explain(message, error) from error
+    size = len(data)
+    # 65 levels need 130 brackets; orjson writes NaN as null. Cheap looks first, a walk only when they see something.
+    if (size >= 130 and data.count(b"{") + data.count(b"[") > MAX_DEPTH) or b"null" in data:
+        refusal = next(_faults(message), None)
+        if refusal:
+            raise refusal
+    if size > MAX_BYTES:
+        raise MessageTooLarge(
+            f"the message has {size:,} bytes when encoded, at most {MAX_BYTES:,} travel; send a reference instead",
+            size_bytes=size,
+            limit_bytes=MAX_BYTES,
+        )
+    return data
+
+
+def decode(data: bytes | str) -> Any:
+    """The value of some JSON text, under the same limits. Of equal keys in an object the last one counts.
+
+    Raises:
+        InvalidMessage: It is no JSON; or MessageTooLarge, TooDeep.
+    """
+    size = len(data)
+    if size > MAX_BYTES:
+        raise MessageTooLarge(
+            f"{size:,} bytes of JSON; at most {MAX_BYTES:,} are read", size_bytes=size, limit_bytes=MAX_BYTES
+        )
+    try:
+        value = _loads(data)
+    except ValueError as error:
+        raise InvalidMessage(f"this is no JSON: {error}") from error
+    if is_deep(data) and (refusal := next(_faults(value), None)):
+        raise refusal
+    return value
+
+
+def is_deep(data: bytes | str) -> bool:
+    """Whether this JSON text may hold more than 64 levels: enough brackets for it, perhaps inside of strings."""
+    if len(data) <= 2 * MAX_DEPTH:
+        return False
+    if isinstance(data, str):
+        return data.count("{") + data.count("[") > MAX_DEPTH
+    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
+
+
+def _explain(message: Any, error: TypeError) -> InvalidMessage:
+    """The refusal for what the encoder did not take, naming the place."""
+    found = next(_faults(message), None)
+    return found or NotSerializable(f"the message has no JSON form: {error}")
+
+
+def _faults(message: Any) -> Iterator[InvalidMessage]:
+    """Walk a message, without recursion, and say what cannot travel."""
+    stack: list[tuple[Any, str, int]] = [(message, "$", 0)]
+    while stack:
+        value, path, depth = stack.pop()
+        kind = type(value)
+        if kind is float:
+            if not math.isfinite(value):
+                yield NotFinite(f"{value} at {path}: JSON has no such number; send None or a text", path=path)
+        elif isinstance(value, dict | list | tuple):
+            if depth == MAX_DEPTH:
+                yield TooDeep(f"more than {MAX_DEPTH} levels, or a cycle, at {_short(path)}", path=path)
+                continue
+            if isinstance(value, dict):
+                for key, inner in value.items():
+                    if not isinstance(key, str):
+                        text = f"key {key!r} at {path} is of type {type(key).__name__}; use a text"
+                        yield NotSerializable(text, path=path)
+                    else:
+                        yield from _single(key, path)
+                        stack.append((inner, f"{path}.{key}", depth + 1))
+            elif isinstance(value, tuple) and kind is not tuple:
+                yield NotSerializable(f"{kind.__name__} at {path} has no JSON form; send a dict or list", path=path)
+            else:
+                stack.extend((inner, f"{path}[{n}]", depth + 1) for n, inner in enumerate(value))
+        elif value is not None and kind is not bool:
+            yield from _single(value, path)
+
+
+def _single(value: Any, path: str) -> Iterator[InvalidMessage]:
+    """What is wrong with a value that is no container."""
+    try:
+        _dumps(value, None, _OPTIONS)
+    except TypeError as error:
+        what = f"{type(value).__name__} at {_short(path)}"
+        yield NotSerializable(f"{what} has no JSON form ({error}); send a text or a number", path=path)
+
+
+def _short(path: str) -> str:
+    return path if len(path) <= 80 else f"{path[:77]}..."
