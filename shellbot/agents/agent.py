@@ -38,7 +38,7 @@ class Agent:
         self.name = name
         self.settings = settings
         self.state = "new"
-        self._mailbox = Mailbox(home, name, self.mailbox_size, self.report, self._on_error)
+        self._mailbox = Mailbox(home, name, self.mailbox_size, self.report_error, self._on_error)
         self._timers: set[Timer] = set()
         self._is_set_up = False
         self._starting: asyncio.Task[None] | None = None
@@ -87,7 +87,7 @@ class Agent:
         self, handler: Handler, *args: Any, limit: float | None = None
     ) -> concurrent.futures.Future[Any]:
         """:meth:`post` from another thread. A full mailbox, too, is told in the future."""
-        answer = ThreadAnswer(self.report, getattr(handler, "__qualname__", repr(handler)))
+        answer = ThreadAnswer(self.report_error, getattr(handler, "__qualname__", repr(handler)))
 
         def put() -> None:
             try:
@@ -134,7 +134,7 @@ class Agent:
             raise AgentStopped(f"{self.name} has stopped and sets no more timers")
         return Timer(self, self._timers, when, period, f, args)
 
-    def report(self, error: BaseException, what: str) -> None:
+    def report_error(self, error: BaseException, what: str) -> None:
         """Tell the container of an error that nobody else will hear of. May be called from any thread."""
         self.home.report(self, error, what)
 
@@ -198,9 +198,9 @@ class Agent:
                 break
             task.cancel()
         if not task.done() or task.cancelled():
-            self.report(CallTimeout(f"teardown of {self.name} took longer than {timeout:g} s"), "teardown")
+            self.report_error(CallTimeout(f"teardown of {self.name} took longer than {timeout:g} s"), "teardown")
         elif (error := task.exception()) is not None:
-            self.report(error, "teardown")
+            self.report_error(error, "teardown")
 
     def _close(self, error: AgentError) -> None:
         self._mailbox.close(error)

@@ -243,8 +243,6 @@ class Turn:
         if self.task is None:
             self.task = self.mailbox.home.loop.create_task(self._run(), context=self.context)
             self.task.add_done_callback(self._ended)
-            if not self.is_plain:
-                self.watch()
             return
         self.watch()
         comers, self.comers = self.comers, []
@@ -254,6 +252,7 @@ class Turn:
     async def _run(self) -> Any:
         current_turn.set(self)
         if not self.is_plain:
+            self.watch()
             return await self.handler(*self.args)
         result = await self.mailbox.home.workers.run(self.handler, *self.args, on_start=self.watch)
         if inspect.isawaitable(result):  # e.g. a lambda that calls an async function
