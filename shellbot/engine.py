@@ -127,6 +127,7 @@ class Engine(Container):
             raise
 
     async def _start(self) -> None:
+        self.context.set("general.switch", "on")
         self.instance.open()
         self._undo.callback(self.instance.close)
         key = read_key(self._key) if self._key else self.instance.key("instance")
@@ -162,13 +163,13 @@ class Engine(Container):
         await roster.load()
         await outbox.load()
         self.reception = Reception(self, self.desk, self.shell, space, self._sides)
-        await self._take_roll()
         await self.reception.load()
+        await self._take_roll()
+        self._undo.push_async_callback(space.close)  # after the bots have ended, and said their last
         self._undo.push_async_callback(outbox.stop)
         self._undo.push_async_callback(super().stop)
-        await space.start(self.reception.deliver)
-        self._undo.push_async_callback(space.close)
         self._undo.callback(self.reception.close)
+        await space.start(self.reception.deliver)
         await self.reception.begin()
         outbox.start()
         if self.type == "web" and self._given_space is None:
@@ -209,20 +210,31 @@ class Engine(Container):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, self.ended.set)
         await self.start()
-        beside: asyncio.Task[Any] | None = None
+        beside: list[asyncio.Future[Any]] = []
         try:
-            self.context.set("general.switch", "on")
             if self.server is not None:
                 print(f"shellbot: {self.server.url}", flush=True)
             companion = ready(self) if ready is not None else None
+            beside = [asyncio.ensure_future(self._until_off()), asyncio.ensure_future(self._until_silence())]
             if companion is not None:
-                beside = asyncio.ensure_future(companion)
+                beside.append(asyncio.ensure_future(companion))
             await self.ended.wait()
         finally:
-            if beside is not None:
-                beside.cancel()
-                await asyncio.gather(beside, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self.stop()
+
+    async def _until_off(self) -> None:
+        while self.context.get("general.switch", "on") == "on":  # any process may turn it; nothing tells us but a look
+            await asyncio.sleep(1)
+        self.ended.set()
+
+    async def _until_silence(self) -> None:
+        """A console ends with its input."""
+        if isinstance(space_ended := getattr(self.space, "ended", None), asyncio.Event):
+            await space_ended.wait()
+            self.ended.set()
 
     # --- 2017 and convenience
 
@@ -254,9 +266,7 @@ class Engine(Container):
         if self.type == "console":
             from shellbot.spaces.console import ConsoleSpace
 
-            console = ConsoleSpace(clock=self.clock)
-            console.ended.add_done_callback(lambda _: self.ended.set())
-            return console
+            return ConsoleSpace(clock=self.clock)
         if self.type == "memory":
             from shellbot.spaces.memory import MemorySpace
 
