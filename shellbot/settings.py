@@ -44,6 +44,7 @@ _DECLARED = (
     Setting("bus.address", str, "tcp://127.0.0.1:5555", "where the bus is: tcp://, ipc:// or memory://"),
     Setting("bus.guarantee", Literal["fast", "replay", "log", "once"], "fast", "what the bus promises"),
     Setting("bus.put_timeout", Seconds, 5.0, "seconds that put() waits before it raises QueueFull"),
+    Setting("bus.linger", Seconds, 2.0, "seconds a stopping publisher waits for readers that take nothing"),
     Setting("bus.slow", Literal["block", "disconnect", "drop"], "block", "what happens to a reader that is too slow"),
     Setting("bus.slow_grace", Seconds, 0.005, "seconds a slow reader is given before it is disconnected"),
     Setting("bot.id", str, None, "the bot's own id, filled in by the space"),
