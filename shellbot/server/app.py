@@ -91,6 +91,7 @@ def create_app(
     bot: str,
     group: str,
     is_demo: bool = False,
+    hint: str = "",
 ) -> Flask:
     """Make the application; everything it needs from the engine it is handed here."""
     app = Flask("shellbot.server", static_folder="static", template_folder="templates")
@@ -147,6 +148,7 @@ def create_app(
             token=token(),
             new_key=new_key,
             notice=notice,
+            hint=hint,
             draft_side=request.form.get("side", ""),
             draft=request.form.get("text", "") if notice else "",
         )

@@ -39,6 +39,7 @@ class ChatServer:
         secret: Key that signs the cookies, at least 16 bytes.
         public_hosts: Further host names under which pages may ask.
         demo: Whether ``?as=NAME`` links let demo people in.
+        hint: Stands in the group as long as nothing was said there.
         limits: Bounds for people, addresses and streams.
         heartbeat: Seconds between signs of life on a stream.
     """
@@ -53,6 +54,7 @@ class ChatServer:
         title: str = "",
         public_hosts: Iterable[str] = (),
         demo: bool = False,
+        hint: str = "Say hello, or type help.",
         limits: Limits | None = None,
         heartbeat: float = 15.0,
     ) -> None:
@@ -73,6 +75,7 @@ class ChatServer:
         self._title = title or space.group.title
         self._public_hosts = tuple(public_hosts)
         self._is_demo = demo
+        self._hint = hint
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
         self._desk: Desk | None = None
@@ -99,6 +102,7 @@ class ChatServer:
             bot=self._space.bot,
             group=self._space.group.id,
             is_demo=self._is_demo,
+            hint=self._hint,
         )
         self.events = Events(
             space=self._space,

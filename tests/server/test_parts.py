@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from shellbot.errors import RateLimited
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Buckets
 from shellbot.server.markdown import Markdown
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize(
@@ -109,5 +112,6 @@ def test_importing_shellbot_and_its_spaces_brings_in_neither_flask_nor_uvicorn()
         "import sys, shellbot, shellbot.spaces, shellbot.spaces.web\n"
         "print(sorted(set(sys.modules) & {'flask', 'uvicorn', 'werkzeug', 'jinja2', 'a2wsgi', 'h11'}))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=15, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == "[]"

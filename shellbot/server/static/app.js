@@ -206,8 +206,8 @@ async function send(path, fields) {
         headers: { Accept: "application/json", "X-CSRF-Token": token },
         body: new URLSearchParams(fields),
       });
+      const told = await answer.json().catch(() => ({}));  // read also when not needed: it frees the connection
       if (answer.ok) return "";
-      const told = await answer.json().catch(() => ({}));
       if (answer.status !== 503 && answer.status !== 408) return told.error || "This did not work. Please reload the page.";
     } catch { /* no connection: try again */ }
     if (delay > 8) return "The server cannot be reached.";

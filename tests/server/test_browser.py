@@ -1,0 +1,229 @@
+"""Two people in real Chromium: a vote, live and without scripts; nothing odd in console or network."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, async_playwright, expect
+from web_room import serving
+
+from shellbot.events import Reply
+
+ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
+WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
+PHONE: dict[str, Any] = {
+    "viewport": {"width": 390, "height": 844},
+    "is_mobile": True,
+    "has_touch": True,
+    "device_scale_factor": 2,
+    "color_scheme": "dark",
+}
+
+
+@asynccontextmanager
+async def running(chromium: Path) -> AsyncIterator[Browser]:
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS)
+        try:
+            yield browser
+        finally:
+            await browser.close()
+
+
+async def person(browser: Browser, url: str, problems: list[str], **settings: Any) -> Page:
+    """Give a page in a browser of its own, which notes everything odd."""
+    context = await browser.new_context(base_url=url, reduced_motion="reduce", **settings)
+    context.set_default_timeout(8_000)
+    await watch(context, url, problems)
+    return await context.new_page()
+
+
+async def watch(context: BrowserContext, url: str, problems: list[str]) -> None:
+    def on_console(message: ConsoleMessage) -> None:
+        if message.type in ("error", "warning"):
+            problems.append(f"console: {message.text}")
+
+    def on_failed(request: Request) -> None:
+        if "/events" not in request.url:  # the stream ends with its page
+            problems.append(f"failed: {request.url} {request.failure}")
+
+    async def on_route(route: Route) -> None:
+        if route.request.url.startswith((url, "data:", "blob:")):
+            await route.continue_()
+        else:
+            problems.append(f"foreign: {route.request.url}")
+            await route.abort()
+
+    context.on("console", on_console)
+    context.on("weberror", lambda error: problems.append(f"script: {error.error}"))
+    context.on("requestfailed", on_failed)
+    context.on(
+        "response", lambda answer: problems.append(f"{answer.status}: {answer.url}") if answer.status >= 400 else None
+    )
+    await context.route("**/*", on_route)
+
+
+async def join(page: Page, name: str) -> None:
+    await page.goto("/")
+    await page.get_by_label("Your name").fill(name)
+    await page.get_by_role("button", name="Join").click()
+    await expect(page.get_by_role("heading", name="Lunch room")).to_be_visible()
+
+
+async def say(page: Page, text: str, to: str = "everybody") -> None:
+    box = page.get_by_role("textbox", name=f"Message to {to}")
+    await box.fill(text)
+    await page.get_by_role("button", name="Send").locator("visible=true").first.click()
+
+
+async def no_overflow(page: Page) -> None:
+    assert await page.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+
+
+async def test_two_people_vote_live_one_wide_one_on_a_phone(chromium):
+    problems: list[str] = []
+    async with serving() as (server, _, _), running(chromium) as browser:
+        wide = await person(browser, server.url, problems, **WIDE)
+        phone = await person(browser, server.url, problems, **PHONE)
+        await join(wide, "Person A")
+        await join(phone, "Person B")
+        await expect(wide.get_by_role("status")).to_have_text("Live")
+        await expect(wide.locator("#people")).to_have_text("2 people: Person A, Person B")
+
+        await say(wide, "hello <b>there</b>")
+        log = phone.get_by_role("log", name="Group")
+        await expect(log.get_by_text("hello <b>there</b>")).to_be_visible()
+        await expect(wide.locator(".is-mine .text")).to_have_text("hello <b>there</b>")
+        await expect(wide.locator(".is-pending")).to_have_count(0)
+
+        await say(wide, "vote Lunch?")
+        await expect(phone.get_by_role("link", name="Direct").locator(".badge")).to_have_text("1")
+        await expect(phone.get_by_role("button", name="Sushi")).not_to_be_visible()
+        await phone.get_by_role("link", name="Direct").tap()
+        await expect(phone.get_by_role("group", name="Lunch?")).to_be_visible()
+        assert (await phone.get_by_role("button", name="Sushi").bounding_box())["height"] >= 44
+        await phone.get_by_role("button", name="Pizza").tap()
+        await expect(phone.get_by_text("Your vote: Pizza.")).to_be_visible()
+        await phone.get_by_role("button", name="Sushi").tap()
+        await expect(phone.get_by_role("button", name="Sushi", pressed=True)).to_be_visible()
+        await expect(phone.get_by_role("button", name="Pizza", pressed=False)).to_be_visible()
+
+        await wide.get_by_role("button", name="Sushi").focus()
+        await wide.keyboard.press("Enter")
+        await expect(wide.get_by_role("button", name="Sushi", pressed=True)).to_be_focused()
+        await expect(wide.get_by_text("Sushi  ████████████████ 2")).to_be_visible()
+        await phone.get_by_role("link", name="Group").tap()
+        await expect(phone.get_by_text("Sushi  ████████████████ 2")).to_be_visible()
+
+        await say(wide, "close")
+        await expect(wide.get_by_role("button", name="Sushi")).to_be_disabled()
+        for page in (wide, phone):
+            await no_overflow(page)
+    assert problems == []
+
+
+async def test_a_vote_without_scripts(chromium):
+    problems: list[str] = []
+    async with serving() as (server, _, _), running(chromium) as browser:
+        wide = await person(browser, server.url, problems, java_script_enabled=False, **WIDE)
+        phone = await person(browser, server.url, problems, java_script_enabled=False, **PHONE)
+        await join(wide, "Person A")
+        await join(phone, "Person B")
+        await say(wide, "vote Lunch?")
+        await wide.get_by_role("button", name="Pizza").click()
+        await expect(wide.get_by_role("button", name="Pizza", pressed=True)).to_be_visible()
+
+        await phone.get_by_role("link", name="Direct").click()
+        await phone.reload()
+        await phone.get_by_role("button", name="Sushi").click()
+        await expect(phone).to_have_url(re.compile("#direct$"))
+        await expect(phone.get_by_text("Your vote: Sushi.")).to_be_visible()
+        await phone.get_by_role("link", name="Group").click()
+        await expect(phone.get_by_text("Sushi  ████████ 1")).to_be_visible()
+        await wide.get_by_role("link", name="Refresh").click()
+        await expect(wide.get_by_text("Sushi  ████████ 1")).to_be_visible()
+    assert problems == []
+
+
+async def test_a_taken_name_is_explained(chromium):
+    problems: list[str] = []
+    async with serving() as (server, space, _), running(chromium) as browser:
+        await space.join("Person A")
+        page = await person(browser, server.url, problems, **WIDE)
+        await page.goto("/")
+        await page.get_by_label("Your name").fill("person a")
+        await page.get_by_role("button", name="Join").click()
+        await expect(page.get_by_role("alert")).to_contain_text("Please choose another name")
+    assert len([line for line in problems if "409" in line]) == len(problems)
+
+
+async def test_a_reader_further_up_stays_where_they_are(chromium):
+    problems: list[str] = []
+    async with serving() as (server, space, _), running(chromium) as browser:
+        for number in range(60):
+            await space.post("group", Reply(id=f"r{number}", text=f"message {number}"))
+        page = await person(browser, server.url, problems, **WIDE)
+        await join(page, "Person A")
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        log = page.get_by_role("log", name="Group")
+        await expect(page.get_by_text("message 59", exact=True)).to_be_in_viewport()
+        await log.evaluate("log => { log.scrollTop = -900; }")
+        target = page.get_by_text("message 40", exact=True)
+        before = (await target.bounding_box())["y"]
+        await space.post("group", Reply(id="late", text="something new"))
+        await expect(page.get_by_role("button", name="New messages")).to_be_visible()
+        assert abs((await target.bounding_box())["y"] - before) < 2
+        await page.get_by_role("button", name="New messages").click()
+        await expect(page.get_by_text("something new")).to_be_in_viewport()
+        await expect(page.get_by_role("button", name="New messages")).to_have_count(0)
+    assert problems == []
+
+
+async def test_a_page_goes_on_after_a_restart_and_sends_what_waited(chromium, tmp_path):
+    from shellbot.stores.sqlite import SqliteStore
+
+    store = SqliteStore(tmp_path / "store.db")
+    await store.open()
+    problems: list[str] = []
+    try:
+        async with running(chromium) as browser:
+            async with serving(store=store) as (server, space, _):
+                port = int(server.url.rsplit(":", 1)[1].strip("/"))
+                page = await person(browser, server.url, problems, **WIDE)
+                await join(page, "Person A")
+                await expect(page.get_by_role("status")).to_have_text("Live")
+                await say(page, "before")
+                await expect(page.locator(".is-mine:not(.is-pending)")).to_have_count(1)
+            await say(page, "while it was down")
+            await expect(page.locator(".is-pending")).to_have_count(1)
+            async with serving(store=store, port=port) as (_, space, bot):
+                await space.post("group", Reply(id="late", text="said meanwhile"))
+                await expect(page.get_by_text("said meanwhile")).to_be_visible()
+                await expect(page.locator(".is-mine:not(.is-pending)")).to_have_count(2)
+                await expect(page.locator(".is-pending")).to_have_count(0)
+                assert [event.text for event in bot.heard] == ["while it was down"]
+                await page.close()
+    finally:
+        await store.close()
+    assert [line for line in problems if "ERR_CONNECTION_REFUSED" not in line] == []
+
+
+async def test_the_guards_see_what_they_should(chromium):
+    problems: list[str] = []
+    async with serving() as (server, _, _), running(chromium) as browser:
+        page = await person(browser, server.url, problems, **WIDE)
+        await page.goto("/")
+        await page.evaluate("console.error('odd')")
+        await page.evaluate("fetch('http://127.0.0.1:1/').catch(() => 0)")
+    assert any("odd" in line for line in problems)
+    assert any("127.0.0.1:1" in line for line in problems)
+
+
+def test_script_and_style_keep_their_budget():
+    static = Path(__file__).parents[2] / "shellbot" / "server" / "static"
+    assert sum(file.stat().st_size for file in static.glob("*.js")) <= 40_000
+    assert sum(file.stat().st_size for file in static.glob("*.css")) <= 15_000
