@@ -187,8 +187,8 @@ class Cells:
                 self._slot = self._claim()
             words = self.words
             if words[row] == _ABSENT:
-                words[row] = start - self._slots(row)
-            words[row + self._slot] += delta
+                words[row] = _word(name, start - self._slots(row))
+            words[row + self._slot] = _word(name, words[row + self._slot] + delta)
             return words[row] + self._slots(row)
 
     def store(self, name: str, value: int | None) -> None:
@@ -200,7 +200,7 @@ class Cells:
                     self.words[self._rows[name]] = _ABSENT
                 return
             row = self._row(name, value)
-            self.words[row] = value - self._slots(row)
+            self.words[row] = _word(name, value - self._slots(row))
 
     def _slots(self, row: int) -> int:
         return sum(self.words[row + 1 : row + 1 + self.words[_SLOTS_USED]])
@@ -227,7 +227,7 @@ class Cells:
                     raise ConfigError(f"{NAMES} counters are shared already; keep '{name}' in a store", key=name)
                 at = _NAMES_AT + number * (NAME_BYTES + 1)
                 self._map[at : at + 1 + len(encoded)] = bytes([len(encoded)]) + encoded
-                self.words[_ROWS_AT // 8 + number * _ROW_WORDS] = start
+                self.words[_ROWS_AT // 8 + number * _ROW_WORDS] = _word(name, start)
                 # Last: until here nobody looks at it, and whoever is killed before this line has done nothing.
                 self.words[_NAMES_USED] = number + 1
                 self._learn()
@@ -283,6 +283,12 @@ def switch_word(value: str | None) -> int:
             f"the switch is 'on', 'off' or another word of up to {SWITCH_BYTES} bytes", key="general.switch"
         )
     return int.from_bytes(encoded.ljust(SWITCH_BYTES, b"\0"), "little", signed=True)
+
+
+def _word(name: str, value: int) -> int:
+    if not _ABSENT < value < 2**63:
+        raise ConfigError(f"'{name}' has grown past the 64 bits of a shared counter", key=name)
+    return value
 
 
 def process_tag(pid: int | None = None) -> int:

@@ -69,9 +69,18 @@ class Context:
         Raises:
             ConfigError: The file cannot be used; the text names file and line.
         """
-        context = cls(read_file(path).settings)
+        context = cls()
+        context.apply_file(path)
         context.apply_environment(environ)
         return context
+
+    def apply_file(self, path: str | Path) -> None:
+        """Add the settings of a YAML or TOML file.
+
+        Raises:
+            ConfigError: The file cannot be used, and nothing is taken over; the text names file and line.
+        """
+        self.apply(read_file(path).settings)
 
     def apply_environment(self, environ: Mapping[str, str] | None = None) -> None:
         """Take over what ``SHELLBOT_...`` variables say for the keys of :mod:`shellbot.settings`.
@@ -83,9 +92,13 @@ class Context:
 
     # -- as in 2017 ---------------------------------------------------------------------------------------------
 
-    def apply(self, settings: Mapping[str, Any]) -> None:
-        """Add settings to those that are there. A key close to one of ours is kept and logged as a warning."""
-        leaves = full_keys(settings)
+    def apply(self, settings: Mapping[str, Any] | None = None) -> None:
+        """Add settings to those that are there. A key close to one of ours is kept and logged as a warning.
+
+        Raises:
+            ConfigError: This is no mapping, or nests too deep; nothing is taken over.
+        """
+        leaves = full_keys({} if settings is None else settings)
         with self._cells.lock:
             for key, value in leaves.items():
                 known = nearest(key)
@@ -144,7 +157,7 @@ class Context:
         if validate and validate(value) is False:
             raise ConfigError(f"invalid value for '{key}' in the settings", key=key)
         if filter:
-            value = self.filter(value, default)
+            value = self._filtered(key, value, default)
         if value is not found:
             with self._cells.lock:
                 self._write(key, value, is_told=False)
@@ -160,8 +173,14 @@ class Context:
             found = os.environ.get(candidate[1:]) if is_name else candidate
             if found is not None:
                 return found
-        logger.warning("%s is not set in the environment", value)
         return None
+
+    def _filtered(self, key: str, value: Any, default: Any = None) -> Any:
+        found = self.filter(value, default)
+        if found is None and value is not None:
+            # A password may begin with '$' too: masked, not shown.
+            logger.warning("'%s' is %s, which is not set in the environment", key, masked(key, value))
+        return found
 
     def has(self, prefix: str) -> bool:
         """Whether this key, or a key below it, has a value: 'space' finds 'space.title' and not 'spaceship'."""
@@ -257,7 +276,7 @@ class Context:
             value = self.get(key)
             is_text = is_reference(value)
             if is_text:
-                value = self._filter(value)
+                value = self._filtered(key, value)
             if value is not None:
                 if key in DECLARED:
                     value = convert(key, value, DECLARED[key].kind, is_text=is_text)

@@ -52,7 +52,13 @@ def flatten(settings: Mapping[Any, Any], prefix: str = "", depth: int = 1) -> It
 
 
 def full_keys(settings: Mapping[Any, Any]) -> dict[str, Any]:
-    """Nested settings by dotted key. A value at the top, under a name without a dot, is a general one."""
+    """Nested settings by dotted key. A value at the top, under a name without a dot, is a general one.
+
+    Raises:
+        ConfigError: This is no mapping, or it nests too deep.
+    """
+    if not isinstance(settings, Mapping):
+        raise ConfigError(f"settings are names with values, not {type(settings).__name__}")
     return {
         key if "." in key or isinstance(value, dict) else f"general.{key}": value for key, value in flatten(settings)
     }

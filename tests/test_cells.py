@@ -16,6 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from shellbot import cells as cells_module
 from shellbot.cells import NAMES, WRITERS, Cells, is_alive, process_tag
@@ -195,6 +197,36 @@ def test_what_is_stored_is_counted_on() -> None:
     assert cells.read("gauge") is None
     assert "gauge" not in cells.names()
     assert cells.add("gauge", 2) == 2
+
+
+steps = st.lists(
+    st.tuples(
+        st.integers(0, 2),
+        st.sampled_from("abc"),
+        st.sampled_from(["add", "add", "store", "remove"]),
+        st.integers(-(2**40), 2**40),
+    ),
+    max_size=30,
+)
+
+
+@given(steps)
+def test_several_copies_count_like_one_dictionary(steps: list[tuple[int, str, str, int]]) -> None:
+    cells = Cells()
+    copies = [cells, Cells(cells.path), pickle.loads(pickle.dumps(cells))]
+    model: dict[str, int] = {}
+    for number, name, step, value in steps:
+        if step == "add":
+            model[name] = model.get(name, 0) + value
+            assert copies[number].add(name, value) == model[name]
+        elif step == "store":
+            model[name] = value
+            copies[number].store(name, value)
+        else:
+            model.pop(name, None)
+            copies[number].store(name, None)
+        for copy in copies:
+            assert {name: copy.read(name) for name in copy.names()} == model
 
 
 def test_more_names_than_rows_are_refused_and_nothing_is_lost() -> None:

@@ -181,8 +181,17 @@ def test_without_filter_a_reference_stays_as_it_is(no_variable: str) -> None:
 
 
 def test_an_unknown_variable_is_a_warning(caplog: pytest.LogCaptureFixture, no_variable: str) -> None:
+    context = Context({"bot": {"name": no_variable}, "space": {"token": "$ecret"}})
+    context.check("bot.name", filter=True)
+    context.check("space.token", filter=True)
+    assert [record.getMessage() for record in caplog.records] == [
+        "'bot.name' is $FUZZY, which is not set in the environment",
+        "'space.token' is ***, which is not set in the environment",
+    ]
+
+
+def test_the_filter_alone(no_variable: str) -> None:
     assert Context._filter(no_variable) is None
-    assert "$FUZZY is not set" in caplog.text
     assert Context._filter(None) is None
     assert Context._filter("") == ""
     assert Context._filter("plain") == "plain"
@@ -210,6 +219,25 @@ def test_a_gauge_goes_up_and_down() -> None:
     context.apply({"other": {"gauge": 40}})
     assert context.increment("other.gauge", 2) == 42
     assert context.get("other") == {"gauge": 42}
+
+
+def test_a_gauge_past_64_bits_is_refused_and_stays() -> None:
+    context = Context({"big": {"plain": 2**70}})
+    assert context.get("big.plain") == 2**70
+    with pytest.raises(ConfigError, match="64 bits"):
+        context.increment("big.plain")
+    assert context.get("big.plain") == 2**70
+    context.set("gauge", 2**63 - 2)
+    assert context.increment("gauge") == 2**63 - 1
+    with pytest.raises(ConfigError, match="64 bits"):
+        context.set("gauge", 2**64)
+    assert context.get("gauge") == 2**63 - 1
+
+
+@pytest.mark.parametrize("settings", [["a"], "text", 3])
+def test_what_is_no_mapping_is_refused(settings: Any) -> None:
+    with pytest.raises(ConfigError, match="names with values"):
+        Context(settings)
 
 
 def test_the_switch_is_a_word() -> None:
