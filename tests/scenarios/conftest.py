@@ -69,7 +69,7 @@ def clock():
 
 @pytest.fixture
 def party(tmp_path, clock):
-    """``async with party() as people``; again is a restart: the same folder, and the platform knows its people still."""
+    """``async with party() as people``; again is a restart: same folder, and the platform knows its people still."""
     space = MemorySpace(clock=clock)
 
     @asynccontextmanager

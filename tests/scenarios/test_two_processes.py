@@ -33,9 +33,7 @@ def halves(tmp_path, runtime_folder):
         read_key(key)
         address = f"ipc://{runtime_folder}/{os.urandom(4).hex()}"
         with Bus(Context({"bus": {"address": address}})).publish() as publisher:
-            parts = [
-                Half(side, tmp_path / side, key, publisher.fan, address, NAMES) for side in ("group", "direct")
-            ]
+            parts = [Half(side, tmp_path / side, key, publisher.fan, address, NAMES) for side in ("group", "direct")]
             try:
                 yield publisher, *parts
             finally:

@@ -1,0 +1,137 @@
+"""What people type, and the one helpful line that comes back when it is no command."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from shellbot.commands.base import Command
+
+
+class Hello(Command):
+    keyword = "hello"
+    information_message = "Say hello to somebody"
+    usage_message = "hello NAME"
+
+    def execute(self, bot, arguments=None, **kwargs):
+        bot.say(f"Hello, {arguments or 'world'}!")
+
+
+@pytest.mark.parametrize(
+    "line", ["hello you", "Hello you", "/hello you", "!hello you", "@shelly hello you", "shelly: hello you"]
+)
+async def test_a_command_is_heard_in_the_group(party, line):
+    async with party("Person A", commands=[Hello()]) as people:
+        await people.say("Person A", line)
+        await people.hears("Hello, you!")
+
+
+async def test_what_people_say_to_each_other_is_left_alone(party):
+    async with party("Person A", "Person B", commands=[Hello()]) as people:
+        for line in ["good morning", "2", "sushi", "is there any help?", "", "   ", "🙂", "shelly"]:
+            await people.say("Person A", line)
+        await people.say("Person A", "echo end")
+        await people.hears("end")
+        assert people.told() == ["end"]
+
+
+@pytest.mark.parametrize(
+    ("line", "hint"),
+    [
+        ("helo you", "Did you mean `hello NAME`?"),
+        ("pol Lunch? a, b", "works in a group channel"),
+        ("poll Lunch? a, b", "works in a group channel"),
+        ("what is this", "Say `help`"),
+        ("\x00\x1b[31m", "Say `help`"),
+        ("{0.__class__} %s $(reboot) ../../etc/passwd", "Say `help`"),
+        ("x" * 100_000, "Say `help`"),
+        ("echo", "Write: `echo TEXT`"),
+        ("help nonsense", "no command nonsense"),
+    ],
+)
+async def test_a_direct_line_that_is_no_command_gets_one_helpful_line(party, line, hint):
+    async with party("Person A", commands=[Hello()]) as people:
+        await people.whisper("Person A", line)
+        await people.hears("", "Person A")
+        if not line.startswith("pol "):
+            await people.hears(hint, "Person A")
+        assert len(people.told("Person A")) == 1
+        assert len(people.told("Person A")[0]) < 500
+
+
+async def test_a_slip_in_the_group_gets_a_hint(party):
+    async with party("Person A", commands=[Hello()]) as people:
+        await people.say("Person A", 'pool "Lunch?" Pizza, Sushi')
+        await people.hears("Did you mean `poll")
+
+
+async def test_help_lists_what_can_be_used_where_one_is(party):
+    async with party("Person A", commands=[Hello()]) as people:
+        await people.say("Person A", "help")
+        assert "poll" in await people.hears("What you can say here")
+        await people.whisper("Person A", "help")
+        text = await people.hears("What you can say here", "Person A")
+        assert "`poll" not in text
+        assert "`hello NAME` Say hello to somebody" in text
+        await people.say("Person A", "help hello")
+        await people.hears("Say hello to somebody")
+        await people.say("Person A", "version")
+        await people.hears("shellbot 26.11.0")
+
+
+async def test_a_command_that_fails_says_so_and_the_bot_goes_on(party, caplog):
+    class Broken(Command):
+        keyword = "broken"
+
+        def execute(self, bot, arguments="", **kwargs):
+            raise RuntimeError("on purpose")
+
+    async with party("Person A", commands=[Broken()]) as people:
+        await people.say("Person A", "broken")
+        await people.hears("`broken` failed")
+        await people.say("Person A", "echo alive")
+        await people.hears("alive")
+    assert "on purpose" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize("kind", ["plain", "async"])
+async def test_a_command_that_takes_too_long_is_stopped_and_said(party, kind):
+    release = threading.Event()
+
+    class Slow(Command):
+        keyword = "slow"
+        timeout = 0.1
+
+    class Plain(Slow):
+        def execute(self, bot, arguments="", **kwargs):
+            release.wait(10)
+
+    class Async(Slow):
+        async def execute(self, bot, arguments="", **kwargs):
+            await asyncio.sleep(10)
+
+    async with party("Person A", commands=[Plain() if kind == "plain" else Async()]) as people:
+        await people.say("Person A", "slow")
+        await people.hears("took too long")
+        await people.say("Person A", "echo alive")
+        await people.hears("alive")
+        release.set()
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    ['"<img src=x onerror=alert(1)>"', '"**bold** [x](javascript:alert(1)) `code`"', '"\u202eabc\x1b[2J\r\nResult"'],
+)
+async def test_a_hostile_title_is_shown_as_it_was_written_and_means_nothing(party, hostile):
+    async with party("Person A") as people:
+        await people.say("Person A", f"poll {hostile} a, b")
+        text = await people.hears("Vote #1")
+        head = text.split("\n")[0]
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+        assert "<img" not in head.replace("\\<", "")
+        assert "](" not in head.replace("\\]", "")
+        assert head.startswith("**Vote #1: ")
