@@ -8,7 +8,7 @@ a set, bytes or an object of yours is refused.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -20,6 +20,9 @@ MAX_DEPTH = 64
 
 # orjson would make texts of these without a word, and nobody turns them back.
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_FEW = 32
+# Below, looking for null in the bytes is faster than looking at the values.
+_SMALL_BYTES = 300
 _dumps = orjson.dumps
 _loads = orjson.loads
 
@@ -38,11 +41,11 @@ def encode(message: Any) -> bytes:
     except TypeError as error:
         raise _explain(message, error) from error
     size = len(data)
-    # 65 levels need 130 brackets; orjson writes NaN as null. Cheap looks first, a walk only when they see something.
-    if (size >= 130 and data.count(b"{") + data.count(b"[") > MAX_DEPTH) or b"null" in data:
-        refusal = next(_faults(message), None)
-        if refusal:
-            raise refusal
+    # orjson writes NaN as null. Cheap looks first; a walk, and then a slow one for the path, when they see something.
+    if (may_be_deep(data) and is_deep(message)) or (
+        (size < _SMALL_BYTES or not _is_plain(message)) and b"null" in data and not _is_finite(message)
+    ):
+        raise next(_faults(message))
     if size > MAX_BYTES:
         raise MessageTooLarge(
             f"the message has {size:,} bytes when encoded, at most {MAX_BYTES:,} travel; send a reference instead",
@@ -67,18 +70,54 @@ def decode(data: bytes | str) -> Any:
         value = _loads(data)
     except ValueError as error:
         raise InvalidMessage(f"this is no JSON: {error}") from error
-    if is_deep(data) and (refusal := next(_faults(value), None)):
-        raise refusal
+    if may_be_deep(data if isinstance(data, bytes) else data.encode()) and is_deep(value):
+        raise next(_faults(value))
     return value
 
 
-def is_deep(data: bytes | str) -> bool:
-    """Whether this JSON text may hold more than 64 levels: enough brackets for it, perhaps inside of strings."""
-    if len(data) <= 2 * MAX_DEPTH:
+def may_be_deep(data: bytes) -> bool:
+    """Whether this JSON text could hold more than 64 levels. Cheap: 65 levels need 130 brackets, and not only one."""
+    return len(data) > 2 * MAX_DEPTH and (data.find(b"{", 1) > 0 or data.find(b"[", 1) > 0)
+
+
+def is_deep(value: Any) -> bool:
+    """Whether a value without cycles has more than 64 levels."""
+    level = [value]
+    for _ in range(MAX_DEPTH + 1):
+        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list | tuple)]
+        if not level:
+            return False
+    return True
+
+
+def _is_plain(message: Any) -> bool:
+    """Whether this is an object of a few texts and finite numbers, as most are."""
+    if type(message) is not dict or len(message) > _FEW:
         return False
-    if isinstance(data, str):
-        return data.count("{") + data.count("[") > MAX_DEPTH
-    return data.count(b"{") + data.count(b"[") > MAX_DEPTH
+    for value in message.values():
+        kind = type(value)
+        if kind is float:
+            if value - value != 0:
+                return False
+        elif kind is not str and kind is not int and kind is not bool:
+            return False
+    return True
+
+
+def _is_finite(message: Any) -> bool:
+    level = [message]
+    while level:
+        # What is not 0 here is NaN: that of infinity less infinity too.
+        if any(value - value != 0 for value in level if type(value) is float):
+            return False
+        level = [inner for outer in level for inner in _inside(outer)]
+    return True
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return value.values()
+    return value if isinstance(value, list | tuple) else ()
 
 
 def _explain(message: Any, error: TypeError) -> InvalidMessage:

@@ -7,15 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any
 
 from shellbot.bus.frames import Frame
+from shellbot.bus.subscriber import NOTHING, Subscriber
 from shellbot.errors import BusClosed, BusTimeout
-
-if TYPE_CHECKING:
-    from shellbot.bus.subscriber import Subscriber
-
-T = TypeVar("T")
 
 # So often others get their turn when there is always something to read.
 _FAIR = 256
@@ -37,28 +33,26 @@ class AsyncSubscriber:
     async def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next message, or None when there is none in time."""
         found = await self._next(timeout if block else 0.0)
-        return None if found is None else found[1]
+        return None if found is NOTHING else found
 
     async def receive(self, timeout: float | None = None) -> Frame | None:
         """The next message with its channel, or None when none came in time."""
         found = await self._next(timeout)
-        return None if found is None else self._subscriber._frame(found)
+        return None if found is NOTHING else self._subscriber.frame(found)
 
     async def wait_ready(self, timeout: float | None = 5.0) -> None:
         """As :meth:`Subscriber.wait_ready`."""
         subscriber = self._subscriber
         subscriber.ask_ready()
-        found = await self._until(lambda: subscriber.look_ready() or None, timeout)
-        if found is None:
+        found = await self._until(lambda: subscriber.look_ready() or NOTHING, timeout)
+        if found is NOTHING:
             raise BusTimeout(f"no publisher has answered within {timeout:g} s; is it running?")
 
     async def frames(self) -> AsyncIterator[Frame]:
         """Messages with their channels, until close()."""
         try:
             while True:
-                found = await self._next(None)
-                if found is not None:
-                    yield self._subscriber._frame(found)
+                yield self._subscriber.frame(await self._next(None))
         except BusClosed:
             return
 
@@ -66,28 +60,26 @@ class AsyncSubscriber:
         """Messages, until close()."""
         try:
             while True:
-                found = await self._next(None)
-                if found is not None:
-                    yield found[1]
+                yield await self._next(None)
         except BusClosed:
             return
 
-    async def _next(self, timeout: float | None) -> tuple[bytes, Any] | None:
+    async def _next(self, timeout: float | None) -> Any:
         self._reads += 1
         if not self._reads % _FAIR:
             await asyncio.sleep(0)
         found = self._subscriber.take()
-        if found is not None or timeout == 0:
+        if found is not NOTHING or timeout == 0:
             return found
         return await self._until(self._subscriber.take, timeout)
 
-    async def _until(self, look: Callable[[], T | None], timeout: float | None) -> T | None:
-        """What look() finds, looked for again whenever something has come; None at the deadline."""
+    async def _until(self, look: Callable[[], Any], timeout: float | None) -> Any:
+        """What look() finds, looked for again whenever something has come; NOTHING at the deadline."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
-        while (found := look()) is None:
+        while (found := look()) is NOTHING:
             if deadline is not None and loop.time() >= deadline:
-                return None
+                return NOTHING
             waiter: asyncio.Future[None] = loop.create_future()
             timer = loop.call_at(deadline, _settle, waiter) if deadline is not None else None
             self._waiting.append(waiter)

@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any
 
 from shellbot.bus.lifeline import ProcessWatch
-from shellbot.bus.records import RECORD_BYTES, Assembler, cut, end, writer_id
+from shellbot.bus.records import RECORD_BYTES, Assembler, cut_whole, end, writer_id
 from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
@@ -33,6 +33,8 @@ PIPE_BYTES = 1024 * 1024
 
 # How old the knowledge may be that the reader lives, in seconds; a look costs a system call.
 _TRUST = 0.25
+
+_PAGES_ARE_RECORDS = sys.platform == "linux"
 
 _READER, _PROGRESS = 0, 1
 _ENDED = -1
@@ -148,23 +150,30 @@ class Fan:
         if len(text) < RECORD_BYTES:
             self.write(text + b"\n", timeout)
             return
-        writer = self._writer.renew()
         deadline = monotonic() + (self.patience if timeout is None else timeout)
-        for record in cut(text, writer):
-            self.write(record, max(0.0, deadline - monotonic()))
+        pieces, last = cut_whole(text, self._writer.renew())
+        # One write fills pages of 4096 bytes on Linux, so it ends with a whole piece also where it ends early.
+        step = len(pieces) if _PAGES_ARE_RECORDS else RECORD_BYTES
+        while pieces:
+            pieces = pieces[self.write(pieces[:step], max(0.0, deadline - monotonic())) :]
+        self.write(last, max(0.0, deadline - monotonic()))
 
-    def write(self, record: bytes, timeout: float | None = None) -> None:
-        """Queue whole records, together at most 4096 bytes."""
+    def write(self, records: bytes, timeout: float | None = None) -> int:
+        """Queue whole records, together at most 4096 bytes, or full ones in a row.
+
+        Returns:
+            How many bytes were taken: all, or some of the full ones.
+        """
         if monotonic() > self._next_look:
             self._look()
         try:
-            os.write(self._writing, record)
+            return os.write(self._writing, records)
         except BlockingIOError:
-            self._write_patiently(record, self.patience if timeout is None else timeout)
+            return self._write_patiently(records, self.patience if timeout is None else timeout)
         except BrokenPipeError as error:
             raise NotRunning(_GONE) from error
 
-    def _write_patiently(self, record: bytes, timeout: float) -> None:
+    def _write_patiently(self, records: bytes, timeout: float) -> int:
         deadline = monotonic() + timeout
         poller = select.poll()
         poller.register(self._writing, select.POLLOUT)
@@ -173,8 +182,7 @@ class Fan:
         while True:
             self._look()
             try:
-                os.write(self._writing, record)
-                return
+                return os.write(self._writing, records)
             except BlockingIOError:
                 pass
             except BrokenPipeError as error:

@@ -121,11 +121,11 @@ class Publisher(multiprocessing.Process):
         if type(fan) is not Fan:
             self._put_foreign(heads, body, timeout)
         elif len(heads) == 1:
-            text = heads[0] + body
-            if len(text) < RECORD_BYTES:
-                fan.write(text + b"\n", timeout)
+            text = b"".join((heads[0], body, b"\n"))
+            if len(text) <= RECORD_BYTES:
+                fan.write(text, timeout)
             else:
-                fan.put_text(text, timeout)
+                fan.put_text(text[:-1], timeout)
         else:
             _put_many(fan, heads, body, timeout)
 

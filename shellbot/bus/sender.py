@@ -31,7 +31,7 @@ SWITCH = "general.switch"
 _ORPHAN_DRAIN = 0.4
 _ORPHAN_LINGER = 0.3
 
-_IDLE_MS = 990
+_IDLE_MS = 1000
 _LOOK_EVERY = 0.4
 # A queue without a descriptor (queue.Queue, a double in a test) can only be asked again.
 _BLIND_MS = 5

@@ -21,8 +21,8 @@ from shellbot.bus import transports
 from shellbot.bus.frames import CONTROL, HEADS, Frame, ask, private_topic, subscription
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
-from shellbot.codecs import MAX_BYTES, MAX_DEPTH, decode
-from shellbot.errors import BusClosed, BusError, BusTimeout, InvalidChannel, InvalidMessage
+from shellbot.codecs import MAX_BYTES, MAX_DEPTH, is_deep
+from shellbot.errors import BusClosed, BusError, BusTimeout, InvalidChannel
 
 if TYPE_CHECKING:
     from shellbot.bus.aio import AsyncSubscriber
@@ -38,6 +38,9 @@ _KNOWN_NAMES = 20_000
 _SHALLOW_BYTES = 2 * MAX_DEPTH
 
 _loads = orjson.loads
+
+# What take() gives when there is no message.
+NOTHING: Any = object()
 
 
 class Subscriber:
@@ -75,6 +78,7 @@ class Subscriber:
         self._held = {subscription(channel) for channel in self.channels}
         self._is_filtering = False
         self._names: dict[bytes, str] = {}
+        self._head = b""
         self._number = 0
         self._pending: deque[bytes] = deque()
         self._burst = 1
@@ -101,8 +105,10 @@ class Subscriber:
         Raises:
             BusClosed: After close(), also when that happens while it waits.
         """
-        found = self._next(block, timeout)
-        return None if found is None else found[1]
+        found = self.take()
+        if found is NOTHING and block:
+            found = self._await(timeout)
+        return None if found is NOTHING else found
 
     def receive(self, timeout: float | None = None) -> Frame | None:
         """The next message with its channel, or None when none came in time.
@@ -113,16 +119,17 @@ class Subscriber:
         Raises:
             BusClosed: After close(), also when that happens while it waits.
         """
-        found = self._next(True, timeout)
-        return None if found is None else self._frame(found)
+        found = self.take()
+        if found is NOTHING:
+            found = self._await(timeout)
+        return None if found is NOTHING else self.frame(found)
 
     def frames(self) -> Iterator[Frame]:
         """Messages with their channels, until close()."""
         try:
             while True:
-                found = self._next(True, None)
-                if found is not None:
-                    yield self._frame(found)
+                found = self.take()
+                yield self.frame(self._await(None) if found is NOTHING else found)
         except BusClosed:
             return
 
@@ -130,9 +137,8 @@ class Subscriber:
         """Messages, until close()."""
         try:
             while True:
-                found = self._next(True, None)
-                if found is not None:
-                    yield found[1]
+                found = self.take()
+                yield self._await(None) if found is NOTHING else found
         except BusClosed:
             return
 
@@ -148,44 +154,44 @@ class Subscriber:
             self._aio = AsyncSubscriber(self)
         return self._aio
 
-    def _next(self, block: bool, timeout: float | None) -> tuple[bytes, Any] | None:
-        """The next message that can be read, and the name of its channel."""
-        found = self.take()
-        if found is not None or not block:
-            return found
+    def _await(self, timeout: float | None) -> Any:
+        """The next message that comes in this time, or NOTHING."""
         deadline = None if timeout is None else monotonic() + timeout
-        while self._wait(deadline):
+        found = NOTHING
+        while found is NOTHING and self._wait(deadline):
             found = self.take()
-            if found is not None:
-                return found
-        return None
+        return found
 
-    def take(self) -> tuple[bytes, Any] | None:
-        """The next message that is here, without waiting: name of its channel, and value."""
+    def take(self) -> Any:
+        """The next message that is here, or NOTHING; never waits. frame() then knows its channel."""
         pending = self._pending
         while True:
             if not pending and not self._fill():
-                return None
+                return NOTHING
             data = pending.popleft()
             head, _, body = data.partition(b" ")
             try:
                 message = _loads(body)
-                # A deep or large text is rare, so only those are looked at that could be.
-                if len(body) > _SHALLOW_BYTES and (
-                    body.count(b"{") + body.count(b"[") > MAX_DEPTH or len(body) > MAX_BYTES
-                ):
-                    decode(body)
-            except (ValueError, InvalidMessage):
+            except ValueError:
                 self._set_aside(data)
                 continue
-            if message is None or not head:
+            # Flat texts, however long, need no more than two looks.
+            size = len(body)
+            if (
+                (size > _SHALLOW_BYTES and (body.find(b"{", 1) > 0 or body.find(b"[", 1) > 0) and is_deep(message))
+                or message is None
+                or not head
+                or size > MAX_BYTES
+            ):
                 self._set_aside(data)
             elif not self._is_filtering or head + b" " in self._held or b"" in self._held:
+                self._head = head
                 self._number += 1
-                return head, message
+                return message
 
-    def _frame(self, found: tuple[bytes, Any]) -> Frame:
-        head, message = found
+    def frame(self, message: Any) -> Frame:
+        """The message that take() gave last, with its channel."""
+        head = self._head
         name = self._names.get(head)
         if name is None:
             name = head.decode(errors="replace")
