@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,7 @@ async def watch(context: BrowserContext, url: str, problems: list[str]) -> None:
 async def join(page: Page, name: str) -> None:
     await page.goto("/")
     await page.get_by_label("Your name").fill(name)
-    await page.get_by_role("button", name="Join").click()
+    await follow(page, page.get_by_role("button", name="Join").click())
     await expect(page.get_by_role("heading", name="Lunch room")).to_be_visible()
 
 
@@ -78,6 +78,12 @@ async def say(page: Page, text: str, to: str = "everybody") -> None:
     box = page.get_by_role("textbox", name=f"Message to {to}")
     await box.fill(text)
     await page.get_by_role("button", name="Send").locator("visible=true").first.click()
+
+
+async def follow(page: Page, deed: Awaitable[None]) -> None:
+    """Do what leads to another page and wait until that is whole: leaving a page half loaded would look like a fault."""
+    async with page.expect_navigation(wait_until="load"):
+        await deed
 
 
 async def no_overflow(page: Page) -> None:
@@ -133,18 +139,18 @@ async def test_a_vote_without_scripts(chromium):
         phone = await person(browser, server.url, problems, java_script_enabled=False, **PHONE)
         await join(wide, "Person A")
         await join(phone, "Person B")
-        await say(wide, "vote Lunch?")
-        await wide.get_by_role("button", name="Pizza").click()
+        await follow(wide, say(wide, "vote Lunch?"))
+        await follow(wide, wide.get_by_role("button", name="Pizza").click())
         await expect(wide.get_by_role("button", name="Pizza", pressed=True)).to_be_visible()
 
         await phone.get_by_role("link", name="Direct").click()
         await phone.reload()
-        await phone.get_by_role("button", name="Sushi").click()
+        await follow(phone, phone.get_by_role("button", name="Sushi").click())
         await expect(phone).to_have_url(re.compile("#direct$"))
         await expect(phone.get_by_text("Your vote: Sushi.")).to_be_visible()
         await phone.get_by_role("link", name="Group").click()
         await expect(phone.get_by_text("Sushi  ████████ 1")).to_be_visible()
-        await wide.get_by_role("link", name="Refresh").click()
+        await follow(wide, wide.get_by_role("link", name="Refresh").click())
         await expect(wide.get_by_text("Sushi  ████████ 1")).to_be_visible()
     assert problems == []
 
