@@ -81,7 +81,7 @@ async def say(page: Page, text: str, to: str = "everybody") -> None:
 
 
 async def follow(page: Page, deed: Awaitable[None]) -> None:
-    """Do what leads to another page and wait until that is whole: leaving a page half loaded would look like a fault."""
+    """Do what leads to another page and wait until that is whole; leaving it half loaded would look like a fault."""
     async with page.expect_navigation(wait_until="load"):
         await deed
 
