@@ -26,6 +26,9 @@ from shellbot.errors import ConfigError
 
 METHODS = ["fork", "spawn", "forkserver"]
 
+# Forking while another test's thread runs is what is tested here, not a mistake.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+
 Start = Callable[..., tuple[BaseProcess, Connection]]
 
 
@@ -158,7 +161,6 @@ def test_threads_of_one_process_count_exactly() -> None:
     assert cells.read("gauge") == 16_000
 
 
-@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 def test_a_fork_while_another_thread_counts_does_not_hang() -> None:
     cells = Cells()
     is_over = threading.Event()

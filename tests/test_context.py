@@ -19,6 +19,9 @@ from shellbot import Context
 from shellbot.errors import ConfigError
 
 METHODS = ["fork", "spawn", "forkserver"]
+
+# Forking while another test's thread runs is what is tested here, not a mistake.
+pytestmark = pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
 NESTED = {
     "spark": {"room": "title", "participants": ["a@example.com", "b@example.com"]},
     "DEBUG": True,
