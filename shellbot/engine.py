@@ -92,10 +92,10 @@ class Engine(Container):
         self.context = context or Context()
         if settings:
             self.context.apply(settings)
-        self.type = type or self.context.get("space.type") or "web"
+        self.type = type or self.context.check("space.type") or "web"
         builtin = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
-        self.shell = Shell([*builtin, *commands], name=self.context.get("bot.name") or "Shelly")
-        folder = instance or self.context.get("instance.folder") or default_folder("demo" if is_demo else "default")
+        self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
+        folder = instance or self.context.check("instance.folder") or default_folder("demo" if is_demo else "default")
         self.instance = Instance(folder)
         self.server: ChatServer | None = None
         self.publisher = publisher
@@ -177,7 +177,7 @@ class Engine(Container):
         self.instance.publish(
             {
                 "publisher_pid": publisher.pid,
-                "bus": self.context.get("bus.address"),
+                "bus": self.context.check("bus.address"),
                 "web": self.server.url if self.server else None,
             }
         )
@@ -251,14 +251,14 @@ class Engine(Container):
     # --- wiring
 
     def _make_bus(self) -> Bus:
-        if self.context.get("bus.address") is None:
+        if self.context.check("bus.address") is None:
             self.context.set("bus.address", f"ipc://{runtime_folder()}/{self.instance.bus_name}")
         bus = Bus(self.context)
         bus.check()
         return bus
 
     def _make_space(self, store: Store) -> Space:
-        title = self.context.get("space.title") or "Everybody"
+        title = self.context.check("space.title") or "Everybody"
         if self.type == "web":
             from shellbot.spaces.web import WebSpace
 
@@ -289,7 +289,7 @@ class Engine(Container):
         self.server = ChatServer(
             space=self.space,
             secret=self.instance.key("web"),
-            host=self.context.get("server.address") or "127.0.0.1",
+            host=self.context.check("server.address") or "127.0.0.1",
             port=self._port(),
             demo=self._is_demo,
         )
@@ -297,5 +297,5 @@ class Engine(Container):
         self._undo.push_async_callback(self.server.stop)
 
     def _port(self) -> int:
-        port = self.context.get("server.port")
+        port = self.context.check("server.port")
         return 8080 if port is None else int(port)

@@ -83,7 +83,7 @@ class Timer:
         except AgentStopped:
             self.cancel()
         except asyncio.QueueFull as error:
-            self._agent.report(error, getattr(self._f, "__qualname__", repr(self._f)))
+            self._agent.report_error(error, getattr(self._f, "__qualname__", repr(self._f)))
         else:
             self._turn.add_done_callback(self._over)
 

@@ -1,0 +1,145 @@
+"""Each example is run as its reader would: as a program, on a bus or a console of its own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+@pytest.fixture
+def address(runtime_folder):
+    return f"ipc://{runtime_folder}/{os.urandom(4).hex()}"
+
+
+@contextmanager
+def started(name, *arguments, **options):
+    """The example as a process with pipes of its own; ended with all it started when the test ends."""
+    process = subprocess.Popen(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def test_publish_and_subscribe(address):
+    with started("bus_subscribe.py", address) as subscriber, started("bus_publish.py", address) as publisher:
+        assert subscriber.communicate(timeout=15)[0].splitlines() == [
+            f"{room}: {choice}" for choice in ["pizza", "sushi", "salad"] for room in ["room-1", "room-2"]
+        ]
+        assert subscriber.returncode == publisher.wait(10) == 0
+
+
+def test_spy(address):
+    with started("bus_spy.py", address, "6") as spy, started("bus_publish.py", address):
+        lines = spy.communicate(timeout=15)[0].splitlines()
+        assert lines[:2] == ["room-1 {'choice': 'pizza'}", "room-2 {'choice': 'pizza'}"]
+        assert len(lines) == 6
+        assert spy.returncode == 0
+
+
+def test_group_and_direct(address):
+    with started("group_and_direct.py", address) as example:
+        assert example.communicate(timeout=15)[0] == "pizza 1\nsushi 2\n"
+        assert example.returncode == 0
+
+
+class Console:
+    """Somebody who types, and reads until the bot has said something."""
+
+    def __init__(self, process):
+        self.process = process
+
+    def type(self, line):
+        self.process.stdin.write(line + "\n")
+        self.process.stdin.flush()
+
+    def read(self, text):
+        for line in self.process.stdout:
+            if text in line:
+                return line
+        raise AssertionError(f"the bot ended without saying {text!r}")
+
+
+@pytest.fixture
+def console(tmp_path):
+    """``with console("hello_bot.py") as c``: the example's bot in a terminal."""
+
+    @contextmanager
+    def start(name):
+        code = f"import runpy; runpy.run_path({str(EXAMPLES / name)!r})['main']('console')"
+        environment = {**os.environ, "SHELLBOT_INSTANCE_FOLDER": str(tmp_path / "instance")}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            start_new_session=True,
+        )
+        try:
+            yield Console(process)
+            process.stdin.close()
+            assert process.wait(10) == 0
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.stdin.close()
+            process.stdout.close()
+            process.wait()
+
+    return start
+
+
+def test_hello_bot(console):
+    with console("hello_bot.py") as bot:
+        bot.type("Ann: hello Bob")
+        bot.read("[group] Hello, Bob!")
+        bot.type("Ann> hello")
+        bot.read("[Ann] Hello, world!")
+
+
+def test_ask_everyone(console):
+    with console("ask_everyone.py") as bot:
+        bot.type("Bob: good morning")
+        bot.type("Ann: ask What is new?")
+        bot.read("What is new?")
+        bot.read("What is new?")
+        bot.type("Bob> nothing")
+        bot.read("[group] Bob: nothing")
+        bot.type("Ann> a lot")
+        bot.read("[group] Ann: a lot")
+        bot.read("[group] That was everybody.")
+
+
+def test_lunch_vote(console):
+    with console("lunch_vote.py") as bot:
+        bot.type("Bob: good morning")
+        bot.type("Ann: lunch")
+        bot.read("[group] Vote #1: Lunch?")
+        bot.type("Ann> sushi")
+        bot.read("[Ann] Your vote is counted: Sushi")
+        bot.type("Bob> 2")
+        bot.read("[group] Result of vote #1")
+        bot.read("[group] I book Sushi for 2.")
+
+
+def test_every_example_is_tested():
+    tested = Path(__file__).read_text()
+    assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))
