@@ -9,6 +9,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
@@ -30,6 +31,7 @@ from shellbot.spaces.web import Member, Post
 logger = logging.getLogger(__name__)
 
 SESSION_DAYS = 30
+KEPT_VIEWS = 2_000
 Answer = BaseResponse | tuple[str, int] | tuple[Response, int] | str
 
 
@@ -51,15 +53,18 @@ class View:
 
 
 class Renderer:
-    """Makes a View, and the HTML of one post, out of what the space keeps."""
+    """Makes a View, and the HTML of one post, out of what the space keeps: ``view(post)`` and ``render(post)``."""
 
     def __init__(self, app: Flask, *, group: str, bot: str) -> None:
         self._app = app
         self._group = group
         self._bot = bot
         self._markdown = Markdown()
+        # a page shows hundreds of posts that were shown before, and after a restart all pages ask for the same ones
+        self.view = lru_cache(KEPT_VIEWS)(self._view)
+        self.render = lru_cache(KEPT_VIEWS)(self._render)
 
-    def view(self, post: Post) -> View:
+    def _view(self, post: Post) -> View:
         is_bot = post.member is None
         return View(
             side="group" if post.channel == self._group else "direct",
@@ -75,7 +80,7 @@ class Renderer:
             clock=post.time.astimezone().strftime("%H:%M"),
         )
 
-    def render(self, post: Post) -> str:
+    def _render(self, post: Post) -> str:
         """Give the HTML of one post, as the stream sends it; safe from any thread."""
         module = self._app.jinja_env.get_template("_post.html")
         return module.render(view=self.view(post), me="", token="", key="")
@@ -102,6 +107,8 @@ def create_app(
         SESSION_COOKIE_HTTPONLY=True,
         SESSION_COOKIE_SAMESITE="Lax",
         PERMANENT_SESSION_LIFETIME=timedelta(days=SESSION_DAYS),
+        # renewed by the room page alone: the late answer of another request must not bring back an older session
+        SESSION_REFRESH_EACH_REQUEST=False,
         MAX_CONTENT_LENGTH=1 << 20,
         MAX_FORM_MEMORY_SIZE=1 << 20,
     )
@@ -132,7 +139,7 @@ def create_app(
         return str(session["token"])
 
     def room(member: Member, notice: str = "") -> str:
-        page = desk.wait(desk.page(member.person.id))
+        page, people = desk.wait(desk.page(member.person.id))
         panes = [
             ("group", title, "Everybody in the room reads this", [renderer.view(post) for post in page.group]),
             ("direct", "Direct", f"Only you and {bot}", [renderer.view(post) for post in page.direct]),
@@ -144,7 +151,7 @@ def create_app(
             me=member,
             panes=panes,
             cursor=str(page.cursor),
-            people=desk.people,
+            people=people,
             token=token(),
             new_key=new_key,
             notice=notice,
@@ -189,7 +196,10 @@ def create_app(
         if is_demo and wanted:
             return join_page(demo_name=wanted)
         member = me()
-        return join_page() if member is None else room(member)
+        if member is None:
+            return join_page()
+        session.modified = True
+        return room(member)
 
     @app.post("/join")
     def join() -> Answer:

@@ -57,10 +57,6 @@ class Desk:
         # one look-up in a dictionary that only the loop changes: safe from any thread
         return self._space.member(person_id)
 
-    @property
-    def people(self) -> list[Member]:
-        return self._space.members
-
     async def join(self, name: str, address: str, person_id: str, is_demo: bool) -> Member:
         self._joins.take(address)
         return await self._space.join(name, person_id=person_id, is_demo=is_demo)
@@ -68,8 +64,9 @@ class Desk:
     async def leave(self, person_id: str) -> None:
         await self._space.leave(person_id)
 
-    async def page(self, person_id: str) -> Page:
-        return await self._space.page(person_id)
+    async def page(self, person_id: str) -> tuple[Page, list[Member]]:
+        """Give what the person sees, and who is in the room."""
+        return await self._space.page(person_id), self._space.members
 
     async def say(self, person_id: str, side: str, text: str, key: str) -> None:
         self._messages.take(person_id)

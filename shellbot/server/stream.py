@@ -195,7 +195,7 @@ class Events:
                 await send(_body(b"event: reload\ndata: {}\n\n", more=False))
                 return
             stream.cursor = cursor
-            missed = b"".join(self._replay(stream, page.group, page.direct))
+            missed = await self._replay(stream, page.group, page.direct)
         hello = f"retry: 1000\nid: {stream.cursor}\n".encode() + self._people()
         await send(_body(hello + missed))
         while True:
@@ -207,14 +207,16 @@ class Events:
         if not stream.is_dropped:
             await send(_body(frames, more=False))
 
-    def _replay(self, stream: Stream, group: list[Post], direct: list[Post]) -> list[bytes]:
+    async def _replay(self, stream: Stream, group: list[Post], direct: list[Post]) -> bytes:
         frames = []
-        for post in chain(group, direct):
+        for number, post in enumerate(chain(group, direct)):
+            if number % SLICE == SLICE - 1:
+                await asyncio.sleep(0)
             is_group = post.channel == self._space.group.id
             at = stream.cursor
             stream.cursor = Cursor(at.epoch, post.seq, at.direct) if is_group else Cursor(at.epoch, at.group, post.seq)
             frames.append(f"id: {stream.cursor}\n".encode() + self._frame(post, is_missed=True))
-        return frames
+        return b"".join(frames)
 
     async def _watch_end(self, stream: Stream, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":

@@ -42,6 +42,7 @@ function showLive() {
   lostTimer = 0;
   connection = "live";
   show("live", "Live");
+  for (const again of document.querySelectorAll('.failure[data-reached="false"] button')) again.click();
 }
 
 function showLost() {
@@ -197,6 +198,8 @@ async function onError() {
 
 // --- what the page sends: kept once by the server under its key, so a lost answer is simply asked again
 
+const unreachable = "The server cannot be reached.";
+
 async function send(path, fields) {
   let delay = 1;
   for (;;) {
@@ -210,7 +213,7 @@ async function send(path, fields) {
       if (answer.ok) return "";
       if (answer.status !== 503 && answer.status !== 408) return told.error || "This did not work. Please reload the page.";
     } catch { /* no connection: try again */ }
-    if (delay > 8) return "The server cannot be reached.";
+    if (delay > 8) return unreachable;
     await wait(delay);
     delay *= 2;
   }
@@ -221,7 +224,10 @@ function pendingPost(side, text, key) {
   item.id = `pending-${key}`;
   item.querySelector(".who").textContent = me;
   item.querySelector(".text").textContent = text;
-  change(side, () => list(side).append(item), true);
+  change(side, () => {
+    list(side).querySelector(".empty")?.remove();
+    list(side).append(item);
+  }, true);
   return item;
 }
 
@@ -234,6 +240,7 @@ async function say(side, text, key, item) {
   line.className = "failure";
   line.setAttribute("role", "alert");
   line.textContent = `Not sent. ${error}`;
+  line.dataset.reached = error !== unreachable;
   const again = document.createElement("button");
   again.type = "button";
   again.className = "quiet";

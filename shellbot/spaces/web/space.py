@@ -138,10 +138,15 @@ class WebSpace(Space):
         return self.direct(member.person)
 
     async def close(self) -> None:
-        """Give nothing more to the bots; what is being stored is waited for."""
+        """Give nothing more to the bots. What is being stored is waited for; a delivery that takes longer than the
+        bots get for a press is cut short, and made up at the next start."""
         self._deliver = None
-        while self._tasks:
-            await asyncio.wait(set(self._tasks))
+        if self._tasks:
+            _, late = await asyncio.wait(set(self._tasks), timeout=self.turn_timeout)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late)
 
     # --- the face for whoever shows it
 
