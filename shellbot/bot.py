@@ -15,6 +15,7 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shellbot.agents.agent import Agent
+from shellbot.codecs import encode
 from shellbot.context import Context
 from shellbot.envelope import Envelope
 from shellbot.errors import UsageError
@@ -77,6 +78,8 @@ class Desk:
 class ShellBot(Agent):
     """The bot of one channel. Commands get it as ``bot``."""
 
+    mailbox_size = 100_000  # a group hears of each of its people several times in one vote
+
     def __init__(self, home: Container, name: str, *, channel: Channel, desk: Desk) -> None:
         super().__init__(home, name)
         self.channel = channel
@@ -135,7 +138,7 @@ class ShellBot(Agent):
         self._thread = threading.get_ident()
         await self.notes.load()
         if self.is_direct:
-            begun = await self.instructions.load()
+            begun = await self.instructions.load(self.clock.utcnow())
             self.begin(Topic(f"start@{self.id}"), self._take_up, begun)  # its turn comes before that of any frame
             self.desk.switchboard.listen(self.id, "group", self._hear_instruction)
         else:
@@ -247,6 +250,7 @@ class ShellBot(Agent):
         if not isinstance(do, str) or do not in self.desk.commands:
             known = ", ".join(sorted(self.desk.commands))
             raise UsageError(f'broadcast needs {{"do": KEYWORD, ...}} with the keyword of a command: {known}')
+        encode(message)  # what cannot travel is refused here, where the mistake is
         envelope = Envelope(group=self.id, side="group", id=id or new_id(), do=do, body=message)
         topic = current_topic.get()
         if topic is not None:
@@ -305,6 +309,7 @@ class ShellBot(Agent):
         """Tell a group something outside of the instruction's turn, or the same once more with its ``id`` and ``n``."""
         if not self.is_direct:
             raise UsageError("report goes from a direct channel to its group; in a group use bot.broadcast")
+        encode(message)
         if n is None:
             n = self.instructions.next_number()
         envelope = Envelope(group=group, side="direct", id=id or new_id(), re=re, n=n, do=do, body=message)
@@ -323,7 +328,7 @@ class ShellBot(Agent):
             self.begin(Topic(envelope.id), self._take, envelope)
 
     async def _take(self, envelope: Envelope) -> None:
-        is_new, report = await self.instructions.take(envelope)
+        is_new, report = await self.instructions.take(envelope, self.clock.utcnow())
         if is_new:
             self._carry_out(envelope, is_again=False)
         elif report is not None:

@@ -23,7 +23,7 @@ from shellbot.commands.shell import Shell
 from shellbot.commands.version import Version
 from shellbot.context import Context
 from shellbot.envelope import Seal
-from shellbot.errors import ConfigError, ShellbotError
+from shellbot.errors import ConfigError, NotRunning, ShellbotError
 from shellbot.events import Channel, Person
 from shellbot.inbox import Inbox
 from shellbot.instance import Instance, default_folder, read_key
@@ -109,6 +109,7 @@ class Engine(Container):
         self._sides = tuple(sides)
         self._roll = {group: tuple(people) for group, people in (roll or {}).items()}
         self._is_demo = is_demo
+        self._failure: ShellbotError | None = None
         self._undo = contextlib.AsyncExitStack()
 
     # --- start and stop
@@ -215,7 +216,8 @@ class Engine(Container):
             if self.server is not None:
                 print(f"shellbot: {self.server.url}", flush=True)
             companion = ready(self) if ready is not None else None
-            beside = [asyncio.ensure_future(self._until_off()), asyncio.ensure_future(self._until_silence())]
+            watches = (self._until_off(), self._until_silence(), self._until_publisher_dies())
+            beside = [asyncio.ensure_future(watch) for watch in watches]
             if companion is not None:
                 beside.append(asyncio.ensure_future(companion))
             await self.ended.wait()
@@ -224,10 +226,26 @@ class Engine(Container):
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self.stop()
+        if self._failure is not None:
+            raise self._failure
 
     async def _until_off(self) -> None:
-        while self.context.get("general.switch", "on") == "on":  # any process may turn it; nothing tells us but a look
+        while self.context.get("general.switch", "on") == "on":  # noqa: ASYNC110 - any process may turn it
             await asyncio.sleep(1)
+        self.ended.set()
+
+    async def _until_publisher_dies(self) -> None:
+        """Without its publisher no vote comes through: better to end, and be started again, than to look alive."""
+        if self.publisher is None or self.publisher.pid is None:
+            return
+        has_died = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        loop.add_reader(self.publisher.sentinel, has_died.set)
+        try:
+            await has_died.wait()
+        finally:
+            loop.remove_reader(self.publisher.sentinel)
+        self._failure = NotRunning(f"the publisher process {self.publisher.pid} has died; start shellbot again")
         self.ended.set()
 
     async def _until_silence(self) -> None:

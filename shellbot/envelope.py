@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import orjson
 
-from shellbot.errors import AuthenticationFailed
+from shellbot.errors import AuthenticationFailed, NotSerializable
 
 VERSION = 1
 Side = Literal["group", "direct"]
@@ -62,7 +62,10 @@ class Seal:
             "do": envelope.do,
             "body": envelope.body,
         }
-        message["mac"] = self.mac(channel, message)
+        try:
+            message["mac"] = self.mac(channel, message)
+        except (TypeError, ValueError) as error:
+            raise NotSerializable(f"this cannot travel on the bus: {error}") from error
         return message
 
     def open(self, channel: str, message: Any) -> Envelope | None:

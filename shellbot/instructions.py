@@ -7,6 +7,7 @@ that was done gives its last report again, for its repeat means that the report 
 from __future__ import annotations
 
 import sqlite3
+from datetime import datetime, timedelta
 from typing import Any
 
 import msgspec
@@ -17,11 +18,13 @@ from shellbot.stores.base import Store
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS instructions (
-    channel TEXT NOT NULL, id TEXT NOT NULL, envelope BLOB NOT NULL, done INTEGER NOT NULL DEFAULT 0, report BLOB,
-    PRIMARY KEY (channel, id)
+    channel TEXT NOT NULL, id TEXT NOT NULL, envelope BLOB NOT NULL, at REAL NOT NULL,
+    done INTEGER NOT NULL DEFAULT 0, report BLOB, PRIMARY KEY (channel, id)
 );
 CREATE TABLE IF NOT EXISTS numbers (channel TEXT PRIMARY KEY, next INTEGER NOT NULL);
 """
+REMEMBERED = timedelta(days=30)  # longer than a group repeats an instruction
+_INSERT = "INSERT OR IGNORE INTO instructions (channel, id, envelope, at) VALUES (?, ?, ?, ?)"
 BLOCK = 1 << 32  # numbers a run takes at once: none is given twice; enough for two million restarts below 2**53
 
 
@@ -34,10 +37,12 @@ class Instructions:
         self._next = 0
         self._running: set[str] = set()
 
-    async def load(self) -> list[Envelope]:
+    async def load(self, now: datetime) -> list[Envelope]:
         """Reserve this run's numbers; give what an earlier run began and did not end, oldest first."""
+        long_ago = (now - REMEMBERED).timestamp()
 
         def read(db: sqlite3.Connection) -> tuple[int, list[tuple[bytes]]]:
+            db.execute("DELETE FROM instructions WHERE channel = ? AND done = 1 AND at < ?", (self._channel, long_ago))
             first = db.execute(
                 "INSERT INTO numbers VALUES (?, ?) ON CONFLICT DO UPDATE SET next = next + ? RETURNING next - ?",
                 (self._channel, BLOCK + 1, BLOCK, BLOCK),
@@ -56,7 +61,7 @@ class Instructions:
         self._next += 1
         return self._next - 1
 
-    async def take(self, envelope: Envelope) -> tuple[bool, dict[str, Any] | None]:
+    async def take(self, envelope: Envelope, now: datetime) -> tuple[bool, dict[str, Any] | None]:
         """Keep an instruction that has arrived.
 
         Returns:
@@ -66,10 +71,10 @@ class Instructions:
         if envelope.id in self._running:
             return False, None
         self._running.add(envelope.id)
-        row = (self._channel, envelope.id, msgspec.json.encode(envelope))
+        row = (self._channel, envelope.id, msgspec.json.encode(envelope), now.timestamp())
 
         def keep(db: sqlite3.Connection) -> tuple[bool, bytes | None]:
-            if db.execute("INSERT OR IGNORE INTO instructions (channel, id, envelope) VALUES (?, ?, ?)", row).rowcount:
+            if db.execute(_INSERT, row).rowcount:
                 return True, None
             found = db.execute("SELECT report FROM instructions WHERE channel = ? AND id = ?", row[:2]).fetchone()
             return False, found[0]

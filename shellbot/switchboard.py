@@ -140,7 +140,10 @@ class Switchboard:
             except BusClosed:
                 return
             if isinstance(item, Frame):
-                self._dispatch(item.channel, item.message)
+                try:
+                    self._dispatch(item.channel, item.message)
+                except Exception:  # one frame must not end the hearing of all others
+                    logger.exception("frame was not dealt with channel=%s", item.channel)
 
     def _dispatch(self, channel: str, message: Any) -> None:
         try:

@@ -64,9 +64,9 @@ class Chair:
         members = self._bot.desk.roster.members(self._bot.id)
         if not members:
             raise UsageError("There is nobody here to ask yet.")
-        new = Round(poll, self._bot.id, 0, spec, opener, now, closes_at, "opening")
-        new.seats = {member.direct: Seat(member) for member in members if member.direct}
-        new.absent = [member.person for member in members if not member.direct]
+        seats = {member.direct: Seat(member) for member in members if member.direct}
+        absent = [member.person for member in members if not member.direct]
+        new = Round(poll, self._bot.id, 0, spec, opener, now, closes_at, "opening", seats, absent)
         round = await self._store.write(lambda db: records.insert(db, new))
         self._rounds[poll] = round
         self._bot.listen_to(seat.member for seat in round.seats.values())
@@ -105,14 +105,14 @@ class Chair:
             return
         match body.get("op"):
             case "shown" | "unreachable" as reached:
-                seat.reached = reached
+                round.mark(report.channel, reached=reached)
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case "ballot":
-                await self._count(round, seat, report, body)
+                await self._count(round, report, body)
             case "closed":
                 if isinstance(ballot := body.get("ballot"), dict):
-                    await self._count(round, seat, report, ballot)
-                seat.has_closed = True
+                    await self._count(round, report, ballot)
+                round.mark(report.channel, has_closed=True)
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case other:
                 logger.warning("report of an unknown kind channel=%s op=%.40r", report.channel, other)
@@ -121,7 +121,7 @@ class Chair:
         await self._announce_when_all_closed(round)
         await self._tell_waiters()
 
-    async def _count(self, round: Round, seat: Seat, report: Report, ballot: dict[str, Any]) -> None:
+    async def _count(self, round: Round, report: Report, ballot: dict[str, Any]) -> None:
         choice, n, at = ballot.get("choice"), ballot.get("n"), ballot.get("at")
         if choice not in round.spec.choices or type(n) is not int or not isinstance(at, float):
             logger.warning("ballot is not one of this poll's poll=%s channel=%s", round.id, report.channel)
@@ -131,7 +131,7 @@ class Chair:
             self._store.write(lambda db: records.put_ballot(db, round.id, report.channel, n, choice, at))
         )
         if is_counted:
-            seat.has_voted = True
+            round.mark(report.channel, has_voted=True)
         self._bot.receipt(report, {"op": "receipt", "poll": round.id, "n": n, "is_counted": bool(is_counted)})
 
     # --- from opening to closed
@@ -152,11 +152,8 @@ class Chair:
         if round.state == "opening" and not await self._come_into_force(round):
             return
         is_open = round.state == "open"
-        pending = [
-            channel
-            for channel, seat in round.seats.items()
-            if (not seat.reached if is_open else not seat.has_closed and seat.reached != "unreachable")
-        ]
+        waits = round.unseen if is_open else round.unclosed
+        pending = [channel for channel in round.seats if channel in waits]
         if not pending:
             self._let_go(round)
             return
@@ -204,8 +201,7 @@ class Chair:
         return True
 
     async def _announce_when_all_closed(self, round: Round) -> None:
-        waited_for = (seat for seat in round.seats.values() if seat.reached != "unreachable")
-        if round.state == "closing" and all(seat.has_closed for seat in waited_for):
+        if round.state == "closing" and not round.unclosed:
             await self._announce(round)
 
     async def _announce(self, round: Round) -> None:

@@ -76,7 +76,7 @@ class Poll:
     async def reachable(self) -> Reach:
         """Wait until every channel of the roll has reported whether its ballot was shown, or the poll is closed."""
         chair, round = self._opened()
-        await chair.wait(round, lambda: round.state == "closed" or all(seat.reached for seat in round.seats.values()))
+        await chair.wait(round, lambda: round.state == "closed" or not round.unseen)
         return Reach(round.asked, tuple(round.unreachable()))
 
     async def close(self) -> None:

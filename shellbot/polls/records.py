@@ -40,7 +40,7 @@ class Seat:
     """One person on the roll.
 
     ``reached``: what the direct channel reported of the ballot paper; ``has_closed``: it reported that it takes no
-    more; ``has_voted``: a ballot of it is counted.
+    more; ``has_voted``: a ballot of it is counted. Set them by :meth:`Round.mark`.
     """
 
     member: Member
@@ -64,6 +64,30 @@ class Round:
     seats: dict[str, Seat] = field(default_factory=dict)  # by direct channel
     absent: list[Person] = field(default_factory=list)  # on the roll, without a direct channel
     result: Result | None = None
+    unseen: set[str] = field(default_factory=set)  # channels that have not reported on their ballot
+    unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has
+    unclosed: set[str] = field(default_factory=set)  # channels that have not reported the close
+
+    def __post_init__(self) -> None:
+        for channel in self.seats:
+            self.mark(channel)
+
+    def mark(
+        self, channel: str, *, reached: Reached | None = None, has_voted: bool = False, has_closed: bool = False
+    ) -> Seat:
+        """Note what a channel reported; keeps the three sets, so that ten thousand people cost no search per vote."""
+        seat = self.seats[channel]
+        seat.reached = reached or seat.reached
+        seat.has_voted |= has_voted
+        seat.has_closed |= has_closed
+        is_lost = seat.reached == "unreachable"
+        for open_ones, is_open in (
+            (self.unseen, not seat.reached),
+            (self.unvoted, not seat.has_voted and not is_lost),
+            (self.unclosed, not seat.has_closed and not is_lost),
+        ):
+            (open_ones.add if is_open else open_ones.discard)(channel)
+        return seat
 
     @property
     def asked(self) -> int:
@@ -76,8 +100,7 @@ class Round:
 
     def have_all_voted(self) -> bool:
         """Whether everybody who can vote has; false while nobody has."""
-        seats = [seat for seat in self.seats.values() if seat.reached != "unreachable"]
-        return bool(seats) and all(seat.has_voted for seat in seats)
+        return not self.unvoted and any(seat.has_voted for seat in self.seats.values())
 
 
 def insert(db: sqlite3.Connection, new: Round) -> Round:
@@ -130,6 +153,7 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
             person = Person(person_id, name)
             if direct:
                 found.seats[direct] = Seat(Member(person, direct), reached, bool(closed), n is not None)
+                found.mark(direct)
             else:
                 found.absent.append(person)
         rounds.append(found)
