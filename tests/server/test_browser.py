@@ -168,6 +168,43 @@ async def test_a_taken_name_is_explained(chromium):
     assert len([line for line in problems if "409" in line]) == len(problems)
 
 
+async def test_hostile_names_texts_and_titles_are_only_text(chromium):
+    problems: list[str] = []
+    attack = '<img src=x onerror="alert(1)">'
+    async with serving(title=f"Lunch room {attack}") as (server, space, _), running(chromium) as browser:
+        page = await person(browser, server.url, problems, **WIDE)
+        page.on("dialog", lambda dialog: problems.append(f"dialog: {dialog.message}"))
+        await join(page, attack)
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        await say(page, f"{attack} </li></ol><script>alert(2)</script>")
+        await space.post("group", Reply(id="r", text=f"{attack} [x](javascript:alert(3)) ![x](http://evil.test/)"))
+        await say(page, f"vote {attack}</legend></fieldset></form><script>alert(4)</script>")
+        for _ in ("live", "loaded again"):
+            await expect(page.locator(".is-mine").first).to_contain_text("</li></ol><script>alert(2)</script>")
+            await expect(page.locator("legend")).to_contain_text("</legend></fieldset></form><script>alert(4)</script>")
+            await expect(page.locator(".rich").first).to_contain_text(attack)
+            await expect(page.locator(".log img, .log script, .log [onerror], a[href^=javascript]")).to_have_count(0)
+            await page.reload()
+    assert problems == []
+
+
+async def test_many_tabs_of_one_person_stay_within_four_streams_and_the_newest_are_live(chromium):
+    problems: list[str] = []
+    async with serving() as (server, space, _), running(chromium) as browser:
+        first = await person(browser, server.url, problems, **WIDE)
+        await join(first, "Person A")
+        tabs = [first]
+        for _ in range(5):
+            tabs.append(await first.context.new_page())
+            await tabs[-1].goto("/")
+            await expect(tabs[-1].get_by_role("status")).to_have_text("Live")
+        await expect(first.get_by_role("status")).to_have_text("Paused here: open in other tabs")
+        assert len(server.events) == 4
+        await space.post("group", Reply(id="r", text="to the newest"))
+        await expect(tabs[-1].get_by_text("to the newest")).to_be_visible()
+    assert problems == []
+
+
 async def test_a_reader_further_up_stays_where_they_are(chromium):
     problems: list[str] = []
     async with serving() as (server, space, _), running(chromium) as browser:
