@@ -27,6 +27,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     reply BLOB NOT NULL, UNIQUE (channel, id, version)
 );
 """
+MAX_LINE = 10_000  # replies that may wait for one channel
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries at a space that fails
 
 
@@ -93,14 +94,16 @@ class Outbox:
         self._is_open = False
 
     def send(self, channel: str, reply: Reply, *, is_kept: bool = False) -> asyncio.Future[bool]:
-        """Say this in the channel, after what was said there before.
+        """Say this in the channel, after what was said there before. SpaceError: too much waits there already.
 
         Returns:
             A future: True once it is shown, False if the person or channel cannot be reached. Nobody needs to await it.
         """
+        line = self._lines.setdefault(channel, _Line())
+        if len(line.items) >= MAX_LINE:
+            raise SpaceError(f"{MAX_LINE:,} messages wait for {channel} already; it takes nothing, or a command loops")
         kept = None if is_kept else asyncio.ensure_future(self._store.write(lambda db: insert(db, channel, reply)))
         item = _Item(reply, kept, asyncio.get_running_loop().create_future())
-        line = self._lines.setdefault(channel, _Line())
         line.items.append(item)
         self._wake(channel, line)
         return item.shown

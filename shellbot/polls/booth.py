@@ -270,8 +270,9 @@ class Booth:
             is_open=paper.is_open,
             note=note,
         )
-        text = f"**Vote #{paper.number}: {plain(paper.question)}** It closes {when}."
+        text = f"**Vote #{paper.number}** It closes {when}."
         if not self._bot.desk.capabilities.cards:
+            text = f"**Vote #{paper.number}: {plain(paper.question)}** It closes {when}."
             lines = [
                 f"- {label} {plain(c)}" for label, c in zip(ballot.labels(paper.choices), paper.choices, strict=True)
             ]
