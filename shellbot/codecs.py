@@ -83,7 +83,7 @@ def may_be_deep(data: bytes) -> bool:
 def is_deep(value: Any) -> bool:
     """Whether a value without cycles has more than 64 levels."""
     level = [value]
-    for _ in range(MAX_DEPTH + 1):
+    for _ in range(MAX_DEPTH):
         level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list | tuple)]
         if not level:
             return False

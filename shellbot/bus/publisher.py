@@ -168,8 +168,8 @@ class Publisher(multiprocessing.Process):
             timeout: Seconds; None waits for ever.
 
         Raises:
-            BusTimeout: Not in time.
-            NotRunning: Not started yet, or ended.
+            BusTimeout: Not in time; perhaps start() was not called.
+            NotRunning: The process has ended.
         """
         if self._is_closed:
             raise BusClosed("this publisher was closed; make a new one with bus.publish()")

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import errno
 import os
+from time import monotonic
 from typing import Any
+from weakref import WeakSet
 
 import zmq
 
 from shellbot.bus.address import Address
 from shellbot.bus.runtime import AddressLock
 from shellbot.bus.transports import PATIENCE
+from shellbot.bus.transports.sockets import close_inherited, finish, kept_connections
 from shellbot.errors import AddressInUse, BadAddress
 
 IN_PROCESS = False
@@ -37,6 +40,7 @@ class ZmqSending:
 
     def __init__(self, address: Address, welcome: bytes) -> None:
         where = address.to_bind
+        self.address = address
         self._path = address.place if address.scheme == "ipc" else ""
         # A second bind on a path steals it without a word; on tcp the system refuses.
         self._lock = AddressLock(f"ipc://{os.path.realpath(self._path)}") if self._path else None
@@ -58,6 +62,7 @@ class ZmqSending:
         except BaseException:
             self.close(0)
             raise
+        _inherited.ends.add(self)
         # The backend's own send(): zmq.Socket.send is a Python function around it.
         self.send = zmq.backend.Socket.send.__get__(self.socket)
 
@@ -100,10 +105,13 @@ class ZmqSending:
     def close(self, linger: float) -> None:
         """Hand on what subscribers still take in ``linger`` seconds."""
         if not self.socket.closed:
-            if self._path and self._lock and os.path.exists(self._path):
-                os.unlink(self._path)
+            deadline = monotonic() + linger
+            connections = kept_connections(self.address) if linger else []
             self.socket.close(linger=int(linger * 1000))
             self._context.term()
+            finish(connections, deadline)
+            if self._path and os.path.exists(self._path):
+                os.unlink(self._path)
         if self._lock:
             self._lock.release()
 
@@ -116,6 +124,7 @@ class ZmqReceiving:
     def __init__(self, address: Address) -> None:
         self.socket = _Context.instance().socket(zmq.XSUB)
         where = address.to_connect
+        self.address = address
         self.socket.set(zmq.RCVHWM, HIGH_WATER)
         # Above this mark libzmq drops subscriptions silently.
         self.socket.set(zmq.SNDHWM, 0)
@@ -132,6 +141,7 @@ class ZmqReceiving:
         except zmq.ZMQError as error:
             self.socket.close()
             raise BadAddress(f"cannot connect to {address.url}: {error}", address=address.url) from error
+        _inherited.ends.add(self)
         self.recv = self.socket.recv
         self.send = zmq.backend.Socket.send.__get__(self.socket)
 
@@ -141,6 +151,22 @@ class ZmqReceiving:
 
     def close(self) -> None:
         self.socket.close()
+
+
+class _Inherited:
+    """The ends that are open in this process, for the children it forks."""
+
+    def __init__(self) -> None:
+        self.ends: WeakSet[ZmqSending | ZmqReceiving] = WeakSet()
+        os.register_at_fork(after_in_child=self._close)
+
+    def _close(self) -> None:
+        for address in {end.address for end in self.ends if not end.socket.closed}:
+            close_inherited(address)
+        self.ends = WeakSet()
+
+
+_inherited = _Inherited()
 
 
 def bind(address: Address, welcome: bytes) -> ZmqSending:
