@@ -197,7 +197,8 @@ class ExternalClock(BaseClock):
             ValueError: ``t`` lies before now.
             RuntimeError: Called by a timer that this very call fires.
         """
-        if _finite(t) < self._time:
+        t = _finite(t)
+        if t < self._time:
             raise ValueError(f"time cannot go back: it is {self._time}, not {t}")
         if self._is_moving:
             raise RuntimeError("a timer cannot move the clock that fires it")
@@ -228,7 +229,7 @@ def _wake(future: asyncio.Future[None]) -> None:
 def _finite(seconds: float) -> float:
     if not math.isfinite(seconds):
         raise ValueError(f"seconds must be a finite number, not {seconds!r}")
-    return seconds
+    return float(seconds)
 
 
 def _aware(when: datetime) -> datetime:

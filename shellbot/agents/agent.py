@@ -175,12 +175,12 @@ class Agent:
 
     def _begin_stop(self, timeout: float, end_state: str) -> None:
         if self._stopping is None and self.state not in ("stopped", "failed"):
+            self.state = "stopping"
+            self._close(AgentStopped(f"{self.name} has stopped"))  # now, so that no further turn begins
             self._stopping = asyncio.create_task(self._stop(timeout, end_state))
 
     async def _stop(self, timeout: float, end_state: str) -> None:
         current_turn.set(None)  # whoever asked for it
-        self.state = "stopping"
-        self._close(AgentStopped(f"{self.name} has stopped"))
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.wait((self._starting,), timeout=timeout)

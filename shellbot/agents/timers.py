@@ -1,7 +1,7 @@
 """Timers of an agent: they fire as turns of it, on the container's clock.
 
-A timer that repeats keeps to its marks (start + n periods), however long its turns take. It never overlaps itself: a
-mark at which its last turn is not over yet is passed over, not made up for.
+A timer that repeats keeps to its marks (the first one + n periods), however long its turns take. It never overlaps
+itself: a mark at which its last turn is not over yet is passed over, not made up for.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Timer:
     ) -> None:
         self.is_active = True
         self._agent = agent
-        self._start = when
+        self._first = 0.0 if isinstance(when, datetime) else float(when)
         self._when = when
         self._period = period
         self._marks = 0
@@ -69,10 +69,9 @@ class Timer:
             self.is_active = False
             self._end()
             return
-        assert isinstance(self._start, float)
-        passed = math.floor((self._agent.home.clock.time() - self._start) / self._period)
-        self._marks = max(self._marks + 1, passed)  # counted, not added up: no drift
-        self._when = self._start + self._marks * self._period
+        passed = math.floor((self._agent.home.clock.time() - self._first) / self._period)
+        self._marks = max(self._marks, passed) + 1  # counted, not added up: no drift
+        self._when = self._first + self._marks * self._period
         if self._turn is None or self._turn.done():
             self._post()
         self._arm()

@@ -50,8 +50,8 @@ class Workers:
             on_start()
         job = _Job(contextvars.copy_context(), f, args)
         self._jobs.add(job)
-        worker = self._idle.pop() if self._idle else _Worker(self._ended)
-        worker.jobs.put(job)
+        job.worker = self._idle.pop() if self._idle else _Worker(self._ended)
+        job.worker.jobs.put(job)
         try:
             return await job.answer
         finally:
@@ -66,6 +66,8 @@ class Workers:
                 waiting.set_exception(AgentStopped("the container has stopped"))
         self._line.clear()
         for job in self._jobs:
+            if job.worker is not None:
+                job.worker.jobs.put(None)  # it ends when the function does
             if not job.answer.done():
                 job.answer.set_exception(AgentStopped("the container stopped while the function ran"))
         for worker in self._idle:
@@ -110,10 +112,11 @@ class Workers:
             self._left_behind -= 1
         else:
             self._free_place()
-        if self._is_closed or len(self._idle) >= self._most:
-            worker.jobs.put(None)
-        else:
-            self._idle.append(worker)
+        if not self._is_closed:
+            if len(self._idle) < self._most:
+                self._idle.append(worker)
+            else:
+                worker.jobs.put(None)
         if job.answer.done():
             return
         if error is None:
@@ -123,7 +126,7 @@ class Workers:
 
 
 class _Job:
-    __slots__ = ("answer", "args", "context", "f", "is_left_behind")
+    __slots__ = ("answer", "args", "context", "f", "is_left_behind", "worker")
 
     def __init__(self, context: contextvars.Context, f: Callable[..., Any], args: tuple[Any, ...]) -> None:
         self.context = context
@@ -131,6 +134,7 @@ class _Job:
         self.args = args
         self.answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.is_left_behind = False
+        self.worker: _Worker | None = None
 
 
 class _Worker(threading.Thread):

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from shellbot.agents import Agent, Container
-from shellbot.clocks import ExternalClock
+from shellbot.clocks import AsyncioClock, ExternalClock
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 
@@ -32,7 +32,10 @@ class Told(Container):
 @asynccontextmanager
 async def told(**settings: Any) -> AsyncIterator[Told]:
     async with Told(**settings) as home:
-        yield home
+        try:
+            yield home
+        finally:
+            home.stopwatch = AsyncioClock()  # nobody moves the other one any more
 
 
 async def until(condition: Callable[[], object]) -> None:

@@ -537,6 +537,7 @@ async def test_stop_answers_everybody() -> None:
         with pytest.raises(AgentStopped):
             agent.post(asyncio.sleep, 0)
         # who waits was cancelled, and takes its turn to clean up after the one that runs, which has its five seconds
+        await until(lambda: home.limits.next_due is not None)
         assert not running.done()
         home.limits.advance(5)
         await stopping
