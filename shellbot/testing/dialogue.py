@@ -1,0 +1,106 @@
+"""A whole chat for one test: a server of its own, scripted people in its room, and its clock."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from shellbot.testing.clock import Clock
+from shellbot.testing.people import ScriptedPerson, Side
+from shellbot.testing.servers import Server
+
+
+class Dialogue:
+    """Given to a test as the fixture ``dialogue``.
+
+    Each deed returns when the bots have dealt with it, so the next line of the test finds its effect.
+
+    Args:
+        folder: Of the instance.
+        options: As of ``shellbot run``, e.g. the file of your bot.
+    """
+
+    def __init__(self, folder: str | Path, options: Sequence[str] = ()) -> None:
+        self.clock = Clock()
+        self.server = Server(folder, *options, clock=self.clock)
+        self.people: dict[str, ScriptedPerson] = {}
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await asyncio.gather(*(person.close() for person in self.people.values()))
+        await self.server.close()
+
+    async def group(self, *names: str) -> Group:
+        """Let these people into the room, in this order; the first call starts the server."""
+        if not self.server.is_up:
+            await self.server.start()
+        for name in names:
+            # an address each, as the server counts joins by it; 127.0.0.1 is left to others
+            address = f"127.0.{1 + len(self.people) // 250}.{1 + len(self.people) % 250}"
+            self.people[name] = ScriptedPerson(self.server.url, name, address=address)
+            await self.people[name].join()
+        await self.clock.settle()
+        return Group(self)
+
+    def direct(self, name: str) -> Direct:
+        """The direct channel of somebody in the room."""
+        return Direct(self, self.people[name])
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """End the server, asked or killed with -9, and start it again on the same store."""
+        await self.server.restart(kill=kill)
+        await self.clock.settle()
+
+    async def answer(self, person: ScriptedPerson, side: Side, deed: Callable[[], Awaitable[None]]) -> str:
+        """Have somebody do something, and give what the bot said to it in that channel: ``""`` for nothing."""
+        await person.catch_up()
+        before = len(person.shown)
+        await deed()
+        await self.clock.settle()
+        await person.catch_up()
+        latest = {shown.place: shown.text for shown in person.shown[before:] if shown.is_bot and shown.side == side}
+        return "\n".join(latest.values())
+
+
+class Group:
+    """The group channel."""
+
+    def __init__(self, dialogue: Dialogue) -> None:
+        self._dialogue = dialogue
+
+    async def say(self, name: str, text: str) -> str:
+        """Somebody says something to everybody; gives what the bot answered there."""
+        person = self._dialogue.people[name]
+        return await self._dialogue.answer(person, "group", lambda: person.say(text))
+
+    async def heard(self, text: str) -> str:
+        """Wait until the group has been told this; gives the whole of the latest message with it."""
+        anybody = next(iter(self._dialogue.people.values()))
+        return await anybody.heard(text)
+
+
+class Direct:
+    """One person's direct channel."""
+
+    def __init__(self, dialogue: Dialogue, person: ScriptedPerson) -> None:
+        self._dialogue = dialogue
+        self._person = person
+
+    async def say(self, text: str) -> str:
+        """Say something to the bot; gives what it answered."""
+        return await self._dialogue.answer(self._person, "direct", lambda: self._person.say_direct(text))
+
+    async def press(self, choice: str) -> str:
+        """Press a button of the latest ballot; gives what the bot answered, which may be the ballot with a new note."""
+        return await self._dialogue.answer(self._person, "direct", lambda: self._person.press(choice))
+
+    async def heard(self, text: str) -> str:
+        """Wait until this person alone has been told this; gives the whole of the latest message with it."""
+        return await self._person.heard_direct(text)

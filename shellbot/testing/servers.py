@@ -1,0 +1,225 @@
+"""A server for tests: an ordinary process that is started, killed and started again on the same folder and port."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Self
+from urllib.parse import urlsplit
+
+from shellbot.instance import read_facts
+from shellbot.testing.browser import Browser
+from shellbot.testing.clock import Clock
+
+TESTED = ("-m", "shellbot.testing.serve")
+PRODUCT = ("-m", "shellbot", "run")
+PAUSE = 0.01  # seconds between looks at a file of another process: there is nothing to wait on
+
+
+class ServerEnded(Exception):
+    """A server ended that was to serve; the text is what it said last."""
+
+
+class Server:
+    """One server in a folder of its own, with a process group of its own and no pipe of ours but its clock's.
+
+    ``async with Server(folder) as server`` starts it, and ends whatever is left of it.
+
+    Args:
+        folder: Of the instance; what it says goes to ``stdout`` and ``stderr`` beside it, in ``FOLDER.output``.
+        options: As of ``shellbot run``.
+        program: What Python is to run: the server for tests, or the product.
+        clock: Moves its time; only for the server for tests. Real time without it.
+        port: First port to try; 0 takes any. A restart must get the same one, as cookies hold it in their name.
+        environment: Variables besides our own.
+        arguments: More for the process, e.g. ``user``.
+    """
+
+    def __init__(
+        self,
+        folder: str | Path,
+        *options: str,
+        program: Sequence[str] = TESTED,
+        clock: Clock | None = None,
+        port: int = 0,
+        environment: Mapping[str, str] | None = None,
+        **arguments: Any,
+    ) -> None:
+        self.folder = Path(folder).absolute()
+        self.clock = clock
+        self.url = ""
+        self.facts: dict[str, Any] = {}
+        self._options = options
+        self._program = program
+        self._port = port
+        self._environment = {**os.environ, **(environment or {})}
+        self._arguments = arguments
+        self._output = self.folder.with_name(f"{self.folder.name}.output")
+        self._process: asyncio.subprocess.Process | None = None
+        self._publisher: asyncio.Future[None] | None = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # --- what it says
+
+    @property
+    def stdout(self) -> str:
+        """All that it said, over restarts."""
+        return (self._output / "stdout").read_text()
+
+    @property
+    def stderr(self) -> str:
+        """All that it complained of."""
+        return (self._output / "stderr").read_text()
+
+    @property
+    def pid(self) -> int:
+        """Of the process started last."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def is_up(self) -> bool:
+        """Whether the process is there."""
+        return self._process is not None and self._process.returncode is None
+
+    # --- up and down
+
+    async def start(self, timeout: float = 15.0) -> None:
+        """Start it; returns once its page answers.
+
+        Raises:
+            ServerEnded: It ended instead.
+        """
+        await self.launch()
+        try:
+            async with asyncio.timeout(timeout):
+                await self._wait_for_facts()
+                answer = await Browser(self.url).get()
+                assert answer.status == 200, answer
+        except BaseException:
+            await self.close()
+            raise
+        self._publisher = asyncio.ensure_future(wait_gone(int(self.facts["publisher_pid"])))
+
+    async def launch(self) -> None:
+        """Start it without waiting for anything."""
+        assert not self.is_up, "it runs already"
+        self._output.mkdir(exist_ok=True)
+        arguments = [*self._program, *self._options, "--instance", str(self.folder), "--port", str(self._port)]
+        theirs = None
+        if self.clock is not None:
+            theirs = await self.clock.connect()
+            arguments += ["--clock-fd", str(theirs.fileno()), "--clock-utc", self.clock.utc.isoformat()]
+        try:
+            with self._log("stdout") as out, self._log("stderr") as err:
+                self._process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    *arguments,
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    pass_fds=[theirs.fileno()] if theirs is not None else [],
+                    env=self._environment,
+                    **self._arguments,
+                )
+        finally:
+            if theirs is not None:
+                theirs.close()
+
+    async def wait(self, timeout: float = 10.0) -> int:
+        """Wait until it has ended by itself; gives the exit code."""
+        assert self._process is not None
+        async with asyncio.timeout(timeout):
+            code = await self._process.wait()
+        await self._disconnect()
+        return code
+
+    async def kill(self) -> None:
+        """End it with -9; returns when its publisher has gone, too, of itself."""
+        await self.signal(signal.SIGKILL)
+        await self.wait()
+        if self._publisher is not None:
+            async with asyncio.timeout(5):
+                await self._publisher
+
+    async def stop(self) -> int:
+        """Ask it to end; gives the exit code."""
+        await self.signal(signal.SIGTERM)
+        code = await self.wait()
+        if self._publisher is not None:
+            async with asyncio.timeout(1):
+                await self._publisher
+        return code
+
+    async def restart(self, *, kill: bool = False) -> None:
+        """End it, asked or killed, and start it again on the same folder and port."""
+        await (self.kill() if kill else self.stop())
+        await self.start()
+
+    async def signal(self, number: int) -> None:
+        """Send it a signal."""
+        os.kill(self.pid, number)
+
+    async def close(self) -> None:
+        """End whatever is left of it."""
+        self.end_now()
+        if self._process is not None:
+            await self._process.wait()
+        if self._publisher is not None:
+            self._publisher.cancel()
+            await asyncio.gather(self._publisher, return_exceptions=True)
+        await self._disconnect()
+
+    def end_now(self) -> None:
+        """Kill its whole process group, without waiting. For places where nothing can be awaited."""
+        if self._process is not None:
+            try:
+                os.killpg(self._process.pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+
+    def _log(self, name: str) -> BinaryIO:
+        return (self._output / name).open("ab")
+
+    async def _disconnect(self) -> None:
+        if self.clock is not None:
+            await self.clock.disconnect()
+
+    async def _wait_for_facts(self) -> None:
+        while (facts := read_facts(self.folder)) is None or facts["pid"] != self.pid:
+            if not self.is_up:
+                raise ServerEnded(f"exit code {await self.wait()}: {self.stderr[-2000:] or self.stdout[-2000:]}")
+            await asyncio.sleep(PAUSE)
+        if self.url and facts["web"] != self.url:
+            raise ServerEnded(f"it came back at {facts['web']}, not at {self.url}: somebody took the port")
+        self.facts, self.url = facts, facts["web"]
+        self._port = urlsplit(self.url).port or 0
+
+
+async def wait_gone(pid: int) -> None:
+    """Return when a process has ended, whoever's child it is."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    loop, gone = asyncio.get_running_loop(), asyncio.Event()
+    loop.add_reader(descriptor, gone.set)
+    try:
+        await gone.wait()
+    finally:
+        loop.remove_reader(descriptor)
+        os.close(descriptor)

@@ -1,0 +1,68 @@
+"""The test kit as the examples of use show it, and what its users may rely on."""
+
+from __future__ import annotations
+
+# --- as it stands in the examples of use and in the style guide
+# fmt: off
+
+
+async def test_lunch(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    await group.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m')
+    await dialogue.direct("Person B").press("Sushi")
+    await dialogue.direct("Person A").say("1")
+    await dialogue.restart(kill=True)                        # -9 and up again on the same store
+    await dialogue.clock.advance(600)
+    assert "Pizza 1" in await group.heard("Result")
+
+
+async def test_late_vote_is_refused(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    await group.say("Person A", 'poll "Drink?" Tea, Coffee in 10m')
+    await dialogue.direct("Person A").press("Tea")
+    await dialogue.clock.advance(600)                 # the poll closes
+    assert "closed" in await dialogue.direct("Person B").say("coffee")
+
+
+# fmt: on
+# --- what it promises besides
+
+
+async def test_a_deed_gives_what_the_bot_answered(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    assert await group.say("Person A", "hello everybody") == ""
+    assert "What you can say here" in await group.say("Person B", "help")
+    await group.say("Person A", 'poll "Lunch?" Pizza, Sushi')
+    assert "Your vote is counted: Pizza" in await dialogue.direct("Person A").press("Pizza")
+    assert "Your vote is counted: Sushi" in await dialogue.direct("Person A").say("2")
+
+
+async def test_what_falls_due_on_the_way_is_dealt_with_at_its_time(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    await group.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m')
+    await dialogue.direct("Person A").press("Pizza")
+    await dialogue.clock.advance(86_400)  # the close waits 5 s for the direct channels, and here they have them
+    result = await group.heard("Result")
+    assert "1 of 2 voted" in result
+    assert "Did not confirm" not in result
+
+
+async def test_time_goes_on_while_the_server_is_down(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    await group.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m')
+    await dialogue.direct("Person A").press("Pizza")
+    await dialogue.server.kill()
+    await dialogue.clock.advance(900)
+    await dialogue.server.start()
+    assert "Pizza 1" in await group.heard("Result")
+    assert "closed" in await dialogue.direct("Person B").say("sushi")
+
+
+async def test_two_votes_and_a_restart_that_was_asked_for(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    for number in (1, 2):
+        await group.say("Person A", f'poll "Lunch {number}?" Pizza, Sushi in 10m')
+        await dialogue.direct("Person A").press("Pizza")
+        await dialogue.restart()
+        await dialogue.direct("Person B").press("Pizza")
+        assert "Pizza 2" in await group.heard(f"Result of vote #{number}")
