@@ -11,8 +11,9 @@ import concurrent.futures
 import contextvars
 import inspect
 import logging
+import types
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
@@ -207,14 +208,15 @@ class Mailbox:
 class Turn:
     """One call of a handler, from posting to its answer.
 
-    ``waits`` counts who of it waits now: the handler itself, or a task it started (as ``asyncio.wait_for`` and
-    ``gather`` do) that waits on its behalf. The turn is held while nobody of it waits, and while one that came back
-    from waiting (``active``) goes on.
+    The handler takes a step only while the turn is held. Tasks that it starts (as ``asyncio.wait_for`` and ``gather``
+    do) may wait on its behalf, so ``waits`` counts who of the turn waits now. The turn is held while nobody of it
+    waits; else while the handler takes a step, while a task that came back from waiting (``active``) goes on, and
+    while one that was granted the turn is about to (``coming``).
     """
 
     __slots__ = (
-        "active", "answer", "args", "comers", "context", "handler", "is_held", "is_late", "is_over", "is_plain", "left",
-        "limit", "mailbox", "since", "strands", "task", "timer", "waits", "what",
+        "active", "answer", "args", "comers", "coming", "context", "handler", "is_held", "is_late", "is_over",
+        "is_plain", "left", "limit", "mailbox", "own_waits", "since", "strands", "task", "timer", "waits", "what",
     )  # fmt: skip
 
     def __init__(self, mailbox: Mailbox, handler: Handler, args: tuple[Any, ...], limit: float | None) -> None:
@@ -231,9 +233,11 @@ class Turn:
         self.is_late = False
         self.is_over = False
         self.waits = 0
+        self.own_waits = 0  # of these, the handler's own
         self.active: set[asyncio.Task[Any]] = set()
         self.strands: set[asyncio.Task[Any]] = set()
         self.comers: list[asyncio.Future[None]] = []
+        self.coming = 0
         self.left = limit
         self.since: float | None = None
         self.timer: TimerHandle | None = None
@@ -246,11 +250,41 @@ class Turn:
             return
         self.watch()
         comers, self.comers = self.comers, []
+        self.coming += len(comers)
         for comer in comers:
             comer.set_result(None)
 
     async def _run(self) -> Any:
         current_turn.set(self)
+        return await self._guarded(self._handle())
+
+    @types.coroutine
+    def _guarded(self, handler: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
+        """Run ``handler`` step by step, each when the turn is held."""
+        assert self.task is not None
+        error: BaseException | None = None
+        while True:
+            if not self.own_waits:
+                self.active.add(self.task)
+            try:
+                step = handler.send(None) if error is None else handler.throw(error)
+            except StopIteration as end:
+                return end.value
+            finally:
+                error = None
+            self.active.discard(self.task)
+            self._give_back_if_all_wait()
+            try:
+                yield step
+            except GeneratorExit:
+                handler.close()
+                raise
+            except BaseException as raised:
+                error = raised
+            if not self.is_held and not self.own_waits:  # a task of it waits: others may have the turn
+                error = (yield from self._acquire().__await__()) or error
+
+    async def _handle(self) -> Any:
         if not self.is_plain:
             self.watch()
             return await self.handler(*self.args)
@@ -286,15 +320,30 @@ class Turn:
     def leave(self, task: asyncio.Task[Any] | None) -> None:
         """``task`` begins to wait."""
         self.waits += 1
-        for gone in (task, self.task):  # a task the handler started waits on the handler's behalf
-            if gone is not None:
-                self.active.discard(gone)
+        if task is self.task:
+            self.own_waits += 1
+        if task is not None:
+            self.active.discard(task)
         self._give_back_if_all_wait()
         if self.mailbox.is_closed:
             self.cancel()  # nothing new will come that it could wait for
 
     async def come_back(self, task: asyncio.Task[Any] | None) -> None:
         """``task`` waited long enough and goes on when it has the turn, also when it is cancelled meanwhile."""
+        cancelled = await self._acquire()
+        self.waits -= 1
+        if task is self.task:
+            self.own_waits -= 1
+        if task is not None and not self.is_over:
+            self.active.add(task)
+            if task is not self.task and task not in self.strands:
+                self.strands.add(task)
+                task.add_done_callback(self._strand_ended)
+        if cancelled is not None:
+            raise cancelled
+
+    async def _acquire(self) -> asyncio.CancelledError | None:
+        """Stand in line until the turn is held. Returns the cancelling that came meanwhile, to be raised then."""
         cancelled: asyncio.CancelledError | None = None
         if not self.is_held and not self.is_over:
             comer: asyncio.Future[None] = self.mailbox.home.loop.create_future()
@@ -306,14 +355,8 @@ class Turn:
                     await asyncio.wait((comer,))
                 except asyncio.CancelledError as error:
                     cancelled = error
-        self.waits -= 1
-        if task is not None and not self.is_over:
-            self.active.add(task)
-            if task is not self.task and task not in self.strands:
-                self.strands.add(task)
-                task.add_done_callback(self._strand_ended)
-        if cancelled is not None:
-            raise cancelled
+            self.coming -= 1
+        return cancelled
 
     def _strand_ended(self, task: asyncio.Task[Any]) -> None:
         self.strands.discard(task)
@@ -321,7 +364,7 @@ class Turn:
         self._give_back_if_all_wait()
 
     def _give_back_if_all_wait(self) -> None:
-        if self.is_held and self.waits and not self.active:
+        if self.is_held and self.waits and not self.active and not self.coming:
             self.is_held = False
             self._unwatch()
             self.mailbox.give_back(self)

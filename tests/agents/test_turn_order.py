@@ -17,12 +17,13 @@ from shellbot.agents import Agent
 from shellbot.errors import AgentError, CallTimeout
 
 # what a handler does, one step after the other
-STEPS = st.lists(st.sampled_from(["run", "wait", "wait in task", "fail"]), max_size=5)
+STEPS = st.lists(st.sampled_from(["run", "wait", "wait in task", "gather", "first of two", "fail"]), max_size=5)
+EXPECTED = (LookupError, CallTimeout, AgentError, BaseExceptionGroup)
 # what happens around it
 ACTS = st.lists(
     st.one_of(
         st.tuples(st.just("post"), STEPS, st.booleans()),
-        st.tuples(st.sampled_from(["answer", "drop", "cancel"]), st.integers(0, 20)),
+        st.tuples(st.sampled_from(["answer", "drop", "cancel", "interrupt"]), st.integers(0, 20)),
         st.tuples(st.just("let run"), st.integers(1, 6)),
         st.tuples(st.just("time"), st.just(1)),
     ),
@@ -42,27 +43,71 @@ class Room:
     turns: dict[int, asyncio.Future[Any]] = field(default_factory=dict)
     ended: set[int] = field(default_factory=set)
     gates: list[asyncio.Future[None]] = field(default_factory=list)
+    waiting: list[asyncio.Task[Any]] = field(default_factory=list)
+    interrupted: set[asyncio.Task[Any]] = field(default_factory=set)
     broken: list[str] = field(default_factory=list)
 
     def enter(self, number: int) -> None:
-        if self.inside:
+        if set(self.inside) - {number}:
             self.broken.append(f"{number} runs beside {self.inside}")
         self.inside.append(number)
 
     def leave(self, number: int) -> None:
-        if self.inside != [number]:
+        if set(self.inside) != {number}:
             self.broken.append(f"{number} leaves, inside are {self.inside}")
-        self.inside = [other for other in self.inside if other != number]
+        if number in self.inside:
+            self.inside.remove(number)
 
     async def wait(self, number: int) -> None:
+        """Give the turn back until the gate opens, or the wait is interrupted as by ``asyncio.timeout``."""
         gate: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        task = asyncio.current_task()
+        assert task is not None
         self.gates.append(gate)
+        self.waiting.append(task)
         self.leave(number)
         try:
             async with self.agent.waiting():
-                await gate
+                await asyncio.wait((gate,))
+        except asyncio.CancelledError:
+            if task not in self.interrupted:
+                raise
+            while task.uncancel():
+                pass
         finally:
+            self.waiting.remove(task)
+            self.interrupted.discard(task)
             self.enter(number)
+        if gate.cancelled():
+            raise asyncio.CancelledError
+
+    async def strand(self, number: int) -> None:
+        """A task of the handler that waits, works and ends."""
+        self.enter(number)
+        try:
+            await self.wait(number)
+            await asyncio.sleep(0)
+        finally:
+            self.leave(number)
+
+    async def one_after_the_other(self, tasks: set[asyncio.Task[None]], number: int) -> None:
+        """Look in each time one of the tasks has ended, while others may wait on."""
+        try:
+            while tasks:
+                _, tasks = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+                self.enter(number)
+                self.leave(number)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
+
+    def interrupt(self, which: int) -> None:
+        if self.waiting:
+            task = self.waiting[which % len(self.waiting)]
+            self.interrupted.add(task)
+            task.cancel()
 
     async def handle(self, number: int, steps: list[str]) -> int:
         self.order.append(number)
@@ -76,12 +121,37 @@ class Room:
                         await self.wait(number)
                     case "wait in task":
                         await asyncio.create_task(self.wait(number))
+                    case "gather":
+                        self.leave(number)
+                        try:
+                            async with asyncio.TaskGroup() as group:  # waits for both in any case
+                                group.create_task(self.strand(number))
+                                group.create_task(self.strand(number))
+                        finally:
+                            self.enter(number)
+                    case "first of two":
+                        self.leave(number)
+                        try:
+                            await self.one_after_the_other(
+                                {asyncio.create_task(self.strand(number)) for _ in "ab"}, number
+                            )
+                        finally:
+                            self.enter(number)
                     case _:
                         raise LookupError(number)
             return number
         finally:
             self.leave(number)
             self.ended.add(number)
+
+
+async def settle(room: Room) -> None:
+    """Nothing new comes: when every wait is answered, every turn ends."""
+    for _ in range(400):
+        for gate in room.gates:
+            if not gate.done():
+                gate.set_result(None)
+        await asyncio.sleep(0)
 
 
 async def play(acts: list[Any]) -> None:
@@ -103,17 +173,14 @@ async def play(acts: list[Any]) -> None:
                         dropped.add(number)
                 case ("cancel", which) if room.gates:
                     room.gates[which % len(room.gates)].cancel()  # the handler's own wait is cancelled
+                case ("interrupt", which):
+                    room.interrupt(which)
                 case ("let run", turns):
                     for _ in range(turns):
                         await asyncio.sleep(0)
                 case ("time", seconds):
                     home.limits.advance(seconds)
-        # nothing new comes: when every wait is answered, every turn ends
-        for _ in range(400):
-            for gate in room.gates:
-                if not gate.done():
-                    gate.set_result(None)
-            await asyncio.sleep(0)
+        await settle(room)
         assert all(turn.done() for turn in room.turns.values())
         # one at a time; each begun once, in order of posting; none lost for a waiter that went away
         assert room.broken == []
@@ -125,7 +192,9 @@ async def play(acts: list[Any]) -> None:
             error = turn.exception()
             event(type(error).__name__)
             assert (
-                turn.result() == number if error is None else isinstance(error, LookupError | CallTimeout | AgentError)
+                turn.result() == number
+                if error is None
+                else isinstance(error, LookupError | CallTimeout | AgentError | BaseExceptionGroup)
             )
         # and the mailbox is as new
         assert await room.agent.post(lambda: "free") == "free"
