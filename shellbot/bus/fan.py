@@ -238,7 +238,7 @@ class Fan:
                 if self._texts:
                     return self._texts.popleft().decode(errors="surrogateescape")
                 if self._assembler.has_ended:
-                    self._assembler.has_ended = False
+                    self._texts.extend(self._assembler.resume())
                     return None
             left = None if deadline is None else deadline - monotonic()
             if not block or (left is not None and left <= 0):
@@ -251,6 +251,10 @@ class Fan:
 
     def take(self) -> list[bytes]:
         """All texts that are whole now, at once; see ``has_ended`` for whether more may come. For the one reader."""
+        if self._texts:
+            texts = list(self._texts)
+            self._texts.clear()
+            return texts
         try:
             data = os.read(self._reading, self._capacity)
         except BlockingIOError:
@@ -279,6 +283,8 @@ class Fan:
 
     def begin_reading(self) -> None:
         """This process reads from now on: writers watch it."""
+        if self._assembler.has_ended:
+            self._texts.extend(self._assembler.resume())
         self._cells[_READER] = process_tag()
 
     def go_on(self) -> None:

@@ -62,7 +62,7 @@ class Assembler:
         self._open_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The texts that are whole now, in order. After the end of the queue nothing more comes."""
+        """The texts that are whole now, in order, up to the end of the queue; then resume() is called first."""
         if self._rest:
             data = self._rest + data
         # split() looks at every byte, find() at 32 at once: for long texts that pays.
@@ -75,9 +75,7 @@ class Assembler:
 
     def _joined(self, lines: list[bytes]) -> Iterator[bytes]:
         parts_of = self._open
-        for line in lines:
-            if self.has_ended:
-                return
+        for number, line in enumerate(lines):
             if not line or line[0] != _MARK:
                 yield line
                 continue
@@ -88,6 +86,8 @@ class Assembler:
                 self._open_bytes += len(piece)
             elif flag == b".":
                 self.has_ended = True
+                self._rest = b"\n".join([*lines[number + 1 :], self._rest])
+                return
             elif writer in parts_of:
                 parts_of[writer].append(piece)
                 self._open_bytes += len(piece)
@@ -97,6 +97,12 @@ class Assembler:
                     yield text
             while self._open_bytes > MAX_OPEN_BYTES:
                 self._drop(next(iter(parts_of)))
+
+    def resume(self) -> list[bytes]:
+        """Go on after an end: the texts that were read with it."""
+        self.has_ended = False
+        data, self._rest = self._rest, b""
+        return self.feed(data) if data else []
 
     def drop_dead(self, is_alive: Callable[[int], bool]) -> None:
         """Forget what processes left unfinished that are gone."""

@@ -103,10 +103,16 @@ def test_open_parts_have_a_bound() -> None:
     assert assembler.dropped >= 5
 
 
-def test_after_the_end_nothing_comes() -> None:
+def test_what_comes_after_an_end_waits_until_it_is_asked_for() -> None:
     assembler = Assembler()
-    assert assembler.feed(b"a\n" + end(writer_id(1, 1)) + b"b\n") == [b"a"]
+    last = end(writer_id(1, 1))
+    assert assembler.feed(b"a\n" + last + b"b\nc\n" + last + b"d\ne") == [b"a"]
     assert assembler.has_ended
+    assert assembler.resume() == [b"b", b"c"]
+    assert assembler.has_ended
+    assert assembler.resume() == [b"d"]
+    assert not assembler.has_ended
+    assert assembler.feed(b"f\n") == [b"ef"]
 
 
 # -- the face of multiprocessing.Queue -----------------------------------------------------------------------
@@ -140,6 +146,9 @@ def test_the_rest_of_the_face() -> None:
     assert fan.qsize() == 3
     assert [fan.get_nowait(), fan.get(False), fan.get()] == ["bytes", "x" * 5000, None]
     assert fan.qsize() == 0
+    for item in ("a", None, "b", None):
+        fan.put(item)
+    assert [fan.get(timeout=1) for _ in range(4)] == ["a", None, "b", None]
     fan.put("again")
     fan.close()
     fan.join_thread()
