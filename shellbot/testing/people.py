@@ -57,6 +57,7 @@ class ScriptedPerson:
         self._on_shown = on_shown
         self._on_people = on_people
         self.names: tuple[str, ...] = ()  # of those in the room, the first twelve
+        self.retries = 0  # times that something had to be asked or sent again, as no answer came
         self.gaps = 0  # streams that were opened again because something in them was missing
         self._token = ""
         self._seen = {"group": 0, "direct": 0}
@@ -270,6 +271,7 @@ class ScriptedPerson:
                     try:
                         answer = await ask()
                     except OSError as gone:
+                        self.retries += 1
                         error, pause = gone, next(pauses)
                     else:
                         if answer.status not in (429, 503):

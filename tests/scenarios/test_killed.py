@@ -1,0 +1,171 @@
+"""The server killed with -9 in the middle of a vote: one ballot each, none lost, one result, receipts that agree."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import sqlite3
+from collections import Counter
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import pytest
+
+from shellbot.testing.clock import Clock
+from shellbot.testing.people import ScriptedPerson, new_key
+from shellbot.testing.servers import Server
+
+CHOICES = ["Pizza", "Sushi", "Salad"]
+POLL = 'poll "Lunch?" Pizza, Sushi, Salad in 10m'
+
+
+@asynccontextmanager
+async def crowd(server: Server, count: int):
+    """So many people in the room, each with an address of its own on this machine."""
+    people = [
+        ScriptedPerson(server.url, f"Person {number}", address=f"127.0.1.{number}", patience=60)
+        for number in range(1, count + 1)
+    ]
+    async with AsyncExitStack() as stack:
+        for person in people:
+            stack.push_async_callback(person.close)
+        await asyncio.gather(*(person.join() for person in people))
+        yield people
+
+
+def ballots(server: Server) -> list[tuple[str, str]]:
+    """Direct channel and choice of each ballot that is counted, read from the store when the server has ended."""
+    db = sqlite3.connect(server.folder / "store.db")
+    try:
+        return db.execute("SELECT direct, choice FROM poll_ballots").fetchall()
+    finally:
+        db.close()
+
+
+def events_of(server: Server, kind: str) -> list[str]:
+    db = sqlite3.connect(server.folder / "store.db")
+    try:
+        return [row[0] for row in db.execute("SELECT id FROM inbox WHERE kind = ?", (kind,))]
+    finally:
+        db.close()
+
+
+async def counted(person: ScriptedPerson, choice: str, clock: Clock) -> None:
+    """See the receipt. What was answered is counted, but where the kill fell it may have to be put once more."""
+    for _ in range(5):
+        await person.catch_up()
+        if f"Your vote is counted: {choice}" in (await person.ballot()).note:
+            return
+        await clock.advance(1)
+    raise AssertionError(f"{person.name} got no receipt for {choice}: {await person.ballot()}")
+
+
+async def vote_with_kills(tmp_path, seed: int, count: int, kills: int) -> None:
+    """People vote, change their votes and are cut off; each knows what was the last it said."""
+    rng = random.Random(seed)
+    print(f"seed {seed}")
+    clock = Clock()
+    async with Server(tmp_path / "instance", clock=clock) as server, crowd(server, count) as people:
+        await people[0].say(POLL)
+        last: dict[str, str] = {}
+        pressed = 0
+        moved = asyncio.Condition()
+        plans = {person: [rng.choice(CHOICES) for _ in range(rng.randint(1, 4))] for person in people[1:]}
+        presses = sum(map(len, plans.values()))
+
+        async def vote(person: ScriptedPerson) -> None:
+            nonlocal pressed
+            for choice in plans[person]:
+                async with moved:
+                    pressed += 1
+                    moved.notify_all()
+                await person.press(choice)
+                last[person.name] = choice
+
+        async def kill() -> None:
+            for number in range(1, kills + 1):
+                async with moved:
+                    while pressed < presses * number // (kills + 1):
+                        await moved.wait()
+                await server.restart(kill=True)
+
+        await asyncio.gather(kill(), *map(vote, people[1:]))
+        for person in people[1:]:
+            await counted(person, last[person.name], clock)
+        assert sum(person.retries for person in people) >= kills, "the kills fell between requests"
+        await clock.advance(600)
+
+        expected = Counter(last.values())
+        result = await people[0].heard("Result of vote #1")
+        assert f"{count - 1} of {count} voted" in result
+        for choice in CHOICES:
+            assert f"{choice} {expected[choice]} " in result
+        for person in people:
+            await person.catch_up()
+            assert sum("Result of vote" in post.text for post in person.posts("group")) == 1
+            assert [post.text.count("Vote #1") for post in person.posts("direct") if post.ballot] == [1]
+            mine = last.get(person.name)
+            note = f"Closed. Your vote: {mine}" if mine else "Closed. No vote of yours was counted."
+            assert (await person.ballot("Lunch?")).note == note
+        assert await server.stop() == 0
+        stored = ballots(server)
+        assert len({direct for direct, _ in stored}) == len(stored) == count - 1
+        assert Counter(choice for _, choice in stored) == expected
+        assert len(events_of(server, "action")) == presses, "each press came in once, however often it was sent"
+        assert server.stderr == ""
+
+
+async def test_killed_once_in_a_vote_of_twelve(tmp_path):
+    await vote_with_kills(tmp_path, seed=1, count=12, kills=1)
+
+
+async def test_killed_three_times_in_a_vote_of_fifty(tmp_path):
+    await vote_with_kills(tmp_path, seed=2, count=50, kills=3)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(3, 13))
+async def test_killed_three_times_in_a_vote_of_fifty_again_and_again(tmp_path, seed):
+    await vote_with_kills(tmp_path, seed=seed, count=50, kills=3)
+
+
+async def test_a_vote_whose_answer_was_lost_with_the_server_counts_once_when_it_is_sent_again(tmp_path):
+    clock = Clock()
+    async with Server(tmp_path / "instance", clock=clock) as server, crowd(server, 2) as (first, second):
+        await first.say(POLL)
+        for delay_ms in (0, 1, 2, 4, 8):  # before it is read, in the inbox, at the bus, at the receipt: wherever it is
+            choice = CHOICES[delay_ms % 3]
+            key = new_key()
+            await second.ballot()
+            sending = asyncio.ensure_future(second.press(choice, key=key))
+            await asyncio.sleep(delay_ms / 1000)  # not to wait for something: to kill it somewhere else each time
+            await server.restart(kill=True)
+            await sending
+            await second.press(choice, key=key)  # and once more, though it has been answered
+            await counted(second, choice, clock)
+        await clock.advance(600)
+        assert "1 of 2 voted" in await first.heard("Result")
+        assert await server.stop() == 0
+        assert len(ballots(server)) == 1
+        assert len(events_of(server, "action")) == 5
+
+
+async def test_killed_while_the_vote_opens_and_while_it_closes(tmp_path):
+    clock = Clock()
+    async with Server(tmp_path / "instance", clock=clock) as server, crowd(server, 8) as people:
+        await people[0].say(POLL)
+        await server.restart(kill=True)
+        for person in people:
+            while not person.posts("direct"):
+                await clock.advance(1)
+                await person.catch_up()
+            await person.press("Sushi")
+            if person is not people[-1]:
+                await person.heard_direct("Your vote is counted")
+        await server.restart(kill=True)  # with the last vote, all have voted: it closes
+        await clock.advance(60)
+        assert "Sushi 8" in await people[0].heard("Result of vote #1")
+        for person in people:
+            await person.catch_up()
+            assert sum("Result of vote" in post.text for post in person.posts("group")) == 1
+            assert sum("Vote #1" in post.text for post in person.posts("direct")) == 1
