@@ -280,7 +280,7 @@ class Engine(Container):
         if self.type == "web":
             from shellbot.spaces.web import WebSpace
 
-            return WebSpace(store=store, clock=self.clock, title=title)
+            return WebSpace(store=store, clock=self.clock, title=title, bot=self.context.check("bot.name") or "Shelly")
         if self.type == "console":
             from shellbot.spaces.console import ConsoleSpace
 
