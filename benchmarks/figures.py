@@ -1,0 +1,118 @@
+"""What is measured, and what it should be: figures with their bounds, groups of trials, and the verdict."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import Any
+
+# What each trial of one round gave, by the trial's name.
+Round = Mapping[str, Mapping[str, float]]
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A value that a figure should reach (``is_least``), or stay below."""
+
+    value: float
+    is_least: bool = False
+
+    def holds(self, measured: float) -> bool:
+        return measured >= self.value if self.is_least else measured <= self.value
+
+
+def at_least(value: float) -> Bound:
+    return Bound(value, is_least=True)
+
+
+def at_most(value: float) -> Bound:
+    return Bound(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """One run in a process of its own.
+
+    Attributes:
+        name: Under which a round holds its result.
+        module: In ``benchmarks.trials``; its ``run(**arguments)`` gives numbers by name.
+        quick: What to change in ``arguments`` where only the way is tried, not the speed.
+    """
+
+    name: str
+    module: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    quick: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One line of the table.
+
+    Attributes:
+        value: Its value in one round; a ratio is made here, so that both sides saw the same minute.
+        digits: After the point, in the table and for the verdict.
+        is_worst: The line shows the worst round, not the median: for what must never happen.
+    """
+
+    title: str
+    value: Callable[[Round], float]
+    unit: str = ""
+    must: Bound | None = None
+    aim: Bound | None = None
+    digits: int = 2
+    is_worst: bool = False
+
+    def measure(self, rounds: Sequence[Round]) -> Measured:
+        values = [round(self.value(one), self.digits) for one in rounds]
+        return Measured(self, max(values) if self.is_worst else median(values), min(values), max(values), len(values))
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """A figure with what came out."""
+
+    figure: Figure
+    value: float
+    least: float
+    most: float
+    rounds: int
+
+    @property
+    def verdict(self) -> str:
+        """``met`` or ``missed`` for the must, with a word on the aim; nothing where a figure is only reported."""
+        figure = self.figure
+        value = round(self.value, figure.digits)
+        if figure.must is None:
+            return ""
+        if not figure.must.holds(value):
+            return "**missed**"
+        if figure.aim is None:
+            return "met"
+        return "met, aim too" if figure.aim.holds(value) else "met"
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Trials that are compared with each other, hence run in turn, and the figures made of them."""
+
+    key: str
+    trials: Sequence[Trial]
+    figures: Sequence[Figure]
+    rounds: int = 7
+
+
+def of(trial: str, name: str, scale: float = 1.0) -> Callable[[Round], float]:
+    """A value as a trial gave it."""
+    return lambda one: one[trial][name] * scale
+
+
+def ratio(trial: str, other: str, name: str) -> Callable[[Round], float]:
+    """What one trial gave, divided by what another gave in the same round."""
+    return lambda one: one[trial][name] / one[other][name]
+
+
+def most(name: str, *trials: str) -> Callable[[Round], float]:
+    """The largest of what these trials gave."""
+    return lambda one: max(one[trial][name] for trial in trials)
