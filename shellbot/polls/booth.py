@@ -270,7 +270,8 @@ class Booth:
             is_open=paper.is_open,
             note=note,
         )
-        text = f"**Vote #{paper.number}** It closes {when}."
+        state = f"closes {when}" if paper.is_open else "closed"
+        text = f"**Vote #{paper.number}** · {state}"
         if not self._bot.desk.capabilities.cards:
             text = f"**Vote #{paper.number}: {plain(paper.question)}** It closes {when}."
             lines = [

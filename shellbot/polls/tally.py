@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-BAR = 20  # characters of the longest bar
+BAR = 12  # characters of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -49,21 +49,21 @@ def count(
 
 
 def bars(result: Result) -> str:
-    """One line a choice: name, votes, a bar, the share of the votes and of the roll. Columns line up."""
+    """One line a choice: name, votes, a bar, the share of the votes and of the roll. Narrow enough for a phone."""
     heads = [f"{choice} {votes}" for choice, votes in result.counts.items()]
     width = max(map(_columns, heads))
     most = max(result.counts.values())
-    lines = []
+    lines = [f"{' ' * (width + 2 + BAR)}  of votes  of all"]
     for head, votes in zip(heads, result.counts.values(), strict=True):
         eighths = round(votes * BAR * 8 / most) if most else 0
         bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
-        shares = f"{_percent(votes, result.answered)} of votes, {_percent(votes, result.asked)} of all"
+        shares = f"{_percent(votes, result.answered):>8}  {_percent(votes, result.asked):>6}"
         lines.append(f"{head}{' ' * (width - _columns(head))}  {bar}{' ' * (BAR - len(bar))}  {shares}")
     return "\n".join(lines)
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:3.0f} %" if whole else "  - %"
+    return f"{100 * part / whole:.0f} %" if whole else "-"
 
 
 def _columns(text: str) -> int:

@@ -28,10 +28,13 @@ def test_the_order_of_the_ballots_changes_nothing(ballots):
 
 def test_bars_show_counts_and_both_shares_in_columns():
     lines = bars(count("Lunch?", ("Pizza", "日本"), ["Pizza", "Pizza", "日本"], 4)).split("\n")
-    assert lines[0] == "Pizza 2  ████████████████████   67 % of votes,  50 % of all"
-    assert lines[1] == "日本 1   ██████████             33 % of votes,  25 % of all"
+    assert lines == [
+        "                       of votes  of all",
+        "Pizza 2  ████████████      67 %    50 %",
+        "日本 1   ██████            33 %    25 %",
+    ]
 
 
 def test_bars_of_a_poll_nobody_answered_or_was_asked():
-    assert "0 % of all" in bars(count("Lunch?", CHOICES, [], 3))
-    assert "- % of votes" in bars(count("Lunch?", CHOICES, [], 0))
+    assert bars(count("Lunch?", CHOICES, [], 3)).endswith("Salad 0                       -     0 %")
+    assert bars(count("Lunch?", CHOICES, [], 0)).endswith("Salad 0                       -       -")

@@ -18,8 +18,8 @@ async def join(page: Page, name: str) -> None:
 
 
 async def show(page: Page, name: str, folder: Path) -> None:
-    """Keep a picture for people to look at: where ``SHELLBOT_ARTIFACTS`` says, else with the test's own files."""
-    await page.screenshot(path=Path(os.environ.get("SHELLBOT_ARTIFACTS", folder)) / f"{name}.png")
+    """Keep a picture for people to look at: where ``ARTIFACTS`` says, else with the test's own files."""
+    await page.screenshot(path=Path(os.environ.get("ARTIFACTS", folder)) / f"{name}.png")
 
 
 async def test_two_people_vote_one_at_a_desk_and_one_on_a_phone(chromium, tmp_path):
@@ -48,7 +48,7 @@ async def test_two_people_vote_one_at_a_desk_and_one_on_a_phone(chromium, tmp_pa
         await ann.keyboard.press("Enter")
         result = ann.get_by_role("log", name="Group").get_by_text("Result of vote #1: Lunch?")
         await expect(result).to_be_visible()
-        await expect(ann.get_by_text("Sushi 2  ████████████████████")).to_be_visible()
+        await expect(ann.get_by_text("Sushi 2  ████████████")).to_be_visible()
         await expect(ann.get_by_text("Closed. Your vote: Sushi")).to_be_visible()
         await expect(bob.get_by_role("button", name="Pizza")).to_be_disabled()
         await bob.get_by_role("link", name="Group").tap()

@@ -20,7 +20,7 @@ async def test_a_vote_goes_out_to_all_and_its_result_comes_back(party):
         result = await people.hears("Result of vote #1: Lunch?")
         assert "Sushi 2" in result
         assert "Pizza 1" in result
-        assert "67 % of votes" in result
+        assert "67 %    67 %" in result
         assert "3 of 3 voted" in result
 
 
@@ -37,7 +37,7 @@ async def test_a_vote_may_be_changed_until_the_close_and_the_last_one_counts(par
         assert "Salad 1" in result
         assert "Sushi 0" in result
         assert "1 of 2 voted" in result
-        assert "50 % of all" in result
+        assert "100 %    50 %" in result
 
 
 async def test_the_close_refuses_later_votes_and_says_so(party, clock):
