@@ -198,6 +198,8 @@ class Fan:
 
     def _look(self) -> None:
         """Make sure that the reader lives, and that this queue is open."""
+        # If not, the next put looks again.
+        self._next_look = 0.0
         if self._is_closed:
             raise BusClosed("this queue was closed here; nothing more can be put")
         reader = self._cells[_READER]
