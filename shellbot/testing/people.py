@@ -63,6 +63,7 @@ class ScriptedPerson:
         self._seen = {"group": 0, "direct": 0}
         self._cursor = ""
         self._news = asyncio.Event()
+        self._is_back = asyncio.Event()  # set by each answer: then the stream need not wait any longer
         self._trouble: Exception | None = None
         self._reading: asyncio.Task[None] | None = None
 
@@ -226,7 +227,12 @@ class ScriptedPerson:
             except Exception as error:
                 self._fail(error)
             if self._trouble is None:
-                await asyncio.sleep(next(pauses))
+                self._is_back.clear()
+                try:
+                    async with asyncio.timeout(next(pauses)):
+                        await self._is_back.wait()
+                except TimeoutError:
+                    pass
 
     async def _hear(self, told: Told) -> bool:
         """Take one event; False when the stream is to be opened again."""
@@ -274,6 +280,7 @@ class ScriptedPerson:
                         self.retries += 1
                         error, pause = gone, next(pauses)
                     else:
+                        self._is_back.set()
                         if answer.status not in (429, 503):
                             return answer
                         error, pause = SpaceError(_reason(answer)), next(pauses)

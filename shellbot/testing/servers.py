@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -31,13 +31,12 @@ class Server:
     ``async with Server(folder) as server`` starts it, and ends whatever is left of it.
 
     Args:
-        folder: Of the instance; what it says goes to ``stdout`` and ``stderr`` beside it, in ``FOLDER.output``.
+        folder: Of the instance.
         options: As of ``shellbot run``.
         program: What Python is to run: the server for tests, or the product.
         clock: Moves its time; only for the server for tests. Real time without it.
         port: First port to try; 0 takes any. A restart must get the same one, as cookies hold it in their name.
-        environment: Variables besides our own.
-        arguments: More for the process, e.g. ``user``.
+        output: Folder for the files ``stdout`` and ``stderr``; ``FOLDER.output`` by default.
     """
 
     def __init__(
@@ -47,8 +46,7 @@ class Server:
         program: Sequence[str] = TESTED,
         clock: Clock | None = None,
         port: int = 0,
-        environment: Mapping[str, str] | None = None,
-        **arguments: Any,
+        output: str | Path | None = None,
     ) -> None:
         self.folder = Path(folder).absolute()
         self.clock = clock
@@ -57,9 +55,7 @@ class Server:
         self._options = options
         self._program = program
         self._port = port
-        self._environment = {**os.environ, **(environment or {})}
-        self._arguments = arguments
-        self._output = self.folder.with_name(f"{self.folder.name}.output")
+        self._output = Path(output or self.folder.with_name(f"{self.folder.name}.output"))
         self._process: asyncio.subprocess.Process | None = None
         self._publisher: asyncio.Future[None] | None = None
 
@@ -133,8 +129,6 @@ class Server:
                     stderr=err,
                     start_new_session=True,
                     pass_fds=[theirs.fileno()] if theirs is not None else [],
-                    env=self._environment,
-                    **self._arguments,
                 )
         finally:
             if theirs is not None:

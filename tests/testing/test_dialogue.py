@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 # --- as it stands in the examples of use and in the style guide
 # fmt: off
 
@@ -66,3 +68,49 @@ async def test_two_votes_and_a_restart_that_was_asked_for(dialogue):
         await dialogue.restart()
         await dialogue.direct("Person B").press("Pizza")
         assert "Pizza 2" in await group.heard(f"Result of vote #{number}")
+
+
+# --- with a bot of one's own
+
+ASK = """
+from shellbot import Command
+
+
+class Ask(Command):
+    keyword = "ask"
+    usage_message = "ask QUESTION"
+    in_direct = False
+
+    async def execute(self, bot, arguments="", **kwargs):
+        async with bot.observe() as answers:
+            bot.broadcast({"do": "ask", "question": arguments})
+            async for answer in answers.within(60, count=len(bot.direct_channels)):
+                bot.say(f"{answer.person.name}: {answer.message['text']}")
+
+    async def on_instruction(self, bot, message):
+        text = await bot.ask(message["question"], timeout=60)
+        if text:
+            bot.report({"text": text})
+"""
+
+
+class TestOwnBot:
+    @pytest.fixture
+    def dialogue_options(self, tmp_path):
+        (tmp_path / "ask_bot.py").write_text(ASK)
+        return [str(tmp_path / "ask_bot.py")]
+
+    async def test_it_asks_everybody_and_tells_the_group(self, dialogue):
+        group = await dialogue.group("Person A", "Person B")
+        await group.say("Person A", "ask How are you?")
+        await dialogue.direct("Person B").heard("How are you?")
+        assert await dialogue.direct("Person B").say("fine") == ""
+        assert "Person B: fine" in await group.heard("Person B")
+        await dialogue.clock.advance(60)
+        assert "do not know" in await dialogue.direct("Person A").say("too late")
+
+    async def test_after_a_kill_it_asks_again(self, dialogue):
+        group = await dialogue.group("Person A", "Person B")
+        await group.say("Person A", "ask How are you?")
+        await dialogue.restart(kill=True)
+        assert "How are you? (again)" in await dialogue.direct("Person B").heard("(again)")
