@@ -1,0 +1,40 @@
+"""The pages say what is so."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
+
+
+def test_the_faults_listed_are_the_faults_tested():
+    listed = set(re.findall(r"`(test_[a-z]\d\d_\w+)`", (ROOT / "docs/faults.md").read_text()))
+    tested = set()
+    for file in (ROOT / "tests/faults").glob("test_*.py"):
+        tested.update(re.findall(r"^(?:async )?def (test_[a-z]\d\d_\w+)", file.read_text(), re.MULTILINE))
+    assert listed == tested
+
+
+def test_every_row_names_tests_of_its_own_number():
+    for row, tests in re.findall(
+        r"^\| ([AB]\d+) \|.*\| ([^|]+) \|$", (ROOT / "docs/faults.md").read_text(), re.MULTILINE
+    ):
+        number = f"test_{row[0].lower()}{int(row[1:]):02}_"
+        assert all(name.startswith(number) for name in re.findall(r"`(\w+)`", tests)), row
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page):
+    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_files_named_in_the_pages_are_there(page):
+    for name in re.findall(r"`((?:tests|docs|examples|scripts|benchmarks)/[\w/.-]+)`", page.read_text()):
+        assert (ROOT / name).exists(), name
