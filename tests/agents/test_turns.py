@@ -300,6 +300,104 @@ async def test_a_wait_that_runs_out_takes_the_turn_again_before_the_handler_goes
         assert log == ["held", "ran out"]
 
 
+async def test_cancelling_again_and_again_does_not_let_a_handler_go_on_without_its_turn() -> None:
+    async with told() as home:
+        agent = await home.spawn(Agent, name="a")
+        tasks: list[asyncio.Task[Any]] = []
+        log: list[str] = []
+        gate = asyncio.Event()
+
+        async def ask() -> None:
+            task = asyncio.current_task()
+            assert task is not None
+            tasks.append(task)
+            try:
+                await agent.wait(asyncio.Event().wait())
+            except asyncio.CancelledError:
+                log.append("cancelled")
+
+        async def hold() -> None:
+            await gate.wait()
+            log.append("held")
+
+        asked = agent.post(ask)
+        held = await begun(home, agent, hold)
+        for _ in range(5):
+            tasks[0].cancel()
+            await asyncio.sleep(0)
+        gate.set()
+        await asyncio.gather(asked, held)
+        assert log == ["held", "cancelled"]
+
+
+async def test_a_handler_takes_no_step_while_its_other_task_waits_and_somebody_else_has_the_turn() -> None:
+    async with told() as home:
+        agent = await home.spawn(Agent, name="a")
+        log: list[str] = []
+        first, never, gate = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+        async def ask(answer: asyncio.Event) -> None:
+            await agent.wait(answer.wait())
+
+        async def handler() -> None:
+            waiter = asyncio.create_task(ask(never))
+            await first.wait()  # not by agent.wait: the turn is given back, for a task waits
+            log.append("goes on")
+            never.set()
+            await waiter
+
+        async def hold() -> None:
+            first.set()
+            await gate.wait()
+            log.append("held")
+
+        asked = agent.post(handler)
+        held = await begun(home, agent, hold)
+        gate.set()
+        await asyncio.gather(asked, held)
+        assert log == ["held", "goes on"]
+
+
+async def test_a_task_that_came_back_keeps_the_turn_when_another_begins_to_wait() -> None:
+    async with told() as home:
+        agent = await home.spawn(Agent, name="a")
+        log: list[str] = []
+        first, second, back, begins = (asyncio.Event() for _ in range(4))
+
+        async def one() -> None:
+            await agent.wait(first.wait())
+            back.set()
+            await begins.wait()
+            for _ in range(5):
+                await asyncio.sleep(0)
+            log.append("one is done")
+
+        async def two() -> None:
+            await back.wait()
+            begins.set()
+            await agent.wait(second.wait())
+
+        async def handler() -> None:
+            await asyncio.gather(one(), two())
+
+        async def answer() -> None:
+            first.set()
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # now one() stands in line
+            turns.append(agent.post(another))
+
+        async def another() -> None:
+            log.append("another")
+            second.set()
+
+        turns: list[asyncio.Future[Any]] = []
+        asked = agent.post(handler)
+        await agent.post(answer)
+        await asked
+        await turns[0]
+        assert log == ["one is done", "another"]
+
+
 async def test_a_task_that_outlives_its_turn_neither_hangs_nor_takes_a_turn() -> None:
     async with told() as home:
         agent = await home.spawn(Agent, name="a")
