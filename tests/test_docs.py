@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,3 +41,26 @@ def test_links_lead_somewhere(page):
 def test_files_named_in_the_pages_are_there(page):
     for name in re.findall(r"`((?:tests|docs|examples|scripts|benchmarks)/[\w/.-]+)`", page.read_text()):
         assert (ROOT / name).exists(), name
+
+
+def blocks(page):
+    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+
+
+def run(code, **options):
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=15, check=True, **options
+    ).stdout
+
+
+def test_the_bus_in_ten_lines(runtime_folder):
+    bus, _ = blocks("README.md")
+    address = f"ipc://{runtime_folder}/{os.urandom(4).hex()}"  # the port of the page may be taken on this machine
+    assert run(bus.replace("tcp://127.0.0.1:5555", address)) == "room-1 {'choice': 'sushi'}\n"
+
+
+def test_the_bot_in_ten_lines(tmp_path):
+    _, bot = blocks("README.md")
+    environment = {**os.environ, "SHELLBOT_INSTANCE_FOLDER": str(tmp_path / "instance")}
+    said = run(bot.replace('type="web"', 'type="console"'), input="Ann: hello Bob\n", env=environment)
+    assert said == "[group] Hello, Bob!\n"
