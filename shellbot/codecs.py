@@ -40,8 +40,15 @@ def encode(message: Any) -> bytes:
         data = _dumps(message, None, _OPTIONS)
     except TypeError as error:
         raise _explain(message, error) from error
+    # orjson writes NaN as null, and 65 levels need 130 brackets: small texts need one look, others a few.
+    if len(data) > 2 * MAX_DEPTH or b"null" in data:
+        _examine(message, data)
+    return data
+
+
+def _examine(message: Any, data: bytes) -> None:
+    """Refuse what orjson has let pass: cheap looks first, a walk where they see something, a slow one for the path."""
     size = len(data)
-    # orjson writes NaN as null. Cheap looks first; a walk, and then a slow one for the path, when they see something.
     if (may_be_deep(data) and is_deep(message)) or (
         (size < _SMALL_BYTES or not _is_plain(message)) and b"null" in data and not _is_finite(message)
     ):
@@ -52,7 +59,6 @@ def encode(message: Any) -> bytes:
             size_bytes=size,
             limit_bytes=MAX_BYTES,
         )
-    return data
 
 
 def decode(data: bytes | str) -> Any:

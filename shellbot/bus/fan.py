@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any
 
 from shellbot.bus.lifeline import ProcessWatch
-from shellbot.bus.records import RECORD_BYTES, Assembler, cut_whole, end, writer_id
+from shellbot.bus.records import RECORD_BYTES, Assembler, cut, end, writer_id
 from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
@@ -151,7 +151,7 @@ class Fan:
             self.write(text + b"\n", timeout)
             return
         deadline = monotonic() + (self.patience if timeout is None else timeout)
-        pieces, last = cut_whole(text, self._writer.renew())
+        pieces, last = cut(text, self._writer.renew())
         # One write fills pages of 4096 bytes on Linux, so it ends with a whole piece also where it ends early.
         step = len(pieces) if _PAGES_ARE_RECORDS else RECORD_BYTES
         while pieces:

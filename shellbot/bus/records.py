@@ -12,7 +12,7 @@ A writer has one text in work; '<' where another is open drops the old part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 RECORD_BYTES = 4096
 HEAD_BYTES = 14
@@ -20,6 +20,7 @@ PIECE_BYTES = RECORD_BYTES - HEAD_BYTES - 1
 MAX_OPEN_BYTES = 64 * 1024 * 1024
 _LONG_BYTES = 400
 _MARK = 1
+_FIRST, _LAST, _END = b"<>."
 
 
 def writer_id(pid: int, number: int) -> bytes:
@@ -36,19 +37,16 @@ def end(writer: bytes) -> bytes:
     return b"\x01%b.\n" % writer
 
 
-def cut(text: bytes, writer: bytes) -> Iterator[bytes]:
-    """The pieces of a text that is too large for one record."""
-    last = len(text) - PIECE_BYTES
-    for start in range(0, len(text), PIECE_BYTES):
-        flag = b"<" if start == 0 else b">" if start >= last else b"+"
-        yield b"\x01%b%b%b\n" % (writer, flag, text[start : start + PIECE_BYTES])
-
-
-def cut_whole(text: bytes, writer: bytes) -> tuple[bytes, bytes]:
-    """The same pieces: all full ones in a row, and the last one."""
-    pieces = list(cut(text, writer))
-    last = pieces.pop()
-    return b"".join(pieces), last
+def cut(text: bytes, writer: bytes) -> tuple[bytes, bytes]:
+    """The pieces of a text that is too large for one record: all full ones in a row, and the last one."""
+    view = memoryview(text)
+    last = (len(text) - 1) // PIECE_BYTES * PIECE_BYTES
+    head = b"\x01%b<" % writer
+    parts: list[bytes | memoryview] = []
+    for start in range(0, last, PIECE_BYTES):
+        parts += head, view[start : start + PIECE_BYTES], b"\n"
+        head = b"\x01%b+" % writer
+    return b"".join(parts), b"".join((b"\x01%b>" % writer, view[last:], b"\n"))
 
 
 class Assembler:
@@ -58,45 +56,53 @@ class Assembler:
         self.has_ended = False
         self.dropped = 0
         self._rest = b""
-        self._open: dict[bytes, list[bytes]] = {}
+        self._open: dict[bytes, list[bytes | memoryview]] = {}
         self._open_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """The texts that are whole now, in order, up to the end of the queue; then resume() is called first."""
         if self._rest:
             data = self._rest + data
+        # One fast look per read, so that small texts pay nothing for the large ones. JSON does not hold this byte.
+        if b"\x01" in data:
+            return self._joined(data)
         # split() looks at every byte, find() at 32 at once: for long texts that pays.
         lines = data.split(b"\n") if data.find(b"\n", 0, _LONG_BYTES) >= 0 else _split_long(data)
         self._rest = lines.pop()
-        # One fast look per read, so that small texts pay nothing for the large ones. JSON does not hold this byte.
-        if b"\x01" in data:
-            return list(self._joined(lines))
         return lines
 
-    def _joined(self, lines: list[bytes]) -> Iterator[bytes]:
+    def _joined(self, data: bytes) -> list[bytes]:
+        """Texts out of data that holds pieces."""
+        found: list[bytes] = []
         parts_of = self._open
-        for number, line in enumerate(lines):
-            if not line or line[0] != _MARK:
-                yield line
+        view, find, start = memoryview(data), data.find, 0
+        while (stop := find(b"\n", start)) >= 0:
+            begin, start = start, stop + 1
+            if data[begin] != _MARK:
+                found.append(data[begin:stop])
                 continue
-            writer, flag, piece = line[1:13], line[13:14], line[14:]
-            if flag == b"<":
+            writer, flag, piece = data[begin + 1 : begin + 13], data[begin + 13], view[begin + HEAD_BYTES : stop]
+            if flag == _FIRST:
                 self._drop(writer)
                 parts_of[writer] = [piece]
                 self._open_bytes += len(piece)
-            elif flag == b".":
+            elif flag == _END:
                 self.has_ended = True
-                self._rest = b"\n".join([*lines[number + 1 :], self._rest])
-                return
+                break
             elif writer in parts_of:
                 parts_of[writer].append(piece)
                 self._open_bytes += len(piece)
-                if flag == b">":
+                if flag == _LAST:
                     text = b"".join(parts_of.pop(writer))
                     self._open_bytes -= len(text)
-                    yield text
+                    found.append(text)
             while self._open_bytes > MAX_OPEN_BYTES:
                 self._drop(next(iter(parts_of)))
+        self._rest = data[start:]
+        for writer, parts in parts_of.items():
+            # Not to keep all of data for the sake of a piece.
+            parts_of[writer] = [b"".join(parts)]
+        return found
 
     def resume(self) -> list[bytes]:
         """Go on after an end: the texts that were read with it."""

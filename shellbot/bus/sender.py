@@ -10,6 +10,7 @@ import logging
 import queue
 import select
 import socket
+from collections import deque
 from collections.abc import Callable
 from operator import length_hint
 from time import monotonic
@@ -35,6 +36,9 @@ _IDLE_MS = 1000
 _LOOK_EVERY = 0.4
 # A queue without a descriptor (queue.Queue, a double in a test) can only be asked again.
 _BLIND_MS = 5
+_BUSY = 32
+
+_exhaust = deque[object](maxlen=0).extend
 
 
 class Source(Protocol):
@@ -135,6 +139,7 @@ class Sender:
         self.is_stopping = False
         self.is_orphan = False
         self.sent = 0
+        self._counted = 0
         self._source = source
         self._end = end
         self._context = context
@@ -161,6 +166,7 @@ class Sender:
             self._linger = _ORPHAN_LINGER
             logger.error("stopped with messages that no subscriber took; sent=%d", self.sent)
         finally:
+            self._count()
             self._waiters.close()
 
     @property
@@ -169,22 +175,29 @@ class Sender:
         return _ORPHAN_LINGER if self.is_orphan else self._linger
 
     def _run(self) -> None:
-        source = self._source
+        source, poll = self._source, self._poller.poll
         reading = source.reading
         patience = _IDLE_MS if reading >= 0 else _BLIND_MS
+        busy = 0
         while True:
             texts = source.take()
             if texts:
                 self._send(texts)
             if source.has_ended:
                 return
-            self._serve_upstream()
-            if self._must_stop():
-                self._send(source.take_last())
-                return
-            if not texts:
-                source.tidy()
-            ready = self._poller.poll(0 if texts and reading < 0 else patience)
+            # While texts keep coming, the rest is looked after now and then.
+            ready = poll(0) if texts else ()
+            busy = busy + 1 if ready and busy < _BUSY else 0
+            if busy == 0:
+                self._count()
+                self._serve_upstream()
+                if self._must_stop():
+                    self._send(source.take_last())
+                    return
+                if not texts:
+                    source.tidy()
+                if not ready:
+                    ready = poll(0 if texts and reading < 0 else patience)
             for descriptor, _ in ready:
                 if descriptor != reading:
                     self._serve(descriptor)
@@ -198,6 +211,8 @@ class Sender:
             self._next_look = 0.0
         elif self._watch and descriptor == self._watch.fileno():
             self.is_stopping = self.is_orphan = True
+        elif self._end and descriptor == self._end.fileno():
+            self._serve_upstream()
         else:
             self._waiters.forget(descriptor)
 
@@ -208,24 +223,27 @@ class Sender:
             for text in texts:
                 self._process(text.decode(errors="surrogateescape"))
                 self.sent += 1
-                self._context.increment(COUNTER)
         elif self._end is not None:
-            send, blocked = self._end.send, self._end.blocked
             coming = iter(texts)
-            count = len(texts)
             try:
-                for text in coming:
+                while length_hint(coming):
                     try:
-                        send(text)
-                    except blocked:
-                        self.push(text)
+                        # Without a step of Python per text.
+                        _exhaust(map(self._end.send, coming))
+                    except self._end.blocked:
+                        self.push(texts[-1 - length_hint(coming)])
             except GaveUp:
-                count -= 1 + length_hint(coming)
+                self.sent -= 1 + length_hint(coming)
                 raise
             finally:
-                self.sent += count
-                self._context.increment(COUNTER, count)
+                self.sent += len(texts)
         self._source.go_on()
+
+    def _count(self) -> None:
+        """Let others see how much was sent."""
+        more, self._counted = self.sent - self._counted, self.sent
+        if more:
+            self._context.increment(COUNTER, more)
 
     def push(self, frame: bytes) -> None:
         """Send a frame for which there was no room, however long it takes; when stopping, only so long.
@@ -238,6 +256,7 @@ class Sender:
         since = monotonic()
         while True:
             # Others wait for answers meanwhile.
+            self._count()
             self._serve_upstream()
             for descriptor, _ in self._poller.poll(0):
                 if descriptor != self._source.reading:

@@ -10,6 +10,7 @@ import select
 import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
+from itertools import repeat
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -21,7 +22,7 @@ from shellbot.bus import transports
 from shellbot.bus.frames import CONTROL, HEADS, Frame, ask, private_topic, subscription
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
-from shellbot.codecs import MAX_BYTES, MAX_DEPTH, is_deep
+from shellbot.codecs import MAX_BYTES, MAX_DEPTH, is_deep, may_be_deep
 from shellbot.errors import BusClosed, BusError, BusTimeout, InvalidChannel
 
 if TYPE_CHECKING:
@@ -175,14 +176,7 @@ class Subscriber:
             except ValueError:
                 self._set_aside(data)
                 continue
-            # Flat texts, however long, need no more than two looks.
-            size = len(body)
-            if (
-                (size > _SHALLOW_BYTES and (body.find(b"{", 1) > 0 or body.find(b"[", 1) > 0) and is_deep(message))
-                or message is None
-                or not head
-                or size > MAX_BYTES
-            ):
+            if message is None or not head or (len(body) > _SHALLOW_BYTES and _is_too_much(body, message)):
                 self._set_aside(data)
             elif not self._is_filtering or head + b" " in self._held or b"" in self._held:
                 self._head = head
@@ -334,17 +328,13 @@ class Subscriber:
         pending = self._pending
         with self._lock:
             end = self._opened()
-            recv, left, room = end.recv, self._burst, _BURST_BYTES
             try:
-                while left and room > 0:
-                    data = recv(1)
-                    pending.append(data)
-                    left -= 1
-                    room -= len(data)
+                # Without a step of Python per frame; what came before there was nothing is kept.
+                pending.extend(map(end.recv, repeat(1, self._burst)))
             except end.blocked:
                 self._burst = 1
                 return bool(pending)
-            self._burst = min(_BURST, 2 * self._burst)
+            self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
             return True
 
     def _sort(self) -> None:
@@ -425,6 +415,11 @@ class Subscriber:
     def __del__(self) -> None:
         if self.__dict__.get("_end") is not None:
             self.close()
+
+
+def _is_too_much(body: bytes, message: Any) -> bool:
+    """Whether a message is above the limits. Flat texts, however long, need no more than two fast looks."""
+    return len(body) > MAX_BYTES or (may_be_deep(body) and is_deep(message))
 
 
 class _Nothing(Exception):

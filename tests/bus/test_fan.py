@@ -41,6 +41,12 @@ def texts_of(records: bytes, reads: list[int]) -> list[bytes]:
     return found
 
 
+def pieces(text: bytes, writer: bytes) -> list[bytes]:
+    """The records of a long text."""
+    full, last = cut(text, writer)
+    return [full[start : start + 4096] for start in range(0, len(full), 4096)] + [last]
+
+
 LINES = st.binary(max_size=6000).map(lambda text: b"t" + text.replace(b"\n", b"").replace(b"\x01", b""))
 
 
@@ -59,7 +65,7 @@ def test_pieces_of_many_writers_may_mix(plan: list[tuple[int, int]], chance: ran
     for writer, size in plan:
         text = b"%d:%d:" % (writer, len(texts.get(writer, []))) + b"x" * size
         texts.setdefault(writer, []).append(text)
-        records = [text + b"\n"] if len(text) < 4096 else list(cut(text, writer_id(7, writer)))
+        records = [text + b"\n"] if len(text) < 4096 else pieces(text, writer_id(7, writer))
         queues.setdefault(writer, []).extend(records)
     stream = b""
     while queues:
@@ -74,22 +80,22 @@ def test_pieces_of_many_writers_may_mix(plan: list[tuple[int, int]], chance: ran
 
 def test_each_record_fits_into_one_atomic_write() -> None:
     for size in (4096, 4097, 8162, 8163, MIB):
-        records = list(cut(b"x" * size, writer_id(1, 1)))
+        records = pieces(b"x" * size, writer_id(1, 1))
         assert all(len(record) == 4096 for record in records[:-1])
         assert len(records[-1]) <= 4096
 
 
 def test_a_text_begun_anew_replaces_what_was_left_open() -> None:
     writer = writer_id(1, 1)
-    first = list(cut(b"a" * 10_000, writer))
-    second = list(cut(b"b" * 10_000, writer))
+    first = pieces(b"a" * 10_000, writer)
+    second = pieces(b"b" * 10_000, writer)
     assert texts_of(b"".join(first[:2] + second), []) == [b"b" * 10_000]
 
 
 def test_parts_of_the_dead_are_dropped() -> None:
     assembler = Assembler()
     for pid in (1, 2):
-        assembler.feed(b"".join(list(cut(b"a" * 10_000, writer_id(pid, 0)))[:2]))
+        assembler.feed(b"".join(pieces(b"a" * 10_000, writer_id(pid, 0))[:2]))
     assembler.drop_dead(lambda pid: pid == 2)
     assert assembler.dropped == 1
     assert assembler.open_bytes == 2 * 4081
@@ -98,7 +104,7 @@ def test_parts_of_the_dead_are_dropped() -> None:
 def test_open_parts_have_a_bound() -> None:
     assembler = Assembler()
     for number in range(70):
-        assembler.feed(b"".join(list(cut(b"a" * MIB, writer_id(1, number)))[:-1]))
+        assembler.feed(b"".join(pieces(b"a" * MIB, writer_id(1, number))[:-1]))
     assert assembler.open_bytes <= 64 * MIB
     assert assembler.dropped >= 5
 
