@@ -138,6 +138,7 @@ class Store(ABC):
         trouble: BaseException | None = None
         try:
             connection = self._connect()
+            connection.execute("PRAGMA foreign_keys=ON")
             connection.set_authorizer(self._authorize)
         except BaseException as error:
             trouble = self._explained(error)

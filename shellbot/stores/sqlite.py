@@ -42,7 +42,6 @@ class SqliteStore(Store):
             if mode != "wal":
                 logger.warning("no write-ahead log here, so the store is slower mode=%s path=%s", mode, self.path)
             connection.execute("PRAGMA synchronous=FULL")
-            connection.execute("PRAGMA foreign_keys=ON")
             connection.execute("BEGIN IMMEDIATE")  # what forbids writing is told now, not at the first message
             connection.execute("ROLLBACK")
         except BaseException:
