@@ -35,6 +35,8 @@ def main() -> None:
         sys.exit("bench: interrupted, nothing was written")
     text = f"{report.table(measured)}\n\n{report.stamp(load, monotonic() - started)}"
     print(text)
+    if missed := [one.figure.title for one in measured if one.figure.must and not one.is_met]:
+        _say(f"missed: {'; '.join(missed)}")
     if options.write:
         report.write(options.name, text)
         _say(f"written into {report.README}")

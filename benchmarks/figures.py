@@ -52,7 +52,7 @@ class Figure:
 
     Attributes:
         value: Its value in one round; a ratio is made here, so that both sides saw the same minute.
-        digits: After the point, in the table and for the verdict.
+        digits: After the point, in the table and for the verdict: what is written is what is judged.
         is_worst: The line shows the worst round, not the median: for what must never happen.
     """
 
@@ -66,7 +66,8 @@ class Figure:
 
     def measure(self, rounds: Sequence[Round]) -> Measured:
         values = [round(self.value(one), self.digits) for one in rounds]
-        return Measured(self, max(values) if self.is_worst else median(values), min(values), max(values), len(values))
+        middle = max(values) if self.is_worst else round(median(values), self.digits)
+        return Measured(self, middle, min(values), max(values), len(values))
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +81,18 @@ class Measured:
     rounds: int
 
     @property
+    def is_met(self) -> bool:
+        """Whether the must holds; also where there is none."""
+        return self.figure.must is None or self.figure.must.holds(self.value)
+
+    @property
     def verdict(self) -> str:
         """``met`` or ``missed`` for the must, with a word on the aim; nothing where a figure is only reported."""
-        figure = self.figure
-        value = round(self.value, figure.digits)
-        if figure.must is None:
+        if self.figure.must is None:
             return ""
-        if not figure.must.holds(value):
+        if not self.is_met:
             return "**missed**"
-        if figure.aim is None:
-            return "met"
-        return "met, aim too" if figure.aim.holds(value) else "met"
+        return "met, aim too" if self.figure.aim and self.figure.aim.holds(self.value) else "met"
 
 
 @dataclass(frozen=True, slots=True)
