@@ -38,24 +38,44 @@ class Reception:
         self._bots: dict[str, ShellBot] = {}
         self._making = asyncio.Lock()
         self._handled: dict[str, asyncio.Future[None]] = {}  # events whose turn is not over
+        self._known: list[Channel] = []  # to an earlier run
+        self._waiting: list[Event] = []  # what came before begin() was over
         self._is_open = False
         self._has_begun = False
 
     async def load(self) -> None:
-        """Make the bots of all channels that an earlier run knew, direct ones first. Events are taken from now on."""
+        """Make the direct bots that an earlier run knew. Events are taken from now on; their turns come later."""
         await self._desk.inbox.open()
         await self._desk.store.create(SCHEMA)
         rows = await self._desk.store.read(
-            lambda db: db.execute("SELECT id, title, is_direct FROM channels ORDER BY is_direct DESC, rowid").fetchall()
+            lambda db: db.execute("SELECT id, title, is_direct FROM channels ORDER BY rowid").fetchall()
         )
-        for id_, title, is_direct in rows:
-            await self.bot(Channel(id_, title, bool(is_direct)))
+        self._known = [Channel(id_, title, bool(is_direct)) for id_, title, is_direct in rows]
+        for channel in self._known:
+            if channel.is_direct:
+                await self.bot(channel)
         self._is_open = True
 
     async def begin(self) -> None:
-        """Give the bots what an earlier run left and what has come meanwhile. Call it once the space has started."""
-        for event in await self._desk.inbox.unfinished(self._home.clock.utcnow()):
-            await self._hand_on(event)
+        """Give the bots what an earlier run left and what has come meanwhile. Call it once the space has started.
+
+        The groups' bots are made when all direct ones have theirs: a vote that was in time is in the mailbox before a
+        group whose deadline has passed can say that it is closed.
+        """
+        events = await self._desk.inbox.unfinished(self._home.clock.utcnow())
+        for event in events:
+            if event.channel.is_direct:
+                await self._hand_on(event)
+        for channel in self._known:
+            await self.bot(channel)
+        for event in events:
+            if not event.channel.is_direct:
+                await self._hand_on(event)
+        known = {event.id for event in events}
+        while self._waiting:
+            event = self._waiting.pop(0)
+            if event.id not in known:
+                await self._hand_on(event)
         self._has_begun = True
 
     def close(self) -> None:
@@ -80,7 +100,8 @@ class Reception:
         if handled is None:
             handled = asyncio.get_running_loop().create_future()
             if is_new:
-                self._handled[event.id] = handled  # its turn comes with begin()
+                self._handled[event.id] = handled
+                self._waiting.append(event)
             else:
                 handled.set_result(None)  # it was dealt with before
         return handled
