@@ -25,7 +25,7 @@ from time import monotonic
 from typing import Any
 
 from shellbot.bus.lifeline import ProcessWatch
-from shellbot.bus.records import RECORD_BYTES, Assembler, cut, end, writer_id
+from shellbot.bus.records import RECORD_BYTES, Assembler, Cutter, writer_id
 from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
@@ -47,14 +47,14 @@ class _Writer(threading.local):
 
     def __init__(self) -> None:
         self.pid = 0
-        self.id = b""
+        self.cutter = Cutter(b"")
 
-    def renew(self) -> bytes:
+    def renew(self) -> Cutter:
         pid = os.getpid()
         if self.pid != pid:
             self.pid = pid
-            self.id = writer_id(pid, next(self.numbers))
-        return self.id
+            self.cutter = Cutter(writer_id(pid, next(self.numbers)))
+        return self.cutter
 
 
 class Fan:
@@ -128,7 +128,7 @@ class Fan:
             BusClosed: This queue was closed here.
         """
         if item is None:
-            self.write(end(self._writer.renew()), timeout if block else 0.0)
+            self.write(self._writer.renew().end, timeout if block else 0.0)
             return
         if isinstance(item, str):
             try:
@@ -139,24 +139,24 @@ class Fan:
             text = _bytes(item)
         if b"\n" in text or text[:1] in (b"\x01", b"\xff"):
             raise InvalidMessage("a text in this queue has no line break, nor 0x01 or 0xFF at its beginning")
-        self.put_text(text, timeout if block else 0.0)
+        self.put_text(b"", text, timeout if block else 0.0)
 
     def put_nowait(self, item: str | bytes | None) -> None:
         """As put(); QueueFull at once."""
         self.put(item, False)
 
-    def put_text(self, text: bytes, timeout: float | None = None) -> None:
-        """Queue a text that is known to hold no line break and not to begin with 0x01."""
-        if len(text) < RECORD_BYTES:
-            self.write(text + b"\n", timeout)
+    def put_text(self, head: bytes, body: bytes, timeout: float | None = None) -> None:
+        """Queue a text, in two parts, that is known to hold no line break and not to begin with 0x01."""
+        if len(head) + len(body) < RECORD_BYTES:
+            self.write(b"".join((head, body, b"\n")), timeout)
             return
-        deadline = monotonic() + (self.patience if timeout is None else timeout)
-        pieces, last = cut(text, self._writer.renew())
+        pieces, last = self._writer.renew().cut(head, body)
         # One write fills pages of 4096 bytes on Linux, so it ends with a whole piece also where it ends early.
         step = len(pieces) if _PAGES_ARE_RECORDS else RECORD_BYTES
-        while pieces:
-            pieces = pieces[self.write(pieces[:step], max(0.0, deadline - monotonic())) :]
-        self.write(last, max(0.0, deadline - monotonic()))
+        start = 0
+        while start < len(pieces):
+            start += self.write(pieces[start : start + step], timeout)
+        self.write(last, timeout)
 
     def write(self, records: bytes, timeout: float | None = None) -> int:
         """Queue whole records, together at most 4096 bytes, or full ones in a row.

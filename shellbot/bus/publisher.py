@@ -14,7 +14,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
-from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -106,8 +105,12 @@ class Publisher(multiprocessing.Process):
         # The path of one ordinary message, without a call more than it needs.
         if type(channels) is str and (head := self._topics.get(channels)) and type(fan := self.fan) is Fan:
             body = encode(message)
-            if 4 < len(body) < _SHORT_BYTES:
-                fan.write(b"".join((head, body, b"\n")))
+            size = len(body)
+            if size > 4:
+                if size < _SHORT_BYTES:
+                    fan.write(b"".join((head, body, b"\n")))
+                else:
+                    fan.put_text(head, body)
                 return
         self._put(channels, message, None)
 
@@ -124,7 +127,7 @@ class Publisher(multiprocessing.Process):
         if type(fan) is not Fan:
             self._put_foreign(heads, body, timeout)
         elif len(heads) == 1:
-            fan.put_text(heads[0] + body, timeout)
+            fan.put_text(heads[0], body, timeout)
         else:
             _put_many(fan, heads, body, timeout)
 
@@ -444,24 +447,22 @@ class _Patient:
 def _put_many(fan: Fan, heads: list[bytes], body: bytes, timeout: float | None) -> None:
     """One text per channel, as many as fit in one write."""
     _check_total(heads, body)
-    deadline = monotonic() + (fan.patience if timeout is None else timeout)
-    done = 0
+    done = count = 0
     records = b""
-    count = 0
     try:
         for head in heads:
             size = len(head) + len(body) + 1
             if records and len(records) + size > RECORD_BYTES:
-                fan.write(records, max(0.0, deadline - monotonic()))
+                fan.write(records, timeout)
                 done, records = count, b""
             if size > RECORD_BYTES:
-                fan.put_text(head + body, max(0.0, deadline - monotonic()))
+                fan.put_text(head, body, timeout)
                 done = count + 1
             else:
-                records += head + body + b"\n"
+                records += b"".join((head, body, b"\n"))
             count += 1
         if records:
-            fan.write(records, max(0.0, deadline - monotonic()))
+            fan.write(records, timeout)
     except (QueueFull, NotRunning) as error:
         sent = tuple(head[:-1].decode() for head in heads[:done])
         raise type(error)(str(error), sent=sent) from error

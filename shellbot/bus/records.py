@@ -32,21 +32,23 @@ def writer_pid(writer: bytes) -> int:
     return int(writer[:6], 16)
 
 
-def end(writer: bytes) -> bytes:
-    """The record that ends the queue."""
-    return b"\x01%b.\n" % writer
+class Cutter:
+    """Makes the records of one writer."""
 
+    def __init__(self, writer: bytes) -> None:
+        self._first, self._next, self._last = (b"\x01%b%b" % (writer, flag) for flag in (b"<", b"+", b">"))
+        self.end = b"\x01%b.\n" % writer
 
-def cut(text: bytes, writer: bytes) -> tuple[bytes, bytes]:
-    """The pieces of a text that is too large for one record: all full ones in a row, and the last one."""
-    view = memoryview(text)
-    last = (len(text) - 1) // PIECE_BYTES * PIECE_BYTES
-    head = b"\x01%b<" % writer
-    parts: list[bytes | memoryview] = []
-    for start in range(0, last, PIECE_BYTES):
-        parts += head, view[start : start + PIECE_BYTES], b"\n"
-        head = b"\x01%b+" % writer
-    return b"".join(parts), b"".join((b"\x01%b>" % writer, view[last:], b"\n"))
+    def cut(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+        """The pieces of a text, given in two parts, too large for one record: full ones in a row, and the last."""
+        view = memoryview(body)
+        stop = PIECE_BYTES - len(head)
+        parts: list[bytes | memoryview] = [self._first, head, view[:stop], b"\n"]
+        last = len(body) - PIECE_BYTES
+        while stop < last:
+            parts += self._next, view[stop : stop + PIECE_BYTES], b"\n"
+            stop += PIECE_BYTES
+        return b"".join(parts), b"".join((self._last, view[stop:], b"\n"))
 
 
 class Assembler:

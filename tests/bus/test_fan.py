@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shellbot.bus.fan import Fan
-from shellbot.bus.records import Assembler, cut, end, writer_id
+from shellbot.bus.records import Assembler, Cutter, writer_id
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 from tests.bus.watching import state_of, wait_until
 
@@ -43,7 +43,7 @@ def texts_of(records: bytes, reads: list[int]) -> list[bytes]:
 
 def pieces(text: bytes, writer: bytes) -> list[bytes]:
     """The records of a long text."""
-    full, last = cut(text, writer)
+    full, last = Cutter(writer).cut(b"", text)
     return [full[start : start + 4096] for start in range(0, len(full), 4096)] + [last]
 
 
@@ -53,7 +53,7 @@ LINES = st.binary(max_size=6000).map(lambda text: b"t" + text.replace(b"\n", b""
 @given(st.lists(LINES, max_size=8), st.lists(st.integers(1, 9000), max_size=8))
 def test_texts_come_back_however_the_stream_is_cut(texts: list[bytes], reads: list[int]) -> None:
     writer = writer_id(os.getpid(), 1)
-    stream = b"".join(text + b"\n" if len(text) < 4096 else b"".join(cut(text, writer)) for text in texts)
+    stream = b"".join(text + b"\n" if len(text) < 4096 else b"".join(pieces(text, writer)) for text in texts)
     assert texts_of(stream, reads) == texts
 
 
@@ -83,6 +83,11 @@ def test_each_record_fits_into_one_atomic_write() -> None:
         records = pieces(b"x" * size, writer_id(1, 1))
         assert all(len(record) == 4096 for record in records[:-1])
         assert len(records[-1]) <= 4096
+        for name in (b"a ", b"x" * 255 + b" "):
+            full, last = Cutter(writer_id(1, 1)).cut(name, b"x" * size)
+            assert len(full) % 4096 == 0
+            assert len(last) <= 4096
+            assert texts_of(full + last, [5000]) == [name + b"x" * size]
 
 
 def test_a_text_begun_anew_replaces_what_was_left_open() -> None:
@@ -111,7 +116,7 @@ def test_open_parts_have_a_bound() -> None:
 
 def test_what_comes_after_an_end_waits_until_it_is_asked_for() -> None:
     assembler = Assembler()
-    last = end(writer_id(1, 1))
+    last = Cutter(writer_id(1, 1)).end
     assert assembler.feed(b"a\n" + last + b"b\nc\n" + last + b"d\ne") == [b"a"]
     assert assembler.has_ended
     assert assembler.resume() == [b"b", b"c"]
