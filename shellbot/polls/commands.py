@@ -61,8 +61,8 @@ class PollCommand(Command):
             case ["close"]:
                 await self._close(bot, chair, None, message)
             case ["close", which] if which.startswith("#"):
-                number, _ = ballot.split_number(which)
-                if number is None:
+                number, rest = ballot.split_number(which)
+                if number is None or rest:
                     raise UsageError("Write the number of the vote, e.g. `poll close #3`.")
                 await self._close(bot, chair, number, message)
             case _:

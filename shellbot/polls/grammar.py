@@ -25,8 +25,8 @@ _UNITS = {
     "d": 86400,
     "day": 86400,
 }
-_PART = re.compile(r"\s*(\d{1,6}(?:\.\d{1,3})?)\s*([a-z]+?)s?(?=[\s\d]|\Z)", re.IGNORECASE)
-_TAIL = re.compile(r"\s+in\s+((?:\d{1,6}(?:\.\d{1,3})?\s*[a-z]+\s*)+)\Z", re.IGNORECASE)
+_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?(?=[\s\d]|\Z)", re.IGNORECASE)
+_TAIL = re.compile(r"\s+in\s+((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)\Z", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)

@@ -88,3 +88,9 @@ def test_durations(typed, seconds):
 def test_what_is_no_duration_is_refused_with_an_example(typed):
     with pytest.raises(UsageError, match=r"e\.g\."):
         parse_duration(typed)
+
+
+@pytest.mark.parametrize("digits", [7, 12, 400, 6000])
+def test_a_duration_that_is_far_too_long_is_refused_and_no_part_of_a_choice(digits):
+    with pytest.raises(UsageError, match="between one second and a year"):
+        parse(f'"Lunch?" Pizza, Sushi in {"9" * digits}d')

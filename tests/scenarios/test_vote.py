@@ -140,3 +140,14 @@ async def test_a_vote_whose_deadline_passed_while_nobody_served_closes_at_the_st
     clock.advance(3600)
     async with party() as people:
         assert "Pizza 1" in await people.hears("Result")
+
+
+async def test_a_number_that_is_none_closes_nothing(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person B")
+        for typed in ("poll close #1e3", "poll close #1x", "poll close #", "poll close #-1"):
+            await people.say("Person A", typed)
+        await people.say("Person A", "poll list")
+        await people.hears("#1 Lunch?: 0 of 2 voted; closes at")
+        assert sum("Write the number of the vote" in text for text in people.told()) == 4
