@@ -26,6 +26,7 @@ logger = logging.getLogger(__name__)
 HELP = "usage: 'NAME: text' speaks in the group, 'NAME> text' in NAME's direct channel"
 INDENT = "  "  # of all lines but the first of a message: only a head begins at the edge
 MAX_NAME = 40
+MOST_TYPED = 100  # lines that wait for the bot to take them
 MOST_REMEMBERED = 10_000  # replies that were shown
 _LINE = re.compile(r"\s*([^:>]*[^:>\s])\s*([:>])(?:\s+(.*))?", re.DOTALL)
 _DIRECT = "direct-"
@@ -180,6 +181,8 @@ class ConsoleSpace(Space):
         from prompt_toolkit.output import create_output
         from prompt_toolkit.patch_stdout import patch_stdout
 
+        typed: asyncio.Queue[str | None] = asyncio.Queue(MOST_TYPED)  # full: the next prompt waits
+        taking = asyncio.create_task(self._take_all(typed))
         try:
             with create_app_session(input=create_input(self._input), output=create_output(self._output)):
                 with patch_stdout(raw=False):
@@ -187,12 +190,18 @@ class ConsoleSpace(Space):
                     session: PromptSession[str] = PromptSession()
                     while True:
                         # signals are the program's business; Ctrl-C is a key here
-                        await self._take(await session.prompt_async("> ", handle_sigint=False))
+                        await typed.put(await session.prompt_async("> ", handle_sigint=False))
         except (EOFError, KeyboardInterrupt):
-            pass
+            await typed.put(None)
+            await taking
         finally:
+            taking.cancel()
             writer.output = self._output
             self.ended.set()
+
+    async def _take_all(self, typed: asyncio.Queue[str | None]) -> None:
+        while (line := await typed.get()) is not None:
+            await self._take(line)
 
 
 def _parsed(line: str) -> tuple[str, bool, str] | None:

@@ -11,9 +11,10 @@ _LITERAL = re.compile(r"\\([!-/:-@\[-`{-~])|(?<!`)(`+)(?!`)(.+?)(?<!`)\2(?!`)") 
 _LINK = re.compile(r"!?\[([^\[\]]*)\]\(([^()\s]+)\)")
 _AUTOLINK = re.compile(r"<((?:https?|mailto):[^<>\s]+)>")
 _HEADING = re.compile(r"^ {0,3}#{1,6} +(.*?)(?: +#+)?$")
-_STRONG = re.compile(r"(?<![\w*])(\*\*|__)(?=[^\s*_])(.+?)(?<=[^\s])\1(?!\w)")
+_STRONG = re.compile(r"(?<![\w*])(\*\*|__)(?=[^\s*_]|[*_][^\s*_])(.+?)(?<=[^\s])\1(?!\w)")
 _EMPHASIS = re.compile(r"(?<![\w*])([*_])(?=[^\s*_])([^*_]+?)(?<=[^\s])\1(?![\w*])")
-_RULE_OF_TABLE = re.compile(r"^\s*\|?\s*:?-{3,}:?\s*(\|\s*:?-{3,}:?\s*)*\|?\s*$")
+_RULE_OF_TABLE = re.compile(r"^ *\|? *:?-+:? *(\| *:?-+:? *)*\|? *$")
+LONGEST = 2000  # characters of a line in which signs are looked for; the search takes the square of it
 
 
 def lines_of(text: str) -> list[str]:
@@ -32,7 +33,7 @@ def from_markdown(text: str) -> list[str]:
     for line in lines_of(text):
         if line.lstrip().startswith("```"):
             in_fence = not in_fence
-        elif in_fence:
+        elif in_fence or len(line) > LONGEST:
             shown.append(line)
         elif "|" in line and _RULE_OF_TABLE.match(line):
             continue
