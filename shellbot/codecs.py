@@ -17,9 +17,11 @@ from shellbot.errors import InvalidMessage, MessageTooLarge, NotFinite, NotSeria
 
 MAX_BYTES = 1024 * 1024
 MAX_DEPTH = 64
+# More levels need more brackets than fit.
+SHALLOW_BYTES = 2 * MAX_DEPTH
 
 # orjson would make texts of these without a word, and nobody turns them back.
-_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
 _FEW = 32
 # Below, looking for null in the bytes is faster than looking at the values.
 _SMALL_BYTES = 300
@@ -37,20 +39,20 @@ def encode(message: Any) -> bytes:
         MessageTooLarge: More than 1 MiB.
     """
     try:
-        data = _dumps(message, None, _OPTIONS)
+        data = _dumps(message, None, OPTIONS)
     except TypeError as error:
         raise _explain(message, error) from error
     # orjson writes NaN as null, and 65 levels need 130 brackets: small texts need one look, others a few.
-    if len(data) > 2 * MAX_DEPTH or b"null" in data:
-        _examine(message, data)
+    if len(data) > SHALLOW_BYTES or data.find(b"null") >= 0:
+        examine(message, data)
     return data
 
 
-def _examine(message: Any, data: bytes) -> None:
+def examine(message: Any, data: bytes) -> None:
     """Refuse what orjson has let pass: cheap looks first, a walk where they see something, a slow one for the path."""
     size = len(data)
-    if (may_be_deep(data) and is_deep(message)) or (
-        (size < _SMALL_BYTES or not _is_plain(message)) and b"null" in data and not _is_finite(message)
+    if (size < _SMALL_BYTES or not _is_plain(message)) and (
+        (may_be_deep(data) and is_deep(message)) or (data.find(b"null") >= 0 and not _is_finite(message))
     ):
         raise next(_faults(message))
     if size > MAX_BYTES:
@@ -83,7 +85,7 @@ def decode(data: bytes | str) -> Any:
 
 def may_be_deep(data: bytes) -> bool:
     """Whether this JSON text could hold more than 64 levels. Cheap: 65 levels need 130 brackets, and not only one."""
-    return len(data) > 2 * MAX_DEPTH and (data.find(b"{", 1) > 0 or data.find(b"[", 1) > 0)
+    return len(data) > SHALLOW_BYTES and (data.find(b"{", 1) > 0 or data.find(b"[", 1) > 0)
 
 
 def is_deep(value: Any) -> bool:
@@ -164,7 +166,7 @@ def _faults(message: Any) -> Iterator[InvalidMessage]:
 def _single(value: Any, path: str) -> Iterator[InvalidMessage]:
     """What is wrong with a value that is no container."""
     try:
-        _dumps(value, None, _OPTIONS)
+        _dumps(value, None, OPTIONS)
     except TypeError as error:
         what = f"{type(value).__name__} at {_short(path)}"
         yield NotSerializable(f"{what} has no JSON form ({error}); send a text or a number", path=path)

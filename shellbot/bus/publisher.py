@@ -29,7 +29,7 @@ from shellbot.bus.readiness import wait_covered
 from shellbot.bus.records import RECORD_BYTES
 from shellbot.bus.sender import COUNTER, FanSource, QueueSource, Sender
 from shellbot.cells import process_tag
-from shellbot.codecs import encode
+from shellbot.codecs import OPTIONS, SHALLOW_BYTES, encode, examine
 from shellbot.errors import BusClosed, BusError, InvalidMessage, MessageTooLarge, NotRunning, QueueFull
 
 logger = logging.getLogger(__name__)
@@ -40,6 +40,8 @@ _KNOWN_TOPICS = 20_000
 # With the longest name this fits into one record.
 _SHORT_BYTES = RECORD_BYTES - 258
 _EMPTY = (b"null", b'""')
+
+_dumps = orjson.dumps
 
 
 class Publisher(multiprocessing.Process):
@@ -102,10 +104,15 @@ class Publisher(multiprocessing.Process):
             NotRunning: The process has ended; ``sent`` as above.
             BusClosed: After close().
         """
-        # The path of one ordinary message, without a call more than it needs.
+        # The path of one ordinary message, without a call more than it needs; what is odd goes the long way.
         if type(channels) is str and (head := self._topics.get(channels)) and type(fan := self.fan) is Fan:
-            body = encode(message)
+            try:
+                body = _dumps(message, None, OPTIONS)
+            except TypeError:
+                body = encode(message)
             size = len(body)
+            if size > SHALLOW_BYTES or body.find(b"null") >= 0:
+                examine(message, body)
             if size > 4:
                 if size < _SHORT_BYTES:
                     fan.write(b"".join((head, body, b"\n")))

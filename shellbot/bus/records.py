@@ -66,7 +66,7 @@ class Assembler:
         if self._rest:
             data = self._rest + data
         # One fast look per read, so that small texts pay nothing for the large ones. JSON does not hold this byte.
-        if b"\x01" in data:
+        if data.find(b"\x01") >= 0:
             return self._joined(data)
         # split() looks at every byte, find() at 32 at once: for long texts that pays.
         lines = data.split(b"\n") if data.find(b"\n", 0, _LONG_BYTES) >= 0 else _split_long(data)

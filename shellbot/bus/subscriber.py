@@ -22,7 +22,7 @@ from shellbot.bus import transports
 from shellbot.bus.frames import CONTROL, HEADS, Frame, ask, private_topic, subscription
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
-from shellbot.codecs import MAX_BYTES, MAX_DEPTH, is_deep, may_be_deep
+from shellbot.codecs import MAX_BYTES, SHALLOW_BYTES, is_deep
 from shellbot.errors import BusClosed, BusError, BusTimeout, InvalidChannel
 
 if TYPE_CHECKING:
@@ -36,7 +36,6 @@ KEPT_BYTES = 4096
 _BURST = 256
 _BURST_BYTES = 64 * 1024
 _KNOWN_NAMES = 20_000
-_SHALLOW_BYTES = 2 * MAX_DEPTH
 
 _loads = orjson.loads
 
@@ -176,7 +175,10 @@ class Subscriber:
             except ValueError:
                 self._set_aside(data)
                 continue
-            if message is None or not head or (len(body) > _SHALLOW_BYTES and _is_too_much(body, message)):
+            size = len(body)
+            # Flat texts, however long, need no more than two fast looks.
+            is_deeper = size > SHALLOW_BYTES and (body.find(b"{", 1) > 0 or body.find(b"[", 1) > 0) and is_deep(message)
+            if is_deeper or message is None or not head or size > MAX_BYTES:
                 self._set_aside(data)
             elif not self._is_filtering or head + b" " in self._held or b"" in self._held:
                 self._head = head
@@ -415,11 +417,6 @@ class Subscriber:
     def __del__(self) -> None:
         if self.__dict__.get("_end") is not None:
             self.close()
-
-
-def _is_too_much(body: bytes, message: Any) -> bool:
-    """Whether a message is above the limits. Flat texts, however long, need no more than two fast looks."""
-    return len(body) > MAX_BYTES or (may_be_deep(body) and is_deep(message))
 
 
 class _Nothing(Exception):
