@@ -137,8 +137,8 @@ def read_facts(folder: str | Path) -> dict[str, Any] | None:
     try:
         facts = json.loads(path.read_text())
         os.kill(facts["pid"], 0)
-    except PermissionError:
-        return None
+    except PermissionError:  # it runs, as somebody else
+        pass
     except (OSError, ValueError, KeyError, TypeError):
         return None
     return dict(facts)
