@@ -49,14 +49,14 @@ def events_of(server: Server, kind: str) -> list[str]:
         db.close()
 
 
-async def counted(person: ScriptedPerson, choice: str, clock: Clock) -> None:
+async def counted(person: ScriptedPerson, choice: str, clock: Clock, title: str = "") -> None:
     """See the receipt. What was answered is counted, but where the kill fell it may have to be put once more."""
     for _ in range(5):
         await person.catch_up()
-        if f"Your vote is counted: {choice}" in (await person.ballot()).note:
+        if f"Your vote is counted: {choice}." in (await person.ballot(title)).note:
             return
         await clock.advance(1)
-    raise AssertionError(f"{person.name} got no receipt for {choice}: {await person.ballot()}")
+    raise AssertionError(f"{person.name} got no receipt for {choice}: {await person.ballot(title)}")
 
 
 async def vote_with_kills(tmp_path, seed: int, count: int, kills: int) -> None:
@@ -169,3 +169,96 @@ async def test_killed_while_the_vote_opens_and_while_it_closes(tmp_path):
             await person.catch_up()
             assert sum("Result of vote" in post.text for post in person.posts("group")) == 1
             assert sum("Vote #1" in post.text for post in person.posts("direct")) == 1
+
+
+class Canteen:
+    """Three votes at once among a few people who press and type, while the server is killed or stopped at random.
+
+    The model is one dictionary: the last that each said to each vote.
+    """
+
+    def __init__(self, server: Server, clock: Clock, people: list[ScriptedPerson], seed: int) -> None:
+        self.server = server
+        self.clock = clock
+        self.people = people
+        self.seed = seed
+        self.last: dict[tuple[str, int], str] = {}
+
+    async def open(self) -> None:
+        for number in (1, 2, 3):  # of each vote other choices, so that one button belongs to one vote
+            choices = ", ".join(f"{choice} {number}" for choice in CHOICES)
+            await self.people[0].say(f'poll "Meal {number}?" {choices}')
+
+    async def vote(self, person: ScriptedPerson) -> None:
+        rng = random.Random(f"{self.seed} {person.name}")
+        for _ in range(rng.randint(2, 8)):
+            number = rng.randint(1, 3)
+            choice = f"{rng.choice(CHOICES)} {number}"
+            await person.ballot(f"Meal {number}?")
+            if rng.random() < 0.5:
+                await person.press(choice)
+            else:
+                await person.say_direct(f"#{number} {choice}")
+            self.last[person.name, number] = choice
+
+    async def trouble(self) -> None:
+        rng = random.Random(self.seed)
+        for _ in range(3):
+            await asyncio.sleep(rng.uniform(0.0, 0.2))  # any moment will do
+            await self.server.restart(kill=rng.random() < 0.7)
+
+    async def receipts(self) -> None:
+        for person in self.people:
+            for number in (1, 2, 3):
+                if choice := self.last.get((person.name, number)):
+                    await counted(person, choice, self.clock, f"Meal {number}?")
+
+    async def close(self) -> None:
+        for number in (1, 2, 3):
+            await self.people[0].say(f"poll close #{number}")
+        for number in (1, 2, 3):
+            result = await self.people[0].heard(f"Result of vote #{number}: Meal {number}?")
+            expected = Counter(choice for (_, of), choice in self.last.items() if of == number)
+            for choice in CHOICES:
+                assert f"{choice} {number} {expected[f'{choice} {number}']} " in result
+            assert "Did not confirm" not in result
+        for person in self.people:
+            await person.catch_up()
+            texts = [post.text for post in person.posts("group")]
+            assert sum(text.startswith("Vote #") for text in texts) == 3
+            assert sum(text.startswith("Result of") for text in texts) == 3
+            assert sum(post.ballot is not None for post in person.posts("direct")) == 3
+
+
+async def dine(tmp_path, seed: int) -> None:
+    clock = Clock()
+    async with Server(tmp_path / "instance", clock=clock) as server, crowd(server, 6) as people:
+        canteen = Canteen(server, clock, people, seed)
+        moving = asyncio.create_task(keep_moving(server, clock))
+        await asyncio.gather(canteen.open(), canteen.trouble(), *map(canteen.vote, people[1:]))
+        moving.cancel()
+        await asyncio.gather(moving, return_exceptions=True)
+        await canteen.receipts()
+        await canteen.close()
+        assert server.stderr == ""
+
+
+async def keep_moving(server: Server, clock: Clock) -> None:
+    """Time goes on, so that what was lost on the bus is put again."""
+    while True:
+        try:
+            await clock.advance(0.5)
+        except OSError:
+            pass  # the server is down
+        await asyncio.sleep(0.05)
+
+
+async def test_three_votes_at_once_pressed_and_typed_while_the_server_comes_and_goes(tmp_path):
+    await dine(tmp_path, seed=1)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("seed", range(2, 22))
+async def test_three_votes_at_once_again_and_again(tmp_path, seed):
+    await dine(tmp_path, seed)
