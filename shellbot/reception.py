@@ -19,6 +19,7 @@ from shellbot.turns import Topic
 logger = getLogger(__name__)
 
 Side = Literal["group", "direct"]
+AT_ONCE = 500  # bots made at the same time at the start: one commit serves as many
 SCHEMA = "CREATE TABLE IF NOT EXISTS channels (id TEXT PRIMARY KEY, title TEXT NOT NULL, is_direct INTEGER NOT NULL);"
 
 
@@ -36,7 +37,7 @@ class Reception:
         self._space = space
         self._sides = frozenset(sides)
         self._bots: dict[str, ShellBot] = {}
-        self._making = asyncio.Lock()
+        self._making: dict[str, asyncio.Task[ShellBot]] = {}
         self._handled: dict[str, asyncio.Future[None]] = {}  # events whose turn is not over
         self._known: list[Channel] = []  # to an earlier run
         self._waiting: list[Event] = []  # what came before begin() was over
@@ -51,9 +52,7 @@ class Reception:
             lambda db: db.execute("SELECT id, title, is_direct FROM channels ORDER BY rowid").fetchall()
         )
         self._known = [Channel(id_, title, bool(is_direct)) for id_, title, is_direct in rows]
-        for channel in self._known:
-            if channel.is_direct:
-                await self.bot(channel)
+        await self._make_all(channel for channel in self._known if channel.is_direct)
         self._is_open = True
 
     async def begin(self) -> None:
@@ -66,8 +65,7 @@ class Reception:
         for event in events:
             if event.channel.is_direct:
                 await self._hand_on(event)
-        for channel in self._known:
-            await self.bot(channel)
+        await self._make_all(self._known)
         for event in events:
             if not event.channel.is_direct:
                 await self._hand_on(event)
@@ -108,11 +106,24 @@ class Reception:
 
     async def bot(self, channel: Channel) -> ShellBot:
         """The bot of a channel, made at first use."""
-        async with self._making:
-            if channel.id in self._bots:
-                return self._bots[channel.id]
+        if channel.id in self._bots:
+            return self._bots[channel.id]
+        if channel.id not in self._making:
+            self._making[channel.id] = asyncio.create_task(self._make(channel))
+        return await asyncio.shield(self._making[channel.id])
+
+    async def _make_all(self, channels: Iterable[Channel]) -> None:
+        rest = list(channels)
+        while rest:
+            some, rest = rest[:AT_ONCE], rest[AT_ONCE:]
+            await asyncio.gather(*map(self.bot, some))
+
+    async def _make(self, channel: Channel) -> ShellBot:
+        try:
             bot = await self._home.spawn(ShellBot, name=channel.id, channel=channel, desk=self._desk)
             self._bots[channel.id] = bot
+        finally:
+            del self._making[channel.id]
         row = (channel.id, channel.title, channel.is_direct)
         self._desk.store.post(lambda db: db.execute("INSERT OR IGNORE INTO channels VALUES (?, ?, ?)", row))
         return bot

@@ -24,7 +24,7 @@ from shellbot.polls import ballot
 from shellbot.polls.texts import closing_time
 from shellbot.turns import current_topic
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until an unconfirmed vote is put again
+FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds until an unconfirmed vote is put again
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS booth (

@@ -126,13 +126,27 @@ class Chair:
         if choice not in round.spec.choices or type(n) is not int or not isinstance(at, float):
             logger.warning("ballot is not one of this poll's poll=%s channel=%s", round.id, report.channel)
             return
+        seat = round.seats[report.channel]
+        if n == seat.counting:
+            return  # its repeat came before its receipt could go out
+        if n <= seat.n:  # counted before, or less than what counts: confirmed, and nothing else
+            self._receipt(round, report, n, is_counted=True)
+            return
         is_in_time = round.closes_at is None or at < round.closes_at.timestamp()
-        is_counted = is_in_time and await self._bot.wait(
-            self._store.write(lambda db: records.put_ballot(db, round.id, report.channel, n, choice, at))
-        )
+        seat.counting = n
+        try:
+            is_counted = is_in_time and await self._bot.wait(
+                self._store.write(lambda db: records.put_ballot(db, round.id, report.channel, n, choice, at))
+            )
+        finally:
+            seat.counting = 0
         if is_counted:
+            seat.n = max(seat.n, n)
             round.mark(report.channel, has_voted=True)
-        self._bot.receipt(report, {"op": "receipt", "poll": round.id, "n": n, "is_counted": bool(is_counted)})
+        self._receipt(round, report, n, is_counted=is_counted)
+
+    def _receipt(self, round: Round, report: Report, n: int, *, is_counted: bool) -> None:
+        self._bot.receipt(report, {"op": "receipt", "poll": round.id, "n": n, "is_counted": is_counted})
 
     # --- from opening to closed
 

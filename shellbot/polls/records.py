@@ -40,13 +40,16 @@ class Seat:
     """One person on the roll.
 
     ``reached``: what the direct channel reported of the ballot paper; ``has_closed``: it reported that it takes no
-    more; ``has_voted``: a ballot of it is counted. Set them by :meth:`Round.mark`.
+    more; ``has_voted``: a ballot of it is counted. Set them by :meth:`Round.mark`. ``n``: number of the ballot that
+    counts, 0 before the first; ``counting``: of one on its way to the disk.
     """
 
     member: Member
     reached: Reached = ""
     has_closed: bool = False
     has_voted: bool = False
+    n: int = 0
+    counting: int = 0
 
 
 @dataclass(slots=True)
@@ -152,7 +155,7 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
         for person_id, name, direct, reached, closed, n in roll:
             person = Person(person_id, name)
             if direct:
-                found.seats[direct] = Seat(Member(person, direct), reached, bool(closed), n is not None)
+                found.seats[direct] = Seat(Member(person, direct), reached, bool(closed), n is not None, n or 0)
                 found.mark(direct)
             else:
                 found.absent.append(person)
@@ -177,11 +180,12 @@ def put_ballot(db: sqlite3.Connection, poll: str, direct: str, n: int, choice: s
     """Count a ballot: per voter the highest number stands, a lower one changes nothing.
 
     Returns:
-        False if the poll is closed already, so that it does not count.
+        Whether it counts, or counted before a later one took its place. False: it came after the poll was closed.
     """
     state = db.execute("SELECT state FROM polls WHERE id = ?", (poll,)).fetchone()
     if state is None or state[0] == "closed":
-        return False
+        query = "SELECT 1 FROM poll_ballots WHERE poll = ? AND direct = ? AND n >= ?"
+        return db.execute(query, (poll, direct, n)).fetchone() is not None
     db.execute(
         "INSERT INTO poll_ballots VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
         "SET n = excluded.n, choice = excluded.choice, at = excluded.at WHERE excluded.n > n",

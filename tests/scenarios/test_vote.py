@@ -151,3 +151,19 @@ async def test_a_number_that_is_none_closes_nothing(party):
         await people.say("Person A", "poll list")
         await people.hears("#1 Lunch?: 0 of 2 voted; closes at")
         assert sum("Write the number of the vote" in text for text in people.told()) == 4
+
+
+async def test_a_counted_vote_whose_receipt_was_lost_is_not_called_late_after_the_close(party, clock):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        board = people.engine.desk.switchboard
+        put = board.put
+        board.put = lambda channel, envelope: None if envelope.body.get("op") == "receipt" else put(channel, envelope)
+        await people.press("Person A", "Pizza")
+        clock.advance(600)
+        assert "Pizza 1" in await people.hears("Result")
+        board.put = put
+        clock.advance(60)  # the vote is put again
+        await people.hears("Closed. Your vote: Pizza", "Person A")
+        assert not any("not counted" in text for text in people.told("Person A"))
