@@ -25,11 +25,7 @@ async def play(url: str, *, clock: BaseClock | None = None, seed: int = 0) -> No
         tasks = await stack.enter_async_context(asyncio.TaskGroup())
         demo = _Demo(clock or AsyncioClock(), seed, tasks)
         stack.push_async_callback(demo.leave)  # before the tasks are waited for
-        try:
-            await demo.come(url)
-        except (SpaceError, OSError, TimeoutError) as error:
-            logger.warning("the people of the demo could not come in: %s", error)
-            return
+        await demo.come(url)
         demo.see(Seen("began"))
         await asyncio.get_running_loop().create_future()
 
@@ -48,8 +44,12 @@ class _Demo:
             # one of them is enough to look after the group
             on_people = None if self._people else self._on_people
             person = ScriptedPerson(url, name, is_demo=True, on_shown=self._on_shown, on_people=on_people)
-            self._people[name] = person
-            await person.join()
+            try:
+                await person.join()
+            except (SpaceError, OSError) as error:  # somebody has the name already, for instance
+                logger.warning("%s of the demo could not come in: %s", name, error)
+            else:
+                self._people[name] = person
 
     async def leave(self) -> None:
         for person in self._people.values():
@@ -82,11 +82,15 @@ class _Demo:
         if deed.do == "wait":
             self.see(Seen("woke", text=deed.text))
             return
-        person = self._people[deed.who]
+        person = self._people.get(deed.who)
+        if person is None:
+            return
         try:
             if deed.do == "say":
                 await person.say(deed.text)
             elif (await person.ballot()).is_open:
                 await person.press(deed.text)
-        except (SpaceError, OSError, TimeoutError) as error:
+        except (SpaceError, OSError) as error:
             logger.warning("%s of the demo could not %s: %s", deed.who, deed.do, error)
+        except Exception:  # the others play on
+            logger.exception("%s of the demo could not %s", deed.who, deed.do)

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from shellbot.testing.clock import Clock
-from shellbot.testing.people import ScriptedPerson, Side
+from shellbot.testing.people import ScriptedPerson, Side, own_address
 from shellbot.testing.servers import Server
 
 
@@ -42,8 +42,7 @@ class Dialogue:
         if not self.server.is_up:
             await self.server.start()
         for name in names:
-            # an address each, as the server counts joins by it; 127.0.0.1 is left to others
-            address = f"127.0.{1 + len(self.people) // 250}.{1 + len(self.people) % 250}"
+            address = own_address(len(self.people))  # the server counts joins by it
             self.people[name] = ScriptedPerson(self.server.url, name, address=address)
             await self.people[name].join()
         await self.clock.settle()

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import secrets
+import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Literal, Self, TypeVar
 from urllib.parse import quote
@@ -28,7 +29,7 @@ class ScriptedPerson:
 
     Args:
         address: Address of this machine to come from. The server counts joins and open pages by it, so that fifty
-            people on one address are too many; all of ``127.0.0.0/8`` is this machine.
+            people on one address are too many; see :func:`own_address`.
         is_demo: Come in by a demo link.
         patience: Seconds to wait for a server that is away, and for what is to be heard.
         on_shown: Called with each message, and each new form of one, when it is read.
@@ -294,6 +295,11 @@ class ScriptedPerson:
 def new_key() -> str:
     """An id for something that is sent, as the page's script makes it."""
     return secrets.token_hex(12)
+
+
+def own_address(number: int) -> str:
+    """Another address of this machine for each number from 0 to 60,000, where it has more than one."""
+    return f"127.0.{1 + number // 250}.{1 + number % 250}" if sys.platform == "linux" else ""
 
 
 def _pauses() -> Iterator[float]:

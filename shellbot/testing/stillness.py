@@ -25,7 +25,7 @@ class Stillness:
             that is stopped gives nothing back.
     """
 
-    def __init__(self, engine: Engine, *, patience: float = 5.0) -> None:
+    def __init__(self, engine: Engine, *, patience: float = 3.0) -> None:
         self._engine = engine
         self._patience = patience
         self._hops = 0

@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import pytest
 
 from shellbot.testing.clock import Clock
-from shellbot.testing.people import ScriptedPerson, new_key
+from shellbot.testing.people import ScriptedPerson, new_key, own_address
 from shellbot.testing.servers import Server
 
 CHOICES = ["Pizza", "Sushi", "Salad"]
@@ -22,7 +22,7 @@ POLL = 'poll "Lunch?" Pizza, Sushi, Salad in 10m'
 async def crowd(server: Server, count: int):
     """So many people in the room, each with an address of its own on this machine."""
     people = [
-        ScriptedPerson(server.url, f"Person {number}", address=f"127.0.1.{number}", patience=60)
+        ScriptedPerson(server.url, f"Person {number}", address=own_address(number), patience=60)
         for number in range(1, count + 1)
     ]
     async with AsyncExitStack() as stack:

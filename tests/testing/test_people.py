@@ -15,7 +15,7 @@ import pytest
 from shellbot.errors import SpaceError
 from shellbot.testing.clock import Clock
 from shellbot.testing.pages import read
-from shellbot.testing.people import ScriptedPerson, new_key
+from shellbot.testing.people import ScriptedPerson, new_key, own_address
 from shellbot.testing.servers import Server
 
 
@@ -24,8 +24,8 @@ async def room(tmp_path, *names, clock=None):
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(Server(tmp_path / "instance", clock=clock))
         people = [
-            await stack.enter_async_context(ScriptedPerson(server.url, name, address=f"127.0.1.{number}"))
-            for number, name in enumerate(names, 1)
+            await stack.enter_async_context(ScriptedPerson(server.url, name, address=own_address(number)))
+            for number, name in enumerate(names)
         ]
         yield server, *people
 
