@@ -13,7 +13,7 @@ import zmq
 from shellbot.bus.address import Address
 from shellbot.bus.runtime import AddressLock
 from shellbot.bus.transports import PATIENCE
-from shellbot.bus.transports.sockets import close_inherited, finish, kept_connections
+from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.errors import AddressInUse, BadAddress
 
 IN_PROCESS = False
