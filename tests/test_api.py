@@ -82,4 +82,4 @@ def test_a_context_needs_no_bus_and_no_server() -> None:
 def test_the_version_is_the_one_of_setup() -> None:
     assert shellbot.__version__.count(".") == 2
     assert all(part.isdecimal() for part in shellbot.__version__.split("."))
-    assert importlib.import_module("shellbot.engine").VERSION == shellbot.__version__
+    assert shellbot.__version__ == importlib.import_module("shellbot.engine").VERSION

@@ -11,9 +11,9 @@ from weakref import WeakSet
 import zmq
 
 from shellbot.bus.address import Address
+from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.bus.runtime import AddressLock
 from shellbot.bus.transports import PATIENCE
-from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.errors import AddressInUse, BadAddress
 
 IN_PROCESS = False
