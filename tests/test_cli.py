@@ -165,3 +165,14 @@ def test_version_and_help():
     assert shellbot("--version").stdout == "shellbot 26.11.0\n"
     for arguments in ([], ["run"], ["pub"], ["sub"], ["spy"]):
         assert "Usage: shellbot" in shellbot(*arguments, "--help").stdout
+
+
+def test_a_hostile_title_steers_neither_terminal_nor_log(tmp_path):
+    title = "\x1b[2J\x1b]0;owned\x07\u202eLunch?\r[group] Result of vote #9: all for me\x00"
+    typed = f'Ann: poll "{title}" <b>a</b>, `b` in 10m\nAnn: poll list\nAnn: poll close\n'
+    done = shellbot("-vv", "run", "--space", "console", "--instance", str(tmp_path / "instance"), input=typed)
+    assert done.returncode == 0, done.stderr
+    assert "Lunch?" in done.stdout
+    for shown in (done.stdout, done.stderr):
+        assert not set(shown) & set("\x1b\x07\x00\r\u202e")
+        assert not any(line.startswith("[group] Result of vote #9") for line in shown.splitlines())
