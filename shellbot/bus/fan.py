@@ -30,6 +30,8 @@ from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
 PIPE_BYTES = 1024 * 1024
+# Memory for a larger read is mapped anew each time, which takes 10 us.
+READ_BYTES = 64 * 1024
 
 # How old the knowledge may be that the reader lives, in seconds; a look costs a system call.
 _TRUST = 0.25
@@ -252,13 +254,13 @@ class Fan:
         return self.get(False)
 
     def take(self) -> list[bytes]:
-        """All texts that are whole now, at once; see ``has_ended`` for whether more may come. For the one reader."""
+        """Texts that are whole now, up to 64 KiB; see ``has_ended`` for whether more may come. For the one reader."""
         if self._texts:
             texts = list(self._texts)
             self._texts.clear()
             return texts
         try:
-            data = os.read(self._reading, self._capacity)
+            data = os.read(self._reading, READ_BYTES)
         except BlockingIOError:
             return []
         return self._assembler.feed(data) if data else []

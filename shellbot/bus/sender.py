@@ -16,7 +16,7 @@ from operator import length_hint
 from time import monotonic
 from typing import Any, Protocol
 
-from shellbot.bus.fan import Fan
+from shellbot.bus.fan import READ_BYTES, Fan
 from shellbot.bus.frames import Ask, parse_ask, reply
 from shellbot.bus.lifeline import ProcessWatch, Waker
 from shellbot.bus.options import ContextFace
@@ -55,7 +55,7 @@ class Source(Protocol):
 
 
 class FanSource:
-    """Our own queue: one read takes all that was queued."""
+    """Our own queue."""
 
     def __init__(self, fan: Fan) -> None:
         self._fan = fan
@@ -69,7 +69,13 @@ class FanSource:
         return self._fan.has_ended
 
     def take_last(self) -> list[bytes]:
-        return self._fan.take()
+        found: list[bytes] = []
+        # What is put from now on is not waited for: others may put for ever.
+        left = self._fan.queued_bytes
+        while left > 0 and not self._fan.has_ended:
+            found += self._fan.take()
+            left -= READ_BYTES
+        return found
 
 
 class QueueSource:
