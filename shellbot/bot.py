@@ -319,6 +319,8 @@ class ShellBot(Agent):
     # --- what comes over the bus
 
     def _hear_instruction(self, channel: str, envelope: Envelope) -> None:
+        if self.is_closed:
+            return  # the program stops; it is said again to the next run
         command = self.desk.commands.get(envelope.do)
         if command is None:
             logger.warning("instruction for an unknown command do=%s channel=%s", envelope.do, channel)
@@ -352,6 +354,8 @@ class ShellBot(Agent):
         turn.add_done_callback(over)
 
     def _hear_report(self, channel: str, envelope: Envelope) -> None:
+        if self.is_closed:
+            return  # the program stops; it is said again to the next run
         command = self.desk.commands.get(envelope.do)
         if envelope.group != self.id or command is None:
             return

@@ -71,6 +71,7 @@ class Switchboard:
             self._reader = asyncio.create_task(self._read(self._subscriber), name="switchboard")
         else:
             self._subscriber.add(channel)
+            self._look_again(self._subscriber)
 
     def ignore(self, channel: str, side: Side, hear: Hear) -> None:
         """Undo one :meth:`listen`."""
@@ -83,6 +84,7 @@ class Switchboard:
             del self._held[channel]
             if self._subscriber is not None:
                 self._subscriber.remove(channel)
+                self._look_again(self._subscriber)
 
     async def in_force(self, timeout: float) -> None:
         """Return once the publisher knows of all we listen to.
@@ -91,7 +93,10 @@ class Switchboard:
             BusTimeout: It did not answer in time; it may be stopped.
         """
         if self._subscriber is not None:
-            await self._subscriber.aio.wait_ready(timeout)
+            try:
+                await self._subscriber.aio.wait_ready(timeout)
+            finally:
+                self._look_again(self._subscriber)
 
     async def stop(self) -> None:
         """Hear nothing more, and let the line go out as far as the queue takes it at once."""
@@ -106,6 +111,15 @@ class Switchboard:
             logger.warning(
                 "bus stopped with %d messages not handed over; they are said again after a restart", len(self._line)
             )
+
+    @staticmethod
+    def _look_again(subscriber: Subscriber) -> None:
+        """Have the reader look whether something is there.
+
+        libzmq deals with what has come also while it sends a subscription, and takes the signal with it that makes the
+        descriptor readable: without this the reader would sleep on, at that frame and at all after it.
+        """
+        subscriber.aio.wake()
 
     def _pump(self) -> None:
         while self._line:

@@ -1,0 +1,70 @@
+"""The switchboard hears every frame, whatever it does meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import select
+from contextlib import contextmanager
+
+import pytest
+
+from shellbot.bus.bus import Bus
+from shellbot.context import Context
+from shellbot.envelope import Envelope, Seal
+from shellbot.switchboard import Switchboard
+
+
+@contextmanager
+def a_bus(runtime_folder):
+    bus = Bus(Context({"bus": {"address": f"ipc://{runtime_folder}/{os.urandom(4).hex()}"}}))
+    with bus.publish() as publisher:
+        yield bus, publisher
+
+
+def said(id: str) -> Envelope:
+    return Envelope(group="group", side="direct", id=id, do="poll")
+
+
+def has_come(switchboard: Switchboard) -> bool:
+    """Wait, with the loop standing still, until the next frame lies in the socket."""
+    readable, _, _ = select.select([switchboard._subscriber.fileno()], [], [], 10)
+    return bool(readable)
+
+
+async def hear_while(switchboard: Switchboard, meanwhile, ids: list[str]) -> None:
+    """``meanwhile()`` is done when a frame has come and the reader has not looked yet; all are heard."""
+    heard: asyncio.Queue[str] = asyncio.Queue()
+    switchboard.listen("first", "direct", lambda channel, envelope: heard.put_nowait(envelope.id))
+    await switchboard.in_force(5)
+    await asyncio.sleep(0)  # the reader waits for the descriptor
+    for id in ids:
+        switchboard.put("first", said(id))
+        assert has_come(switchboard)
+        meanwhile()
+        async with asyncio.timeout(5):
+            assert await heard.get() == id
+
+
+@pytest.mark.parametrize("deed", ["listen", "ignore"])
+async def test_a_frame_that_came_just_before_another_channel_is_heard(runtime_folder, deed):
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        numbers = iter(range(100))
+        ids = [f"id-{number}" for number in range(5)]
+
+        def nobody(channel, envelope):
+            raise AssertionError("nothing is said there")
+
+        def listen():
+            switchboard.listen(f"other-{next(numbers)}", "direct", nobody)
+
+        def ignore():
+            switchboard.ignore(f"held-{next(numbers)}", "direct", nobody)
+
+        try:
+            for number in range(len(ids)):
+                switchboard.listen(f"held-{number}", "direct", nobody)
+            await hear_while(switchboard, {"listen": listen, "ignore": ignore}[deed], ids)
+        finally:
+            await switchboard.stop()
