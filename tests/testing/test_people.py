@@ -46,6 +46,9 @@ async def test_what_is_said_twice_under_one_key_was_said_once(tmp_path):
             await person.say("once", key=key)
         await person.catch_up()
         assert [post.text for post in person.posts("group")] == ["once"]
+        await person.say("once")  # without the key nobody could tell that it is the same
+        await person.catch_up()
+        assert [post.text for post in person.posts("group")] == ["once", "once"]
 
 
 async def test_a_refusal_is_raised_with_its_reason(tmp_path):
