@@ -45,26 +45,26 @@ class BusOptions:
             BadAddress, ConfigError: A value cannot be used.
             GuaranteeUnavailable: More was asked for than this version promises.
         """
-        guarantee = context.get("bus.guarantee", "fast")
+        guarantee = context.check("bus.guarantee", "fast")
         if guarantee not in LEVELS:
             text = f"bus.guarantee is {guarantee!r}; it can be one of {', '.join(LEVELS)}"
             raise ConfigError(text, key="bus.guarantee")
         if guarantee != "fast":
             text = f"bus.guarantee is {guarantee!r}, but this version promises 'fast' only; set that, or upgrade"
             raise GuaranteeUnavailable(text, asked=guarantee, offered="fast")
-        slow = context.get("bus.slow", "block")
+        slow = context.check("bus.slow", "block")
         if slow != "block":
             text = f"bus.slow is {slow!r}; this version knows 'block' only: put() waits for the slowest reader"
             raise ConfigError(text, key="bus.slow")
         return cls(
-            address=parse_address(context.get("bus.address", DEFAULT_ADDRESS)),
+            address=parse_address(context.check("bus.address", DEFAULT_ADDRESS)),
             put_timeout=_seconds(context, "bus.put_timeout", 5.0),
             linger=_seconds(context, "bus.linger", 2.0),
         )
 
 
 def _seconds(context: ContextFace, key: str, default: float) -> float:
-    value = context.get(key, default)
+    value = context.check(key, default)
     try:
         seconds = float(value)
     except (TypeError, ValueError) as error:

@@ -173,3 +173,19 @@ def test_one_holder_per_address(short_folder: Path, monkeypatch: pytest.MonkeyPa
     AddressLock("ipc:///x").release()
     again.release()
     other.release()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "error"),
+    [
+        ("SHELLBOT_BUS_GUARANTEE", "log", GuaranteeUnavailable),
+        ("SHELLBOT_BUS_ADDRESS", "tcp://*:99999", BadAddress),
+        ("SHELLBOT_BUS_PUT_TIMEOUT", "soon", ConfigError),
+    ],
+)
+def test_what_the_environment_asks_for_is_not_passed_over(
+    monkeypatch: pytest.MonkeyPatch, variable: str, value: str, error: type[Exception]
+) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(error):
+        Bus(Context()).check()
