@@ -82,7 +82,7 @@ class Fan:
 
     def _begin(self, reading: int, writing: int, page: int, patience: float) -> None:
         self._reading = reading
-        self._writing = writing
+        self.writing = writing
         self._page = page
         self._cells = memoryview(mmap.mmap(page, mmap.PAGESIZE)).cast("q")
         self.patience = patience
@@ -91,7 +91,7 @@ class Fan:
         self._writer = _Writer()
         self._watch: ProcessWatch | None = None
         self._watched = 0
-        self._next_look = 0.0
+        self.next_look = 0.0
         self._assembler = Assembler()
         self._texts: deque[bytes] = deque()
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Fan:
 
     def __getstate__(self) -> dict[str, Any]:
         context.assert_spawning(self)
-        descriptors = [reduction.DupFd(number) for number in (self._reading, self._writing, self._page)]
+        descriptors = [reduction.DupFd(number) for number in (self._reading, self.writing, self._page)]
         return {"descriptors": descriptors, "patience": self.patience}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -110,7 +110,7 @@ class Fan:
         self._begin(reading, writing, page, state["patience"])
 
     def __del__(self) -> None:
-        for name in ("_reading", "_writing", "_page"):
+        for name in ("_reading", "writing", "_page"):
             number = self.__dict__.pop(name, -1)
             if number >= 0:
                 os.close(number)
@@ -147,7 +147,7 @@ class Fan:
         """As put(); QueueFull at once."""
         self.put(item, False)
 
-    def put_text(self, head: bytes, body: bytes, timeout: float | None = None) -> None:
+    def put_text(self, head: bytes, body: bytes | memoryview, timeout: float | None = None) -> None:
         """Queue a text, in two parts, that is known to hold no line break and not to begin with 0x01."""
         if len(head) + len(body) < RECORD_BYTES:
             self.write(b"".join((head, body, b"\n")), timeout)
@@ -166,10 +166,10 @@ class Fan:
         Returns:
             How many bytes were taken: all, or some of the full ones.
         """
-        if monotonic() > self._next_look:
+        if monotonic() > self.next_look:
             self._look()
         try:
-            return os.write(self._writing, records)
+            return os.write(self.writing, records)
         except BlockingIOError:
             return self._write_patiently(records, self.patience if timeout is None else timeout)
         except BrokenPipeError as error:
@@ -178,13 +178,13 @@ class Fan:
     def _write_patiently(self, records: bytes, timeout: float) -> int:
         deadline = monotonic() + timeout
         poller = select.poll()
-        poller.register(self._writing, select.POLLOUT)
+        poller.register(self.writing, select.POLLOUT)
         if self._watch and self._watch.fileno() >= 0:
             poller.register(self._watch.fileno(), select.POLLIN)
         while True:
             self._look()
             try:
-                return os.write(self._writing, records)
+                return os.write(self.writing, records)
             except BlockingIOError:
                 pass
             except BrokenPipeError as error:
@@ -201,7 +201,7 @@ class Fan:
     def _look(self) -> None:
         """Make sure that the reader lives, and that this queue is open."""
         # If not, the next put looks again.
-        self._next_look = 0.0
+        self.next_look = 0.0
         if self._is_closed:
             raise BusClosed("this queue was closed here; nothing more can be put")
         reader = self._cells[_READER]
@@ -211,15 +211,15 @@ class Fan:
             self._watch = ProcessWatch(reader & 0xFFFFFFFF, reader) if reader > 0 else None
         if reader == _ENDED or (self._watch and self._watch.has_ended()):
             raise NotRunning(_GONE)
-        self._next_look = monotonic() + _TRUST
+        self.next_look = monotonic() + _TRUST
 
     def look_now(self) -> None:
         """Let the next put() make sure that the reader lives."""
-        self._next_look = 0.0
+        self.next_look = 0.0
 
     def fileno(self) -> int:
         """The writing end: writable when a record fits, for ``loop.add_writer()``."""
-        return self._writing
+        return self.writing
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
@@ -311,7 +311,7 @@ class Fan:
 
     def full(self) -> bool:
         poller = select.poll()
-        poller.register(self._writing, select.POLLOUT)
+        poller.register(self.writing, select.POLLOUT)
         return not poller.poll(0)
 
     def qsize(self) -> int:
@@ -327,7 +327,7 @@ class Fan:
     def close(self) -> None:
         """No more is put from here. What is queued stays queued."""
         self._is_closed = True
-        self._next_look = 0.0
+        self.next_look = 0.0
 
     def join_thread(self) -> None:
         """Nothing to wait for: put() has written when it returns."""

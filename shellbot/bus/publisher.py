@@ -14,6 +14,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
+from os import write
+from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
@@ -29,7 +31,7 @@ from shellbot.bus.readiness import wait_covered
 from shellbot.bus.records import RECORD_BYTES
 from shellbot.bus.sender import COUNTER, FanSource, QueueSource, Sender
 from shellbot.cells import process_tag
-from shellbot.codecs import OPTIONS, SHALLOW_BYTES, encode, examine
+from shellbot.codecs import MAX_BYTES, OPTIONS, SHALLOW_BYTES, encode, examine
 from shellbot.errors import BusClosed, BusError, InvalidMessage, MessageTooLarge, NotRunning, QueueFull
 
 logger = logging.getLogger(__name__)
@@ -40,6 +42,8 @@ _KNOWN_TOPICS = 20_000
 # With the longest name this fits into one record.
 _SHORT_BYTES = RECORD_BYTES - 258
 _EMPTY = (b"null", b'""')
+_EMPTY_BYTES = len(b"null\n")
+_LINE = OPTIONS | orjson.OPT_APPEND_NEWLINE
 
 _dumps = orjson.dumps
 
@@ -107,17 +111,21 @@ class Publisher(multiprocessing.Process):
         # The path of one ordinary message, without a call more than it needs; what is odd goes the long way.
         if type(channels) is str and (head := self._topics.get(channels)) and type(fan := self.fan) is Fan:
             try:
-                body = _dumps(message, None, OPTIONS)
+                line = _dumps(message, None, _LINE)
             except TypeError:
-                body = encode(message)
-            size = len(body)
-            if size > SHALLOW_BYTES or body.find(b"null") >= 0:
-                examine(message, body)
-            if size > 4:
-                if size < _SHORT_BYTES:
-                    fan.write(b"".join((head, body, b"\n")))
-                else:
-                    fan.put_text(head, body)
+                line = encode(message) + b"\n"
+            size = len(line)
+            if size > SHALLOW_BYTES or line.find(b"null") >= 0:
+                examine(message, line if size <= MAX_BYTES else line[:-1])
+            if size > _EMPTY_BYTES:
+                if size < _SHORT_BYTES and monotonic() < fan.next_look:
+                    try:
+                        write(fan.writing, head + line)
+                        return
+                    except OSError:
+                        # Full, or closed: that is the queue's to handle.
+                        pass
+                fan.put_text(head, memoryview(line)[:-1])
                 return
         self._put(channels, message, None)
 

@@ -39,7 +39,7 @@ class Cutter:
         self._first, self._next, self._last = (b"\x01%b%b" % (writer, flag) for flag in (b"<", b"+", b">"))
         self.end = b"\x01%b.\n" % writer
 
-    def cut(self, head: bytes, body: bytes) -> tuple[bytes, bytes]:
+    def cut(self, head: bytes, body: bytes | memoryview) -> tuple[bytes, bytes]:
         """The pieces of a text, given in two parts, too large for one record: full ones in a row, and the last."""
         view = memoryview(body)
         stop = PIECE_BYTES - len(head)
