@@ -56,7 +56,10 @@ setup(
     package_data={"shellbot": ["py.typed"], "shellbot.server": ["templates/*", "static/*"]},
     install_requires=CORE,
     extras_require=EXTRAS,
-    entry_points={"console_scripts": ["shellbot=shellbot.cli:main"]},
+    entry_points={
+        "console_scripts": ["shellbot=shellbot.cli:main"],
+        "pytest11": ["shellbot.testing.plugin = shellbot.testing.plugin"],
+    },
     classifiers=[
         "Development Status :: 4 - Beta",
         "Framework :: AsyncIO",

@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import importlib.util
-import inspect
 import logging
 import os
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import click
 import orjson
 
 from shellbot.bus.bus import Bus
-from shellbot.commands.base import Command
+from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusTimeout, ConfigError, ShellbotError
@@ -73,45 +69,6 @@ def run(
     context.apply({key: value for key, value in given.items() if value is not None})
     engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo)
     engine.run(ready=_companion(demo, is_opened))
-
-
-def load_commands(path: str) -> list[Command]:
-    """The commands of a Python file: its list ``commands``, or an instance of each Command class it defines.
-
-    Raises:
-        ConfigError: It cannot be run, or holds no command.
-    """
-    module = _load(Path(path))
-    listed = getattr(module, "commands", None)
-    if isinstance(listed, list | tuple) and all(isinstance(item, Command) for item in listed):
-        return list(listed)
-    found = [
-        item
-        for item in vars(module).values()
-        if inspect.isclass(item) and issubclass(item, Command) and item.__module__ == module.__name__ and item.keyword
-    ]
-    if not found:
-        raise ConfigError(f"{path} defines no command: write a class of shellbot.Command with a keyword")
-    try:
-        return [item() for item in found]
-    except TypeError as error:
-        raise ConfigError(f"{path}: {error}; put ready-made commands into a list named 'commands'") from error
-
-
-def _load(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    if spec is None or spec.loader is None:
-        raise ConfigError(f"{path} is no Python file; its name must end with .py")
-    module = importlib.util.module_from_spec(spec)
-    sys.path.insert(0, str(path.parent.absolute()))  # as python itself does for a script
-    try:
-        spec.loader.exec_module(module)
-    except ShellbotError:
-        raise
-    except Exception as error:
-        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-        raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}{line}") from error
-    return module
 
 
 def _companion(demo: bool, is_opened: bool) -> Callable[[Engine], Any]:

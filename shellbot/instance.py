@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import hashlib
@@ -109,17 +110,19 @@ def read_key(path: Path) -> bytes:
     Raises:
         ConfigError: Others could read it, or it is too short.
     """
-    try:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        pass
-    except OSError as error:
-        raise ConfigError(f"cannot make the key {path}: {error.strerror}") from error
-    else:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(KEY_BYTES))
-            file.flush()
-            os.fsync(file.fileno())
+    if not path.exists():
+        new = path.with_name(f".{path.name}.{os.getpid()}")
+        try:
+            new.unlink(missing_ok=True)
+            with os.fdopen(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+                file.write(secrets.token_bytes(KEY_BYTES))
+                file.flush()
+                os.fsync(file.fileno())
+            with contextlib.suppress(FileExistsError):  # another process was first: its key is the one
+                os.link(new, path)  # whole, or not at all
+            new.unlink()
+        except OSError as error:
+            raise ConfigError(f"cannot make the key {path}: {error.strerror}") from error
     try:
         if path.stat().st_mode & 0o077:
             raise ConfigError(f"the key {path} can be read by others; run: chmod 600 {path}")

@@ -43,6 +43,7 @@ class Switchboard:
         self._is_waiting = False
         self._hear: dict[tuple[str, Side], list[Hear]] = {}
         self._held: dict[str, int] = {}  # channel -> how many listen
+        self._fresh: dict[str, None] = {}  # channels of this step of the loop, subscribed to together
         self._subscriber: Subscriber | None = None
         self._reader: asyncio.Task[None] | None = None
         self.strangers = 0  # frames that looked like ours and carried no valid seal
@@ -69,9 +70,11 @@ class Switchboard:
         if self._subscriber is None:
             self._subscriber = self._bus.subscribe(channel)
             self._reader = asyncio.create_task(self._read(self._subscriber), name="switchboard")
+        elif not self._fresh:
+            self._fresh = {channel: None}
+            asyncio.get_running_loop().call_soon(self._subscribe)
         else:
-            self._subscriber.add(channel)
-            self._look_again(self._subscriber)
+            self._fresh[channel] = None
 
     def ignore(self, channel: str, side: Side, hear: Hear) -> None:
         """Undo one :meth:`listen`."""
@@ -82,9 +85,9 @@ class Switchboard:
         self._held[channel] -= 1
         if not self._held[channel]:
             del self._held[channel]
+            self._subscribe()
             if self._subscriber is not None:
                 self._subscriber.remove(channel)
-                self._look_again(self._subscriber)
 
     async def in_force(self, timeout: float) -> None:
         """Return once the publisher knows of all we listen to.
@@ -92,11 +95,9 @@ class Switchboard:
         Raises:
             BusTimeout: It did not answer in time; it may be stopped.
         """
+        self._subscribe()
         if self._subscriber is not None:
-            try:
-                await self._subscriber.aio.wait_ready(timeout)
-            finally:
-                self._look_again(self._subscriber)
+            await self._subscriber.aio.wait_ready(timeout)
 
     async def stop(self) -> None:
         """Hear nothing more, and let the line go out as far as the queue takes it at once."""
@@ -112,14 +113,10 @@ class Switchboard:
                 "bus stopped with %d messages not handed over; they are said again after a restart", len(self._line)
             )
 
-    @staticmethod
-    def _look_again(subscriber: Subscriber) -> None:
-        """Have the reader look whether something is there.
-
-        libzmq deals with what has come also while it sends a subscription, and takes the signal with it that makes the
-        descriptor readable: without this the reader would sleep on, at that frame and at all after it.
-        """
-        subscriber.aio.wake()
+    def _subscribe(self) -> None:
+        fresh, self._fresh = self._fresh, {}
+        if fresh and self._subscriber is not None and not self._subscriber.is_closed:
+            self._subscriber.add(list(fresh))
 
     def _pump(self) -> None:
         while self._line:

@@ -132,7 +132,7 @@ def test_lunch_vote(console):
     with console("lunch_vote.py") as bot:
         bot.type("Bob: good morning")
         bot.type("Ann: lunch")
-        bot.read("[group] Vote #1: Lunch?")
+        bot.read("[Ann] Vote #1")
         bot.type("Ann> sushi")
         bot.read("[Ann] Your vote is counted: Sushi")
         bot.type("Bob> 2")

@@ -267,6 +267,9 @@ class Subscriber:
                     self._end.send(sign + topic)
             if self._end is not None and self._asked:
                 self._ask()
+        if self._aio is not None:
+            # libzmq deals with what has come also while it sends, and takes the signal for it from the descriptor.
+            self._aio.wake()
 
     def _ask(self) -> None:
         self._asked += 1

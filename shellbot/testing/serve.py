@@ -7,20 +7,17 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import inspect
 import logging
-import runpy
 import sys
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from pathlib import Path
 from typing import Any
 
 from shellbot.clocks import AsyncioClock, ExternalClock
-from shellbot.commands.base import Command
+from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import Engine
-from shellbot.errors import ConfigError, ShellbotError
+from shellbot.errors import ShellbotError
 from shellbot.testing.clock import NOON, follow
 from shellbot.testing.stillness import Stillness
 
@@ -46,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         context = Context.from_file(options["settings"]) if options["settings"] else Context()
         context.apply_environment()
         context.apply({key: value for key, value in options.items() if "." in key and value is not None})
-        commands = _commands(options["bot"]) if options["bot"] else ()
+        commands = load_commands(options["bot"]) if options["bot"] else ()
         engine = Engine(context, commands=commands, clock=clock, is_demo=is_demo)
     except ShellbotError as error:
         sys.exit(f"shellbot: {error}")
@@ -75,19 +72,6 @@ async def _follow(engine: Engine, descriptor: int) -> None:
     except Exception:
         logger.exception("the clock cannot be moved any more")
     engine.ended.set()
-
-
-def _commands(path: str) -> list[Command]:
-    if not Path(path).is_file():
-        raise ConfigError(f"{path} is not there")
-    names = runpy.run_path(path)
-    if "commands" in names:
-        return list(names["commands"])
-    return [
-        item()
-        for item in names.values()
-        if inspect.isclass(item) and issubclass(item, Command) and item.__module__ == "<run_path>" and item.keyword
-    ]
 
 
 if __name__ == "__main__":

@@ -1,0 +1,51 @@
+"""Commands from a Python file that somebody wrote."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import sys
+from pathlib import Path
+from types import ModuleType
+
+from shellbot.commands.base import Command
+from shellbot.errors import ConfigError, ShellbotError
+
+
+def load_commands(path: str) -> list[Command]:
+    """The commands of a Python file: its list ``commands``, or an instance of each Command class it defines.
+
+    Raises:
+        ConfigError: It cannot be run, or holds no command.
+    """
+    module = _load(Path(path))
+    listed = getattr(module, "commands", None)
+    if isinstance(listed, list | tuple) and all(isinstance(item, Command) for item in listed):
+        return list(listed)
+    found = [
+        item
+        for item in vars(module).values()
+        if inspect.isclass(item) and issubclass(item, Command) and item.__module__ == module.__name__ and item.keyword
+    ]
+    if not found:
+        raise ConfigError(f"{path} defines no command: write a class of shellbot.Command with a keyword")
+    try:
+        return [item() for item in found]
+    except TypeError as error:
+        raise ConfigError(f"{path}: {error}; put ready-made commands into a list named 'commands'") from error
+
+
+def _load(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(path.stem, path)
+    if spec is None or spec.loader is None:
+        raise ConfigError(f"{path} is no Python file; its name must end with .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.path.insert(0, str(path.parent.absolute()))  # as python itself does for a script
+    try:
+        spec.loader.exec_module(module)
+    except ShellbotError:
+        raise
+    except Exception as error:
+        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
+        raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}{line}") from error
+    return module
