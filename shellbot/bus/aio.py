@@ -44,7 +44,10 @@ class AsyncSubscriber:
         """As :meth:`Subscriber.wait_ready`."""
         subscriber = self._subscriber
         subscriber.ask_ready()
-        found = await self._until(lambda: subscriber.look_ready() or NOTHING, timeout)
+        try:
+            found = await self._until(lambda: subscriber.look_ready() or NOTHING, timeout)
+        finally:
+            self.wake()  # looking took the signal of what else has come, also where it gave up
         if found is NOTHING:
             raise BusTimeout(f"no publisher has answered within {timeout:g} s; is it running?")
 
