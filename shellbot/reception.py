@@ -156,7 +156,7 @@ class Reception:
             case Join() if not event.channel.is_direct:
                 turn = bot.begin(topic, self._join, event)
             case Leave() if not event.channel.is_direct:
-                turn = bot.begin(topic, self._leave, event)
+                turn = bot.begin(topic, self._leave, bot, event)
             case _:
                 self._over(bot, event, None)
                 return handled
@@ -187,5 +187,7 @@ class Reception:
             direct = None
         await self.seat(event.channel.id, event.person, direct)
 
-    async def _leave(self, event: Event) -> None:
+    async def _leave(self, bot: ShellBot, event: Event) -> None:
         self._desk.roster.leave(event.channel.id, event.person.id)
+        for command in self._shell.commands.values():
+            await command.on_leave(bot, event.person)

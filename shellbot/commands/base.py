@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from shellbot.events import CardAction, Message
+from shellbot.events import CardAction, Message, Person
 
 if TYPE_CHECKING:
     from shellbot.bot import ShellBot
@@ -56,6 +56,9 @@ class Command:
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
         """Take the press of a button; True if the card is one of this command's."""
         return False
+
+    async def on_leave(self, bot: ShellBot, person: Person) -> None:
+        """Called in a group channel when somebody has left it."""
 
     async def on_start(self, bot: ShellBot) -> None:
         """Take up in this channel what an earlier run left. The channel's first turn, direct channels before groups."""

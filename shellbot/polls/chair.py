@@ -44,8 +44,11 @@ class Chair:
     async def resume(self) -> None:
         """Take up the polls an earlier run left, those included that some channel does not know to be closed."""
         unfinished = "(state != 'closed' OR EXISTS (SELECT 1 FROM poll_roll WHERE poll = polls.id AND closed = 0))"
+        here = {member.person.id for member in self._bot.desk.roster.members(self._bot.id)}
         for round in await self._store.read(lambda db: records.select(db, self._bot.id, unfinished)):
             self._rounds[round.id] = round
+            for channel, seat in round.seats.items():
+                round.mark(channel, is_gone=seat.member.person.id not in here)
             self._bot.listen_to(seat.member for seat in round.seats.values())
             self._go_on(round)
             if round.state == "closing":
@@ -92,6 +95,16 @@ class Chair:
         self._timer(round, "announce", HAND_OVER, self._announce)
         self._go_on(round)
         await self._announce_when_all_closed(round)
+
+    async def leave(self, person: Person) -> None:
+        """Wait no more for the vote of somebody who has left; what was voted stays."""
+        for round in self.find(None):
+            for channel, seat in round.seats.items():
+                if seat.member.person.id == person.id:
+                    round.mark(channel, is_gone=True)
+            if round.state == "open" and round.have_all_voted():
+                await self.close(round)
+        await self._tell_waiters()
 
     # --- what the direct channels report
 

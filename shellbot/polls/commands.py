@@ -9,7 +9,7 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.commands.base import Command
 from shellbot.errors import NotAllowed, UsageError
-from shellbot.events import CardAction, Message
+from shellbot.events import CardAction, Message, Person
 from shellbot.markup import plain
 from shellbot.observation import Report
 from shellbot.polls import ballot, booth, records
@@ -43,6 +43,9 @@ class PollCommand(Command):
         else:
             self._chairs[bot.id] = Chair(bot)
             await self._chairs[bot.id].resume()
+
+    async def on_leave(self, bot: ShellBot, person: Person) -> None:
+        await self._chairs[bot.id].leave(person)
 
     def chair(self, bot: ShellBot) -> Chair:
         """The one who runs the polls of this group."""

@@ -41,7 +41,8 @@ class Seat:
 
     ``reached``: what the direct channel reported of the ballot paper; ``has_closed``: it reported that it takes no
     more; ``has_voted``: a ballot of it is counted. Set them by :meth:`Round.mark`. ``n``: number of the ballot that
-    counts, 0 before the first; ``counting``: of one on its way to the disk.
+    counts, 0 before the first; ``counting``: of one on its way to the disk; ``is_gone``: the person has left the group,
+    so that nobody waits for the vote any more, though it would count.
     """
 
     member: Member
@@ -50,6 +51,7 @@ class Seat:
     has_voted: bool = False
     n: int = 0
     counting: int = 0
+    is_gone: bool = False
 
 
 @dataclass(slots=True)
@@ -76,17 +78,24 @@ class Round:
             self.mark(channel)
 
     def mark(
-        self, channel: str, *, reached: Reached | None = None, has_voted: bool = False, has_closed: bool = False
+        self,
+        channel: str,
+        *,
+        reached: Reached | None = None,
+        has_voted: bool = False,
+        has_closed: bool = False,
+        is_gone: bool = False,
     ) -> Seat:
         """Note what a channel reported; keeps the three sets, so that ten thousand people cost no search per vote."""
         seat = self.seats[channel]
         seat.reached = reached or seat.reached
         seat.has_voted |= has_voted
         seat.has_closed |= has_closed
+        seat.is_gone |= is_gone
         is_lost = seat.reached == "unreachable"
         for open_ones, is_open in (
             (self.unseen, not seat.reached),
-            (self.unvoted, not seat.has_voted and not is_lost),
+            (self.unvoted, not (seat.has_voted or is_lost or seat.is_gone)),
             (self.unclosed, not seat.has_closed and not is_lost),
         ):
             (open_ones.add if is_open else open_ones.discard)(channel)

@@ -167,3 +167,19 @@ async def test_a_counted_vote_whose_receipt_was_lost_is_not_called_late_after_th
         clock.advance(60)  # the vote is put again
         await people.hears("Closed. Your vote: Pizza", "Person A")
         assert not any("not counted" in text for text in people.told("Person A"))
+
+
+async def test_who_has_left_is_not_waited_for_and_a_vote_cast_before_stays(party):
+    async with party("Person A", "Person B", "Person C") as people:
+        await people.say("Person A", LUNCH)
+        for name in people.people:
+            await people.ballot(name)
+        await people.press("Person B", "Sushi")
+        await people.hears("Your vote is counted", "Person B")
+        await (await people.space.leave("group", people.people["Person B"]))
+        await people.press("Person A", "Pizza")
+        await people.hears("Your vote is counted", "Person A")
+        await (await people.space.leave("group", people.people["Person C"]))
+        result = await people.hears("Result")
+        assert "Sushi 1" in result
+        assert "2 of 3 voted" in result
