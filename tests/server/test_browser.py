@@ -87,7 +87,8 @@ async def test_a_vote_without_scripts(chromium):
 async def test_a_taken_name_is_explained(chromium):
     problems: list[str] = []
     async with serving() as (server, space, _), running(chromium) as browser:
-        await space.join("Person A")
+        member = await space.join("Person A")
+        await space.page(member.person.id)
         page = await person(browser, server.url, problems, **WIDE)
         await page.goto("/")
         await page.get_by_label("Your name").fill("person a")

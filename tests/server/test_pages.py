@@ -108,7 +108,7 @@ async def test_joining_makes_a_new_session():
 
 async def test_a_taken_name_is_refused_with_a_helpful_line_and_the_form_again():
     async with pages() as room:
-        await room.join("Person A")
+        await room.get(await room.join("Person A"))
         answer = await room.post(room.app.test_client(), "/join", name="person a")
         assert answer.status_code == 409
         assert "Please choose another name" in answer.text

@@ -78,10 +78,25 @@ async def test_who_joins_gets_a_direct_channel_and_the_bots_hear_of_it():
 @pytest.mark.parametrize("name", ["Person A", "person a", "PERSON  A", " PersonA ", "Ｐerson A", "Per\u200bson A"])
 async def test_a_name_stays_bound_to_who_took_it_first(name):
     async with room() as (space, ear):
-        await space.join("Person A")
+        member = await space.join("Person A")
+        await space.page(member.person.id)
         with pytest.raises(SpaceError, match="choose another"):
             await space.join(name)
         assert len(ear.heard) == 1
+
+
+async def test_a_name_whose_id_was_lost_with_the_answer_can_be_taken_again_and_nobody_is_there_twice():
+    async with room() as (space, ear):
+        lost = await space.join("Person A")
+        found = await space.join("Person A")
+        assert found.person.id != lost.person.id
+        assert [type(event) for event in ear.heard] == [Join, Leave, Join]
+        assert [member.person for member in space.members] == [found.person]
+        with pytest.raises(SpaceError):
+            await space.say(lost.person.id, "group", "I am here too", KEY)
+        await space.say(found.person.id, "group", "hello", KEY)
+        with pytest.raises(SpaceError, match="choose another"):
+            await space.join("Person A")
 
 
 async def test_nobody_takes_the_name_of_the_bot():

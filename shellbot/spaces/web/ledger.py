@@ -19,7 +19,7 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS web_facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS web_people (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE,
-    is_demo INTEGER NOT NULL, is_here INTEGER NOT NULL, comings INTEGER NOT NULL
+    is_demo INTEGER NOT NULL, is_here INTEGER NOT NULL, comings INTEGER NOT NULL, is_seen INTEGER NOT NULL DEFAULT 0
 );
 CREATE TABLE IF NOT EXISTS web_posts (
     channel TEXT NOT NULL, place INTEGER NOT NULL, seq INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -76,6 +76,11 @@ def epoch(connection: sqlite3.Connection) -> str:
     return str(connection.execute("SELECT value FROM web_facts WHERE key = 'epoch'").fetchone()[0])
 
 
+def see(connection: sqlite3.Connection, person_id: str) -> None:
+    """Note that a browser has shown itself under this id: from now on the name is its own."""
+    connection.execute("UPDATE web_people SET is_seen = 1 WHERE id = ?", (person_id,))
+
+
 def people(connection: sqlite3.Connection) -> list[Member]:
     rows = connection.execute("SELECT id, name, is_demo, is_here FROM web_people ORDER BY rowid")
     return [Member(Person(id, name), bool(is_demo), bool(is_here)) for id, name, is_demo, is_here in rows]
@@ -102,16 +107,27 @@ def mark_delivered(connection: sqlite3.Connection, event_id: str) -> None:
 
 def come(
     connection: sqlite3.Connection, person: Person, folded: str, is_demo: bool, channel: str, time: datetime
-) -> tuple[Member, Undelivered] | None:
-    """Let the person in under this name, with the Join to deliver; None when the name belongs to another id."""
-    row = connection.execute("SELECT id, name, is_demo, comings FROM web_people WHERE folded = ?", (folded,)).fetchone()
+) -> tuple[Member, list[Undelivered]] | None:
+    """Let the person in under this name, with what is to be delivered; None when the name belongs to another id.
+
+    An id that no browser ever showed was lost with the answer that carried it (the server was killed, the line was
+    cut). It loses the name, or its owner could never come in under it.
+    """
+    events = []
+    query = "SELECT id, name, is_demo, comings, is_seen FROM web_people WHERE folded = ?"
+    row = connection.execute(query, (folded,)).fetchone()
     if row is not None and row[0] != person.id:
-        return None
+        if row[4]:
+            return None
+        connection.execute("UPDATE web_people SET folded = ? WHERE id = ?", (f"{folded}\n{row[0]}", row[0]))
+        events += [left] if (left := go(connection, row[0], channel, time)) else []
+        row = None
     if row is None:
         comings = 1
         member = Member(person, is_demo, True)
         connection.execute(
-            "INSERT INTO web_people VALUES (?, ?, ?, ?, 1, 1)", (person.id, person.name, folded, int(is_demo))
+            "INSERT INTO web_people (id, name, folded, is_demo, is_here, comings) VALUES (?, ?, ?, ?, 1, 1)",
+            (person.id, person.name, folded, int(is_demo)),
         )
     else:
         comings = row[3] + 1
@@ -119,7 +135,7 @@ def come(
         connection.execute("UPDATE web_people SET is_here = 1, comings = ? WHERE id = ?", (comings, person.id))
     event = Undelivered(f"web-join-{person.id}-{comings}", "join", channel, person.id, time, "")
     keep_undelivered(connection, event)
-    return member, event
+    return member, [*events, event]
 
 
 def go(connection: sqlite3.Connection, person_id: str, channel: str, time: datetime) -> Undelivered | None:

@@ -100,6 +100,7 @@ class WebSpace(Space):
         self._clock = clock
         self._deliver: Deliver | None = None
         self._members: dict[str, Member] = {}
+        self._seen: set[str] = set()  # ids that a browser has shown in this run
         self._watchers: list[Watcher] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by channel, while in use
@@ -199,6 +200,7 @@ class WebSpace(Space):
 
     async def leave(self, person_id: str) -> None:
         """Let somebody go. The name stays bound to the id."""
+        self._see(person_id)
         await self._finish(self._go(person_id))
 
     async def say(self, person_id: str, channel_id: str, text: str, key: str) -> Post:
@@ -257,8 +259,9 @@ class WebSpace(Space):
         return bool(done)
 
     async def page(self, person_id: str, limit: int = 200) -> Page:
-        """Give the last posts of both channels, and where the stream goes on."""
+        """Give the last posts of both channels, and where the stream goes on. From now on the name is this person's."""
         group, direct = self.group.id, f"direct-{person_id}"
+        self._see(person_id)
 
         def job(connection: sqlite3.Connection) -> Page:
             cursor = Cursor(self.epoch, ledger.last_seq(connection, group), ledger.last_seq(connection, direct))
@@ -282,6 +285,12 @@ class WebSpace(Space):
 
     # --- inside
 
+    def _see(self, person_id: str) -> None:
+        """A browser came with this id, so the answer that carried it was not lost."""
+        if person_id not in self._seen and person_id in self._members:
+            self._seen.add(person_id)
+            self._store.post(lambda connection: ledger.see(connection, person_id))
+
     def _check(self, person_id: str, channel_id: str, key: str) -> Member:
         member = self.member(person_id)
         if member is None:
@@ -290,6 +299,7 @@ class WebSpace(Space):
             raise ChannelNotFound("There is no such channel.")
         if not _KEY.fullmatch(key):
             raise SpaceError("The page sent no usable id with this. Please reload it and try again.")
+        self._see(person_id)
         return member
 
     def _member_of(self, channel_id: str) -> Member | None:
@@ -329,10 +339,13 @@ class WebSpace(Space):
         )
         if come is None:
             return None
-        member, event = come
+        member, events = come
+        for lost in (event.person for event in events if event.kind == "leave"):
+            self._members[lost] = replace(self._members[lost], is_here=False)
         self._members[member.person.id] = member
         self._tell(member)
-        await self._hand_over(event)
+        for event in events:
+            await self._hand_over(event)
         return member
 
     async def _go(self, person_id: str) -> None:
