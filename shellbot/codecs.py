@@ -85,7 +85,7 @@ def decode(data: bytes | str) -> Any:
 
 def may_be_deep(data: bytes) -> bool:
     """Whether this JSON text could hold more than 64 levels. Cheap: 65 levels need 130 brackets, and not only one."""
-    return len(data) > SHALLOW_BYTES and (data.find(b"{", 1) > 0 or data.find(b"[", 1) > 0)
+    return len(data) > SHALLOW_BYTES and (data.rfind(b"{") > 0 or data.rfind(b"[") > 0)
 
 
 def is_deep(value: Any) -> bool:

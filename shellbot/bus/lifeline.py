@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import select
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from shellbot.cells import is_alive, process_tag
 
@@ -83,3 +87,18 @@ class Waker:
     def __del__(self) -> None:
         os.close(self._reading)
         os.close(self._writing)
+
+
+@contextmanager
+def interrupts_held() -> Iterator[None]:
+    """Ctrl-C waits, here and in the child, until the child has said that it ignores it."""
+    if multiprocessing.get_start_method() == "forkserver":
+        from multiprocessing import forkserver
+
+        # The server itself must not inherit that, nor hand it to other children.
+        forkserver.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

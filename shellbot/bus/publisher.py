@@ -10,8 +10,7 @@ import signal
 import socket
 import threading
 import weakref
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from os import write
@@ -25,20 +24,20 @@ from shellbot import errors
 from shellbot.bus import transports
 from shellbot.bus.fan import Fan
 from shellbot.bus.frames import topic, topics, welcome
-from shellbot.bus.lifeline import ProcessWatch, Waker
+from shellbot.bus.lifeline import ProcessWatch, Waker, interrupts_held
+from shellbot.bus.many import check_total, put_many
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.readiness import wait_covered
 from shellbot.bus.records import RECORD_BYTES
-from shellbot.bus.sender import COUNTER, FanSource, QueueSource, Sender
+from shellbot.bus.sender import COUNTER, FanSource, Patient, QueueSource, Sender
 from shellbot.cells import process_tag
 from shellbot.codecs import MAX_BYTES, OPTIONS, SHALLOW_BYTES, encode, examine
-from shellbot.errors import BusClosed, BusError, InvalidMessage, MessageTooLarge, NotRunning, QueueFull
+from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning, QueueFull
 
 logger = logging.getLogger(__name__)
 
-MAX_PUT_BYTES = 64 * 1024 * 1024
 _START_TIMEOUT = 60.0
-_KNOWN_TOPICS = 20_000
+_KNOWN_TOPICS = 200_000
 # With the longest name this fits into one record.
 _SHORT_BYTES = RECORD_BYTES - 258
 _EMPTY = (b"null", b'""')
@@ -144,7 +143,7 @@ class Publisher(multiprocessing.Process):
         elif len(heads) == 1:
             fan.put_text(heads[0], body, timeout)
         else:
-            _put_many(fan, heads, body, timeout)
+            put_many(fan, heads, body, timeout)
 
     def _learn(self, channel: str) -> bytes:
         """Check a name once."""
@@ -158,7 +157,7 @@ class Publisher(multiprocessing.Process):
         """Into a queue that is not ours: one text per channel."""
         if self._is_closed:
             raise BusClosed("this publisher was closed; make a new one with bus.publish()")
-        _check_total(heads, body)
+        check_total(heads, body)
         text = body.decode()
         sent: list[str] = []
         for head in heads:
@@ -213,7 +212,7 @@ class Publisher(multiprocessing.Process):
             self._thread.start()
         else:
             self._parent_tag = process_tag()
-            with _interrupts_held():
+            with interrupts_held():
                 super().start()
             self._watch = ProcessWatch(self.pid or 0)
             self._report.close()
@@ -299,7 +298,7 @@ class Publisher(multiprocessing.Process):
             stopping=stopping,
         )
         if end is not None and not is_own:
-            self.socket = _Patient(sender, end.socket)
+            self.socket = Patient(sender, end.socket)
         if stopping:
 
             def stop(number: int, frame: object) -> None:
@@ -440,69 +439,6 @@ class Publisher(multiprocessing.Process):
         for end in (self.__dict__.get("_asking"), self.__dict__.get("_asked")):
             if end is not None:
                 end.close()
-
-
-class _Patient:
-    """What a process() of somebody else's sends with: it waits for room as our own loop does."""
-
-    def __init__(self, sender: Sender, socket: Any) -> None:
-        self._sender = sender
-        self._socket = socket
-
-    def send_string(self, text: str) -> None:
-        self._sender.push(text.encode(errors="surrogateescape"))
-
-    def close(self) -> None:
-        """The loop closes it."""
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._socket, name)
-
-
-def _put_many(fan: Fan, heads: list[bytes], body: bytes, timeout: float | None) -> None:
-    """One text per channel, as many as fit in one write."""
-    _check_total(heads, body)
-    done = count = 0
-    records = b""
-    try:
-        for head in heads:
-            size = len(head) + len(body) + 1
-            if records and len(records) + size > RECORD_BYTES:
-                fan.write(records, timeout)
-                done, records = count, b""
-            if size > RECORD_BYTES:
-                fan.put_text(head, body, timeout)
-                done = count + 1
-            else:
-                records += b"".join((head, body, b"\n"))
-            count += 1
-        if records:
-            fan.write(records, timeout)
-    except (QueueFull, NotRunning) as error:
-        sent = tuple(head[:-1].decode() for head in heads[:done])
-        raise type(error)(str(error), sent=sent) from error
-
-
-def _check_total(heads: list[bytes], body: bytes) -> None:
-    total = sum(map(len, heads)) + len(heads) * len(body)
-    if total > MAX_PUT_BYTES:
-        text = f"this put would queue {total:,} bytes, at most {MAX_PUT_BYTES:,} are taken; put to fewer channels"
-        raise MessageTooLarge(text, size_bytes=total, limit_bytes=MAX_PUT_BYTES)
-
-
-@contextmanager
-def _interrupts_held() -> Iterator[None]:
-    """Ctrl-C waits, here and in the child, until the child has said that it ignores it."""
-    if multiprocessing.get_start_method() == "forkserver":
-        from multiprocessing import forkserver
-
-        # The server itself must not inherit that, nor hand it to other children.
-        forkserver.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _close_forgotten(reference: weakref.ref[Publisher]) -> None:

@@ -304,3 +304,20 @@ class Sender:
                     del self._owed[question.uid]
         if changed and self._waiters.has_waiting():
             self._waiters.answer()
+
+
+class Patient:
+    """What a process() of somebody else's sends with: it waits for room as our own loop does."""
+
+    def __init__(self, sender: Sender, socket: Any) -> None:
+        self._sender = sender
+        self._socket = socket
+
+    def send_string(self, text: str) -> None:
+        self._sender.push(text.encode(errors="surrogateescape"))
+
+    def close(self) -> None:
+        """The loop closes it."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._socket, name)

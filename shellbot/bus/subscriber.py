@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import inspect
 import logging
 import os
 import select
@@ -20,6 +18,7 @@ import six
 
 from shellbot.bus import transports
 from shellbot.bus.frames import CONTROL, HEADS, Frame, ask, private_topic, subscription
+from shellbot.bus.injected import Injected
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.codecs import MAX_BYTES, SHALLOW_BYTES, is_deep
@@ -177,7 +176,7 @@ class Subscriber:
                 continue
             size = len(body)
             # Flat texts, however long, need no more than two fast looks.
-            is_deeper = size > SHALLOW_BYTES and (body.find(b"{", 1) > 0 or body.find(b"[", 1) > 0) and is_deep(message)
+            is_deeper = size > SHALLOW_BYTES and (body.rfind(b"{") > 0 or body.rfind(b"[") > 0) and is_deep(message)
             if is_deeper or message is None or not head or size > MAX_BYTES:
                 self._set_aside(data)
             elif not self._is_filtering or head + b" " in self._held or b"" in self._held:
@@ -302,7 +301,7 @@ class Subscriber:
 
     def _connect(self) -> transports.ReceivingEnd:
         if self.socket is not None:
-            return _Injected(self.socket)
+            return Injected(self.socket)
         address = BusOptions.read(self.context).address
         end = transports.load(address).connect(address)
         self._uid = os.urandom(16).hex().encode()
@@ -420,46 +419,6 @@ class Subscriber:
     def __del__(self) -> None:
         if self.__dict__.get("_end") is not None:
             self.close()
-
-
-class _Nothing(Exception):
-    """An injected socket has no frame now."""
-
-
-class _Injected:
-    """A socket that was put in the place of ours; it needs only ``recv``."""
-
-    blocked: type[Exception] = _Nothing
-
-    def __init__(self, socket: Any) -> None:
-        self.socket = socket
-        try:
-            parameters = inspect.signature(socket.recv).parameters.values()
-        except (TypeError, ValueError):
-            parameters = {}.values()
-        self._takes_flags = any(one.name == "flags" or one.kind is one.VAR_KEYWORD for one in parameters)
-
-    def recv(self, flags: int) -> bytes:
-        try:
-            data = self.socket.recv(flags=flags) if self._takes_flags else self.socket.recv()
-        except Exception as error:
-            if getattr(error, "errno", None) == errno.EAGAIN:
-                raise _Nothing from error
-            raise
-        if data is None:
-            raise _Nothing
-        return data.encode(errors="surrogateescape") if isinstance(data, str) else bytes(data)
-
-    def send(self, frame: bytes) -> None:
-        """Nobody is there to subscribe at."""
-
-    def fileno(self) -> int:
-        return -1
-
-    def close(self) -> None:
-        close = getattr(self.socket, "close", None)
-        if close:
-            close()
 
 
 def _listed(channels: object) -> list[str]:
