@@ -8,8 +8,9 @@ from collections.abc import Awaitable
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from shellbot.agents.answers import ThreadAnswer, hand_over
 from shellbot.agents.timers import Timer
-from shellbot.agents.turns import LAST_GRACE, Handler, Mailbox, ThreadAnswer, Waiting, current_turn, hand_over
+from shellbot.agents.turns import LAST_GRACE, Handler, Mailbox, Waiting, current_turn
 from shellbot.errors import AgentError, AgentStopped, CallTimeout
 
 if TYPE_CHECKING:

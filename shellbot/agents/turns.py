@@ -7,7 +7,6 @@ the turn back. Who comes back from waiting stands in the same line as who was po
 from __future__ import annotations
 
 import asyncio
-import concurrent.futures
 import contextvars
 import inspect
 import logging
@@ -17,6 +16,7 @@ from collections.abc import Callable, Coroutine, Generator
 from types import TracebackType
 from typing import Any, Protocol
 
+from shellbot.agents.answers import Answer, Report
 from shellbot.agents.workers import Workers
 from shellbot.clocks import BaseClock, TimerHandle
 from shellbot.errors import AgentError, AgentStopped, CallTimeout
@@ -25,74 +25,8 @@ logger = logging.getLogger(__name__)
 LAST_GRACE = 1.0  # seconds that a cancelled turn has for its cleaning up before it is left behind
 
 Handler = Callable[..., Any]
-Report = Callable[[BaseException, str], None]
 
 current_turn: contextvars.ContextVar[Turn | None] = contextvars.ContextVar("shellbot_turn", default=None)
-
-
-class Answer(asyncio.Future[Any]):
-    """What a turn gives. An error in it that nobody ever takes is reported when the last reference goes."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, report: Report, what: str) -> None:
-        super().__init__(loop=loop)
-        self._report = report
-        self._what = what
-        self._is_taken = False
-
-    def result(self) -> Any:
-        self._is_taken = self._is_taken or self.done()
-        return super().result()
-
-    def exception(self) -> BaseException | None:
-        self._is_taken = self._is_taken or self.done()
-        return super().exception()
-
-    def __await__(self) -> Generator[Any, None, Any]:
-        try:
-            return (yield from super().__await__())
-        finally:
-            self._is_taken = self._is_taken or self.done()
-
-    def __del__(self) -> None:
-        if not self._is_taken and self.done() and not self.cancelled():
-            error = super().exception()
-            if error is not None and not isinstance(error, AgentStopped):  # a stop is no error of the turn
-                self._report(error, self._what)
-
-
-class ThreadAnswer(concurrent.futures.Future[Any]):
-    """The same for who waits in another thread."""
-
-    def __init__(self, report: Report, what: str) -> None:
-        super().__init__()
-        self._report_error = report
-        self._what = what
-        self._is_taken = False
-
-    def result(self, timeout: float | None = None) -> Any:
-        self.exception(timeout)
-        return super().result()
-
-    def exception(self, timeout: float | None = None) -> BaseException | None:
-        error = super().exception(timeout)
-        self._is_taken = True
-        return error
-
-    def __del__(self) -> None:
-        if not self._is_taken and self.done() and not self.cancelled():
-            error = super().exception()
-            if error is not None and not isinstance(error, AgentStopped):
-                self._report_error(error, self._what)
-
-
-def hand_over(turn: asyncio.Future[Any], answer: ThreadAnswer) -> None:
-    """Give what the turn gave to who waits in another thread."""
-    if not answer.set_running_or_notify_cancel():
-        return  # nobody waits there any more: the turn's own answer reports an error
-    if (error := turn.exception()) is not None:
-        answer.set_exception(error)
-    else:
-        answer.set_result(turn.result())
 
 
 class Home(Protocol):
