@@ -22,7 +22,6 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-import stat
 import tempfile
 import threading
 import weakref
@@ -32,6 +31,7 @@ from multiprocessing.util import Finalize
 from pathlib import Path
 
 from shellbot.errors import ConfigError
+from shellbot.runtime import runtime_folder
 
 NAMES = 128
 WRITERS = 63
@@ -318,26 +318,9 @@ def is_alive(tag: int) -> bool:
     return tag != 0 and process_tag(tag & 0xFFFFFFFF) == tag
 
 
-def _folder() -> Path:
-    """A folder that only this user can look into."""
-    own = os.environ.get("SHELLBOT_RUNTIME")
-    session = os.environ.get("XDG_RUNTIME_DIR")
-    if own:
-        folder = Path(own)
-    elif session and os.access(session, os.W_OK | os.X_OK):
-        folder = Path(session, "shellbot")
-    else:
-        folder = Path(tempfile.gettempdir(), f"shellbot-{os.getuid()}")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o077:
-        raise ConfigError(f"{folder} must be a folder of your own with mode 0700; or name another in SHELLBOT_RUNTIME")
-    return folder
-
-
 def _create() -> str:
     try:
-        folder = _folder()
+        folder = runtime_folder()
         _sweep(folder)
         descriptor, path = tempfile.mkstemp(prefix=f"cells-{process_tag()}-", dir=folder)
         try:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from shellbot.agents.container import Container
 from shellbot.bot import Desk, ShellBot
 from shellbot.bus.bus import Bus
-from shellbot.bus.runtime import runtime_folder
 from shellbot.clocks import BaseClock
 from shellbot.commands.base import Command
 from shellbot.commands.echo import Echo
@@ -33,6 +32,7 @@ from shellbot.outbox import Outbox
 from shellbot.polls.commands import PollCommand
 from shellbot.reception import Reception, Side
 from shellbot.roster import Roster
+from shellbot.runtime import runtime_folder
 from shellbot.spaces.base import Space
 from shellbot.stores.base import Store
 from shellbot.stores.memory import MemoryStore

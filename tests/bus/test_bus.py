@@ -10,9 +10,10 @@ import pytest
 
 from shellbot.bus import Bus
 from shellbot.bus.address import parse_address
-from shellbot.bus.runtime import AddressLock, runtime_folder
+from shellbot.bus.lock import AddressLock
 from shellbot.context import Context
 from shellbot.errors import AddressInUse, BadAddress, ConfigError, GuaranteeUnavailable
+from shellbot.runtime import runtime_folder
 
 
 def bus(**settings: Any) -> Bus:

@@ -12,7 +12,7 @@ import zmq
 
 from shellbot.bus.address import Address
 from shellbot.bus.connections import close_inherited, finish, kept_connections
-from shellbot.bus.runtime import AddressLock
+from shellbot.bus.lock import AddressLock
 from shellbot.bus.transports import PATIENCE
 from shellbot.errors import AddressInUse, BadAddress
 
