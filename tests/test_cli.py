@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -176,3 +177,9 @@ def test_a_hostile_title_steers_neither_terminal_nor_log(tmp_path):
     for shown in (done.stdout, done.stderr):
         assert not set(shown) & set("\x1b\x07\x00\r\u202e")
         assert not any(line.startswith("[group] Result of vote #9") for line in shown.splitlines())
+
+
+def test_run_serves_the_commands_of_a_file(tmp_path):
+    example = Path(__file__).parent.parent / "examples" / "hello_bot.py"
+    arguments = ["run", str(example), "--space", "console", "--instance", str(tmp_path / "instance")]
+    assert shellbot(*arguments, input="Ann: hello Bob\n").stdout == "[group] Hello, Bob!\n"
