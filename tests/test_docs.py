@@ -64,3 +64,19 @@ def test_the_bot_in_ten_lines(tmp_path):
     environment = {**os.environ, "SHELLBOT_INSTANCE_FOLDER": str(tmp_path / "instance")}
     said = run(bot.replace('type="web"', 'type="console"'), input="Ann: hello Bob\n", env=environment)
     assert said == "[group] Hello, Bob!\n"
+
+
+def test_the_page_on_testing(tmp_path):
+    vote, options = blocks("docs/testing.md")
+    (tmp_path / "test_lunch.py").write_text(vote)
+    hello = (ROOT / "examples" / "hello_bot.py").read_text()
+    (tmp_path / "my_bot.py").write_text(hello)
+    own = (
+        "async def test_hello(dialogue):\n"
+        "    await dialogue.group('Person A')\n"
+        "    assert 'Hello, world!' in await dialogue.direct('Person A').say('hello')\n"
+    )
+    (tmp_path / "test_hello.py").write_text(f"{options}\n\n{own}")
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=19, check=False, cwd=tmp_path)
+    assert "2 passed" in done.stdout, done.stdout
