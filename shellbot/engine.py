@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 
 VERSION = "26.11.0"
+LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
 
 class Engine(Container):
@@ -252,6 +253,7 @@ class Engine(Container):
         """A console ends with its input."""
         if isinstance(space_ended := getattr(self.space, "ended", None), asyncio.Event):
             await space_ended.wait()
+            await self.reception.settle(LAST_TURNS)
             self.ended.set()
 
     # --- 2017 and convenience

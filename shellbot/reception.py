@@ -80,6 +80,11 @@ class Reception:
         """Take no more events."""
         self._is_open = False
 
+    async def settle(self, timeout: float) -> None:
+        """Wait until the bots have dealt with all that was delivered, or the seconds are over."""
+        if self._handled:
+            await asyncio.wait(list(self._handled.values()), timeout=timeout)
+
     async def deliver(self, event: Event) -> asyncio.Future[None]:
         """Take an event of the space.
 

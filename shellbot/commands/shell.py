@@ -13,7 +13,7 @@ from typing import Any
 
 from shellbot.bot import ShellBot
 from shellbot.commands.base import Command
-from shellbot.errors import CommandError, ConfigError
+from shellbot.errors import AgentStopped, CommandError, ConfigError
 from shellbot.events import CardAction, Message
 
 logger = getLogger(__name__)
@@ -75,6 +75,8 @@ class Shell:
                 await bot.home.run_blocking(lambda: execute(bot, call.arguments, **kwargs))
         except CommandError as error:
             bot.say(str(error))
+        except AgentStopped:
+            raise  # the program stops; the next run carries the command out again
         except Exception:
             logger.exception("command failed keyword=%s channel=%s", command.keyword, bot.id)
             bot.say(f"`{command.keyword}` failed; this is the bot's fault, and it is in its log.")
