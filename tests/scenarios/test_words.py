@@ -176,21 +176,24 @@ async def test_a_plain_command_may_block_and_use_every_word(party):
 
 
 async def test_a_command_cut_off_by_the_stop_is_carried_out_by_the_next_run_and_not_called_failed(party):
+    begun = asyncio.Event()
+
     class Late(Command):
         keyword = "late"
 
         async def execute(self, bot, arguments="", **kwargs):
-            if not bot.recall("begun"):
-                bot.remember("begun", True)
-                stopping = asyncio.create_task(bot.home.stop())
+            if not begun.is_set():
+                begun.set()
                 while bot.state == "running":  # noqa: ASYNC110 - nothing tells of it
                     await asyncio.sleep(0)
-                bot.after(1, bot.say, "never")
-                await stopping
+                bot.after(1, bot.say, "never")  # a bot that stops sets no more timers
             bot.say("done at last")
 
     async with party("Person A", commands=[Late()]) as people:
-        await people.say("Person A", "late")
+        saying = asyncio.create_task(people.say("Person A", "late"))
+        await begun.wait()
+        await people.engine.stop()
+        await saying
     async with party(commands=[Late()]) as people:
         await people.hears("done at last")
         assert people.told() == ["done at last"]
