@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from shellbot.bus.bus import Bus
 from shellbot.context import Context
+from tests.processes import started
 
 
 @pytest.fixture
@@ -33,23 +32,9 @@ def shellbot(*arguments, **options):
     )
 
 
-@contextmanager
 def running(*arguments):
-    """Run it beside the test, in a process group of its own."""
-    process = subprocess.Popen(
-        [sys.executable, "-m", "shellbot", *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+    """Run it beside the test."""
+    return started("-m", "shellbot", *arguments)
 
 
 def test_what_is_published_is_printed_by_sub(address):

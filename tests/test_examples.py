@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.processes import started
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
@@ -19,27 +21,13 @@ def address(runtime_folder):
     return f"ipc://{runtime_folder}/{os.urandom(4).hex()}"
 
 
-@contextmanager
-def started(name, *arguments, **options):
-    """The example as a process with pipes of its own; ended with all it started when the test ends."""
-    process = subprocess.Popen(
-        [sys.executable, str(EXAMPLES / name), *arguments],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-        **options,
-    )
-    try:
-        yield process
-    finally:
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
+def example(name, *arguments):
+    """The example as a program beside the test."""
+    return started(str(EXAMPLES / name), *arguments)
 
 
 def test_publish_and_subscribe(address):
-    with started("bus_subscribe.py", address) as subscriber, started("bus_publish.py", address) as publisher:
+    with example("bus_subscribe.py", address) as subscriber, example("bus_publish.py", address) as publisher:
         assert subscriber.communicate(timeout=15)[0].splitlines() == [
             f"{room}: {choice}" for choice in ["pizza", "sushi", "salad"] for room in ["room-1", "room-2"]
         ]
@@ -47,7 +35,7 @@ def test_publish_and_subscribe(address):
 
 
 def test_spy(address):
-    with started("bus_spy.py", address, "6") as spy, started("bus_publish.py", address):
+    with example("bus_spy.py", address, "6") as spy, example("bus_publish.py", address):
         lines = spy.communicate(timeout=15)[0].splitlines()
         assert lines[:2] == ["room-1 {'choice': 'pizza'}", "room-2 {'choice': 'pizza'}"]
         assert len(lines) == 6
@@ -55,9 +43,9 @@ def test_spy(address):
 
 
 def test_group_and_direct(address):
-    with started("group_and_direct.py", address) as example:
-        assert example.communicate(timeout=15)[0] == "pizza 1\nsushi 2\n"
-        assert example.returncode == 0
+    with example("group_and_direct.py", address) as program:
+        assert program.communicate(timeout=15)[0] == "pizza 1\nsushi 2\n"
+        assert program.returncode == 0
 
 
 class Console:
