@@ -7,7 +7,7 @@ import os
 import sys
 from time import monotonic
 
-from benchmarks import bus, report
+from benchmarks import bus, others, report
 from benchmarks.runner import TrialFailed, measure
 
 BENCHES = {"bus": bus.groups}
@@ -23,6 +23,8 @@ def main() -> None:
         groups = [group for group in groups if group.key in options.only]
     if options.write:
         _check_writable(options)
+    if not options.quick and any(group.key == bus.OTHERS for group in groups):
+        others.install(_say)
     load = os.getloadavg()[0]
     if load > 0.5:
         _say(f"the machine is busy (load {load:.2f}): figures of now say little")
@@ -35,8 +37,10 @@ def main() -> None:
         sys.exit("bench: interrupted, nothing was written")
     text = f"{report.table(measured)}\n\n{report.stamp(load, monotonic() - started)}"
     print(text)
-    if missed := [one.figure.title for one in measured if one.figure.must and not one.is_met]:
+    if missed := [one.figure.title for one in measured if one.is_missed]:
         _say(f"missed: {'; '.join(missed)}")
+    for reason in dict.fromkeys(one.missing for one in measured if one.missing):
+        _say(f"not run: {reason}")
     if options.write:
         report.write(options.name, text)
         _say(f"written into {report.README}")

@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import nan
 from statistics import median
-from typing import Any
+from typing import Any, NoReturn
 
 # What each trial of one round gave, by the trial's name.
 Round = Mapping[str, Mapping[str, float]]
+
+
+class NotRun(Exception):
+    """A trial cannot be made on this machine; the text says what to install."""
+
+
+class Absent(Mapping[str, float]):
+    """In place of what a trial gives, where it cannot be made: every look at it raises NotRun with the reason."""
+
+    def __init__(self, reason: str) -> None:
+        self._reason = reason
+
+    def __getitem__(self, name: str) -> NoReturn:
+        raise NotRun(self._reason)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(())
+
+    def __len__(self) -> int:
+        return 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,32 +86,42 @@ class Figure:
     is_worst: bool = False
 
     def measure(self, rounds: Sequence[Round]) -> Measured:
-        values = [round(self.value(one), self.digits) for one in rounds]
+        try:
+            values = [round(self.value(one), self.digits) for one in rounds]
+        except NotRun as error:
+            return Measured(self, nan, nan, nan, 0, str(error))
         middle = max(values) if self.is_worst else round(median(values), self.digits)
         return Measured(self, middle, min(values), max(values), len(values))
 
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """A figure with what came out."""
+    """A figure with what came out.
+
+    Attributes:
+        missing: Why there is nothing, where it could not be measured here; then no bound is met and none is missed.
+    """
 
     figure: Figure
     value: float
     least: float
     most: float
     rounds: int
+    missing: str = ""
 
     @property
-    def is_met(self) -> bool:
-        """Whether the must holds; also where there is none."""
-        return self.figure.must is None or self.figure.must.holds(self.value)
+    def is_missed(self) -> bool:
+        """Whether the must was measured and does not hold."""
+        return self.figure.must is not None and not self.missing and not self.figure.must.holds(self.value)
 
     @property
     def verdict(self) -> str:
         """``met`` or ``missed`` for the must, with a word on the aim; nothing where a figure is only reported."""
+        if self.missing:
+            return f"not run: {self.missing}"
         if self.figure.must is None:
             return ""
-        if not self.is_met:
+        if self.is_missed:
             return "**missed**"
         return "met, aim too" if self.figure.aim and self.figure.aim.holds(self.value) else "met"
 

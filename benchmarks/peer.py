@@ -7,19 +7,22 @@ from collections.abc import Callable
 from multiprocessing.connection import Connection
 from typing import Any, Self
 
-from benchmarks.systems import READERS, SENDERS, Fast, FastReader, Raw, RawReader
+from benchmarks.messages import PROBE, START
+from benchmarks.systems import READERS, SENDERS, Reader, Sender
 
 TIMEOUT = 60.0
-PROBE, START = 0, 1
 _PROBE_EVERY = 0.005
 
 
 class Peer:
-    """Runs ``work(connection, *arguments)`` in a process; started before this one has threads, so that fork is safe."""
+    """Runs ``work(connection, *arguments)`` in a process; started before this one has threads, so that fork is safe.
+
+    It may have processes of its own. It ends with the ``with`` block.
+    """
 
     def __init__(self, work: Callable[..., None], *arguments: Any) -> None:
         self.connection, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.Process(target=work, args=(theirs, *arguments), daemon=True)
+        self._process = multiprocessing.Process(target=work, args=(theirs, *arguments))
         self._process.start()
         theirs.close()
 
@@ -69,21 +72,31 @@ def _read(connection: Connection, system: str, url: str, work: Callable[..., Non
         connection.recv()
 
 
-def sending(system: str, url: str) -> Raw | Fast:
+def sending(system: str, url: str) -> Sender:
     return SENDERS[system](url)
 
 
-def begin(sender: Raw | Fast, peer: Peer) -> None:
-    """Return when what is sent reaches the reader, and the reader has taken all that was sent to find out."""
-    peer.tell("connect")
-    while not peer.connection.poll(_PROBE_EVERY):
-        sender.put({"n": PROBE})
-    peer.hear()
+def begin(sender: Sender, *peers: Peer) -> None:
+    """Return when what is sent reaches all these readers, and they have taken all that was sent to find out."""
+    for peer in peers:
+        peer.tell("connect")
+    probe(lambda: sender.put({"n": PROBE}), *peers)
     sender.put({"n": START})
-    peer.hear()
+    for peer in peers:
+        peer.hear()
 
 
-def await_start(connection: Connection, reader: RawReader | FastReader) -> None:
+def probe(send: Callable[[], None], *peers: Peer) -> None:
+    """Send again and again until all these have said something."""
+    waiting = list(peers)
+    while waiting:
+        send()
+        waiting = [peer for peer in waiting if not peer.connection.poll(_PROBE_EVERY)]
+    for peer in peers:
+        peer.hear()
+
+
+def await_start(connection: Connection, reader: Reader) -> None:
     """The reader's side of begin()."""
     reader.get()
     connection.send("reached")

@@ -26,16 +26,9 @@ def table(measured: Sequence[Measured]) -> str:
         figure = one.figure
         value, least, greatest = (_number(each, figure.digits) for each in (one.value, one.least, one.most))
         unit = f" {figure.unit}" if figure.unit else ""
+        found = ("", "") if one.missing else (f"{value}{unit}", f"{least} to {greatest}")
         lines.append(
-            (
-                figure.title,
-                _bound(figure.must),
-                _bound(figure.aim),
-                f"{value}{unit}",
-                f"{least} to {greatest}",
-                str(one.rounds),
-                one.verdict,
-            )
+            (figure.title, _bound(figure.must), _bound(figure.aim), *found, str(one.rounds), one.verdict),
         )
     return "\n".join("| " + " | ".join(cells) + " |" for cells in lines)
 

@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import Group, Measured, Round, Trial
+from benchmarks.figures import Absent, Group, Measured, NotRun, Round, Trial
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT = 120.0
@@ -38,24 +38,34 @@ def measure(
     measured: list[Measured] = []
     for group in groups:
         done: list[Round] = []
+        absent: dict[str, Absent] = {}
         count = rounds or group.rounds
         for number in range(count):
             say(f"{group.key}: round {number + 1} of {count}")
-            done.append(_round(group, number, is_quick))
+            done.append(_round(group, number, is_quick, absent))
         measured += [figure.measure(done) for figure in group.figures]
     return measured
 
 
-def _round(group: Group, number: int, is_quick: bool) -> Round:
+def _round(group: Group, number: int, is_quick: bool, absent: dict[str, Absent]) -> Round:
     # A B C, then C B A: what the machine does meanwhile falls on all alike.
     trials = list(group.trials) if number % 2 == 0 else list(reversed(group.trials))
-    return {trial.name: run_trial(trial, is_quick) for trial in trials}
+    found: dict[str, Mapping[str, float]] = {}
+    for trial in trials:
+        # What is missing now is missing in the next round too.
+        if trial.name not in absent:
+            try:
+                found[trial.name] = run_trial(trial, is_quick)
+            except NotRun as error:
+                absent[trial.name] = Absent(str(error))
+    return found | absent
 
 
 def run_trial(trial: Trial, is_quick: bool = False) -> dict[str, float]:
     """Run one trial in a process of its own, with a runtime folder of its own.
 
     Raises:
+        NotRun: It needs something that is not installed here.
         TrialFailed: It ended without a result, or did not end.
     """
     arguments: dict[str, Any] = dict(trial.arguments) | (dict(trial.quick) if is_quick else {})
@@ -86,7 +96,9 @@ def run_trial(trial: Trial, is_quick: bool = False) -> dict[str, float]:
         said = heard.read()
     if code != 0 or not output:
         raise TrialFailed(f"{trial.module} {arguments} gave no result (exit code {code}):\n{said}")
-    found: dict[str, float] = json.loads(output)
+    found: dict[str, float] | str = json.loads(output)
+    if isinstance(found, str):
+        raise NotRun(found)
     return found
 
 

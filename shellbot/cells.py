@@ -137,13 +137,15 @@ class Cells:
 
     @property
     def switch(self) -> str | None:
-        """The one word that all sides watch. Setting it wakes nobody."""
+        """The one word that all sides watch. Setting it touches the file."""
         word = self.words[_SWITCH]
         return word.to_bytes(SWITCH_BYTES, "little", signed=True).rstrip(b"\0").decode() if word else None
 
     @switch.setter
     def switch(self, value: str | None) -> None:
         self.words[_SWITCH] = switch_word(value)
+        # Whoever watches the file is woken; it has no other way to know.
+        os.utime(self._file)
 
     @property
     def count(self) -> int:

@@ -293,6 +293,11 @@ class Context:
                 found[field.name] = None
         return kind(**found)
 
+    @property
+    def shared_file(self) -> str:
+        """The file that is touched when ``general.switch`` changes."""
+        return self._cells.path
+
     def only(self, *prefixes: str) -> Context:
         """A context with these keys and sections, and the same shared cells: what a child process needs to know."""
         part = Context.__new__(Context)

@@ -22,7 +22,7 @@ from shellbot.commands.shell import Shell
 from shellbot.commands.version import Version
 from shellbot.context import Context
 from shellbot.envelope import Seal
-from shellbot.errors import ConfigError, NotRunning, ShellbotError
+from shellbot.errors import ConfigError, ShellbotError
 from shellbot.events import Channel, Person
 from shellbot.inbox import Inbox
 from shellbot.instance import Instance, default_folder, read_key
@@ -110,7 +110,6 @@ class Engine(Container):
         self._sides = tuple(sides)
         self._roll = {group: tuple(people) for group, people in (roll or {}).items()}
         self._is_demo = is_demo
-        self._failure: ShellbotError | None = None
         self._undo = contextlib.AsyncExitStack()
 
     # --- start and stop
@@ -176,9 +175,17 @@ class Engine(Container):
         outbox.start()
         if self.type == "web" and self._given_space is None:
             await self._serve_pages()
+        self._tell_where()
+        loop = asyncio.get_running_loop()
+        publisher.on_restart = lambda: loop.call_soon_threadsafe(self._tell_where)
+        self._undo.callback(setattr, publisher, "on_restart", None)
+
+    def _tell_where(self) -> None:
+        """Write down where this server and its bus are found."""
+        assert self.publisher is not None
         self.instance.publish(
             {
-                "publisher_pid": publisher.pid,
+                "publisher_pid": self.publisher.pid,
                 "bus": self.context.check("bus.address"),
                 "web": self.server.url if self.server else None,
             }
@@ -217,7 +224,7 @@ class Engine(Container):
             if self.server is not None:
                 print(f"shellbot: {self.server.url}", flush=True)
             companion = ready(self) if ready is not None else None
-            watches = (self._until_off(), self._until_silence(), self._until_publisher_dies())
+            watches = (self._until_off(), self._until_silence())
             beside = [asyncio.ensure_future(watch) for watch in watches]
             if companion is not None:
                 beside.append(asyncio.ensure_future(companion))
@@ -227,26 +234,10 @@ class Engine(Container):
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
             await self.stop()
-        if self._failure is not None:
-            raise self._failure
 
     async def _until_off(self) -> None:
         while self.context.get("general.switch", "on") == "on":  # noqa: ASYNC110 - any process may turn it
             await asyncio.sleep(1)
-        self.ended.set()
-
-    async def _until_publisher_dies(self) -> None:
-        """Without its publisher no vote comes through: better to end, and be started again, than to look alive."""
-        if self.publisher is None or self.publisher.pid is None:
-            return
-        has_died = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        loop.add_reader(self.publisher.sentinel, has_died.set)
-        try:
-            await has_died.wait()
-        finally:
-            loop.remove_reader(self.publisher.sentinel)
-        self._failure = NotRunning(f"the publisher process {self.publisher.pid} has died; start shellbot again")
         self.ended.set()
 
     async def _until_silence(self) -> None:
@@ -273,6 +264,10 @@ class Engine(Container):
     def _make_bus(self) -> Bus:
         if self.context.check("bus.address") is None:
             self.context.set("bus.address", f"ipc://{runtime_folder()}/{self.instance.bus_name}")
+        if self.context.check("bus.slow") is None:
+            # A reader that hangs must never hold up a vote; what it missed is replayed to it.
+            is_fast = self.context.check("bus.guarantee") == "fast"
+            self.context.set("bus.slow", "block" if is_fast else "disconnect")
         bus = Bus(self.context)
         bus.check()
         return bus

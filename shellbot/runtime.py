@@ -9,11 +9,14 @@ from pathlib import Path
 
 from shellbot.errors import ConfigError
 
+_MEMORY = "/dev/shm"
+
 
 def runtime_folder() -> Path:
-    """``$SHELLBOT_RUNTIME``, else ``$XDG_RUNTIME_DIR/shellbot``, else ``shellbot-UID`` in the temporary folder.
+    """``$SHELLBOT_RUNTIME``, else ``$XDG_RUNTIME_DIR/shellbot``, else ``shellbot-UID`` among temporary files.
 
-    It is made where it is not there.
+    Those in memory are preferred, unless the environment names a temporary folder: what a bus keeps of the past is
+    written all the time, and needs to survive no more than the end of a process. It is made where it is not there.
 
     Raises:
         ConfigError: It belongs to somebody else, or others could write into it.
@@ -25,7 +28,9 @@ def runtime_folder() -> Path:
     elif session and os.access(session, os.W_OK | os.X_OK):
         folder = Path(session, "shellbot")
     else:
-        folder = Path(tempfile.gettempdir(), f"shellbot-{os.getuid()}")
+        is_named = any(os.environ.get(name) for name in ("TMPDIR", "TEMP", "TMP"))
+        in_memory = not is_named and os.access(_MEMORY, os.W_OK | os.X_OK)
+        folder = Path(_MEMORY if in_memory else tempfile.gettempdir(), f"shellbot-{os.getuid()}")
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         found = folder.lstat()

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import bus, report
-from benchmarks.figures import Figure, Group, Trial, at_least, at_most, of
+from benchmarks import bus, others, report
+from benchmarks.figures import Figure, Group, NotRun, Trial, at_least, at_most, of, ratio
+from benchmarks.messages import FIRST, Tally
 from benchmarks.runner import TrialFailed, measure, run_trial
 
 ROOT = Path(__file__).parent.parent
@@ -18,16 +19,26 @@ ROOT = Path(__file__).parent.parent
 GROUPS = {group.key: group for group in bus.groups()}
 
 
-@pytest.mark.parametrize("key", GROUPS)
+@pytest.mark.parametrize("key", [key for key in GROUPS if key != bus.OTHERS])
 def test_every_row_is_measured_and_nothing_is_lost(key: str) -> None:
     group = GROUPS[key]
 
     measured = measure([group], rounds=1, is_quick=True)
 
     assert [one.figure for one in measured] == list(group.figures)
+    assert [one.missing for one in measured if one.missing] == []
     assert all(one.rounds == 1 and one.value >= 0 for one in measured if "grows" not in one.figure.title)
     never = [one for one in measured if one.figure.is_worst and one.figure.unit == ""]
     assert [one.value for one in never] == [0] * len(never)
+
+
+def test_rows_of_other_systems_are_measured_where_they_are_installed() -> None:
+    measured = measure([GROUPS[bus.OTHERS]], rounds=1, is_quick=True)
+
+    assert all(one.rounds == 1 and one.value >= 0 for one in measured if not one.missing)
+    if missing := sorted({one.missing for one in measured if one.missing}):
+        # Also with --all: shellbot needs none of them.
+        pytest.skip("; ".join(missing))
 
 
 def test_groups_are_told_apart_by_their_names_and_lines_by_their_titles() -> None:
@@ -76,6 +87,75 @@ def test_compared_trials_are_run_forwards_and_then_backwards(monkeypatch: pytest
 def test_a_trial_that_fails_says_what_it_said() -> None:
     with pytest.raises(TrialFailed, match="no_such_trial"):
         run_trial(Trial("x", "no_such_trial"))
+
+
+def test_what_cannot_be_run_here_says_why_and_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried: list[str] = []
+
+    def run(trial: Trial, is_quick: bool) -> dict[str, float]:
+        tried.append(trial.name)
+        if trial.name == "other":
+            raise NotRun("no server here")
+        return {"rate": 2.0}
+
+    monkeypatch.setattr("benchmarks.runner.run_trial", run)
+    figures = [
+        Figure("of other", ratio("ours", "other", "rate"), "x", at_least(1)),
+        Figure("ours", of("ours", "rate"), "k/s", at_least(1)),
+    ]
+    measured = measure([Group("two", [Trial(name, "idle") for name in ("ours", "other")], figures, rounds=3)])
+
+    assert [(one.rounds, one.is_missed, one.verdict) for one in measured] == [
+        (0, False, "not run: no server here"),
+        (3, False, "met"),
+    ]
+    assert tried.count("other") == 1
+    assert "| of other | at least 1 |  |  |  | 0 | not run: no server here |" in report.table(measured)
+
+
+def test_a_package_that_is_missing_is_said_by_the_trial(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Goes before the real one, where that is installed.
+    (tmp_path / "nats.py").write_text("raise ImportError")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    trial = Trial("x", "throughput", {"system": "nats", "transport": "nats", "size": 100, "count": 10})
+
+    with pytest.raises(NotRun, match="no package nats-py here; scripts/bench bus installs it"):
+        run_trial(trial)
+
+
+def test_a_server_that_is_not_installed_is_named_with_the_remedy() -> None:
+    with pytest.raises(NotRun, match="apt-get install no-such-server"):
+        with others.server("no-such-server", [], "ready"):
+            pass
+
+
+def test_packages_of_others_are_installed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    wanted = tmp_path / "requirements.txt"
+    monkeypatch.setattr(others, "FOLDER", tmp_path / "others")
+    monkeypatch.setattr(others, "REQUIREMENTS", wanted)
+
+    wanted.write_text("./nowhere\n")
+    others.install(said.append)
+    wanted.write_text("# nothing\n")
+    others.install(said.append)
+    others.install(said.append)
+
+    assert [line.split(" ")[:3] for line in said] == [
+        ["installing", "into", str(tmp_path / "others")],
+        ["could", "not", "install"],
+        ["installing", "into", str(tmp_path / "others")],
+    ]
+
+
+def test_a_reader_tells_lost_from_late_and_from_twice() -> None:
+    tally, wanted = Tally(), FIRST
+
+    for number in (0, 1, 2, 5, 3, 3, 6):
+        wanted = wanted + 1 if FIRST + number == wanted else tally.judge(FIRST + number, wanted)
+
+    assert wanted == FIRST + 7
+    assert tally.counted()[1:] == (1, 1, 1)
 
 
 def test_the_table_goes_between_its_markers_and_nowhere_else(tmp_path: Path) -> None:

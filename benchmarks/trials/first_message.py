@@ -7,7 +7,7 @@ from multiprocessing.connection import Connection
 from time import monotonic_ns
 
 from benchmarks.peer import Peer
-from benchmarks.systems import CHANNEL, SENDERS, FastReader, RawReader, address
+from benchmarks.systems import SENDERS, RawReader, ShellbotReader, address
 
 
 def run(system: str, method: str) -> dict[str, float]:
@@ -33,7 +33,7 @@ def _read_raw(connection: Connection, url: str) -> None:
 
 
 def _read_fast(connection: Connection, url: str) -> None:
-    with FastReader(url, CHANNEL) as reader:
+    with ShellbotReader(url) as reader:
         reader.wait_ready()
         connection.send("ready")
         reader.get()

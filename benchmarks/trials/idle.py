@@ -3,29 +3,41 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 
+from benchmarks.messages import FIRST, message
 from benchmarks.peer import begin, reading, sending
-from benchmarks.systems import FIRST, FastReader, RawReader, address, message
+from benchmarks.systems import Reader, address
 
 
-def run(system: str, settle: float, seconds: float, count: int = 1000) -> dict[str, float]:
+def run(systems: Sequence[str], settle: float, seconds: float, count: int = 1000) -> dict[str, float]:
+    """All these beside each other: who does nothing disturbs nobody, and each is looked at by its processes."""
     numbers = range(FIRST, FIRST + count)
-    with address("tcp") as url, reading(system, url, _wait, numbers) as peer, sending(system, url) as sender:
-        begin(sender, peer)
-        sender.put_row(message(100), numbers)
-        peer.hear()
+    with ExitStack() as stack:
+        urls = [stack.enter_context(address("tcp")) for _ in systems]
+        peers = [
+            stack.enter_context(reading(system, url, _wait, numbers)) for system, url in zip(systems, urls, strict=True)
+        ]
+        senders = [stack.enter_context(sending(system, url)) for system, url in zip(systems, urls, strict=True)]
+        watched: dict[str, int] = {}
+        for system, sender, peer in zip(systems, senders, peers, strict=True):
+            begin(sender, peer)
+            sender.put_row(message(100), numbers)
+            peer.hear()
+            watched |= {f"{system} publisher": sender.pid, f"{system} subscriber": peer.pid}
         # Nothing to wait for but time itself: the figure is "so long after the last message".
         never = threading.Event()
         never.wait(settle)
-        watched = {"publisher": sender.pid, "subscriber": peer.pid}
         before, since = {name: _spent(pid) for name, pid in watched.items()}, monotonic()
         never.wait(seconds)
         after, passed = {name: _spent(pid) for name, pid in watched.items()}, monotonic() - since
-        sender.put({"n": numbers.stop})
-        peer.hear()
+        for sender, peer in zip(senders, peers, strict=True):
+            sender.put({"n": numbers.stop})
+            peer.hear()
     result = {}
     for name in watched:
         result[f"{name} wake-ups"] = (after[name][0] - before[name][0]) / passed
@@ -33,7 +45,7 @@ def run(system: str, settle: float, seconds: float, count: int = 1000) -> dict[s
     return result
 
 
-def _wait(connection: Connection, reader: RawReader | FastReader, numbers: range) -> None:
+def _wait(connection: Connection, reader: Reader, numbers: range) -> None:
     reader.count_row(numbers)
     connection.send("taken")
     reader.get()

@@ -7,8 +7,9 @@ import time
 from multiprocessing.connection import Connection
 from time import monotonic_ns
 
+from benchmarks.messages import FIRST, message
 from benchmarks.peer import begin, reading, sending
-from benchmarks.systems import FIRST, FastReader, RawReader, address, message
+from benchmarks.systems import Reader, address
 
 
 def run(system: str, count: int, rate: int, size: int = 100, busy: bool = False) -> dict[str, float]:
@@ -36,7 +37,7 @@ def run(system: str, count: int, rate: int, size: int = 100, busy: bool = False)
     return {"p50": delays[len(delays) // 2] / 1e3, "p99": delays[len(delays) * 99 // 100] / 1e3}
 
 
-def _time(connection: Connection, reader: RawReader | FastReader, count: int) -> None:
+def _time(connection: Connection, reader: Reader, count: int) -> None:
     delays = []
     for _ in range(count):
         put_at = reader.get()["t"]

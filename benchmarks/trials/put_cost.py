@@ -6,8 +6,9 @@ from multiprocessing.connection import Connection
 from statistics import median
 from time import perf_counter_ns
 
+from benchmarks.messages import FIRST, message
 from benchmarks.peer import begin, reading, sending
-from benchmarks.systems import FIRST, FastReader, RawReader, address, message
+from benchmarks.systems import Reader, address
 
 # Below the 1,000 messages that a raw socket takes before it waits.
 BURST = 500
@@ -28,7 +29,7 @@ def run(system: str, bursts: int, size: int = 100) -> dict[str, float]:
     return {"us": median(costs) / 1e3}
 
 
-def _take(connection: Connection, reader: RawReader | FastReader, rows: list[range]) -> None:
+def _take(connection: Connection, reader: Reader, rows: list[range]) -> None:
     for row in rows:
         reader.count_row(row)
         connection.send("taken")

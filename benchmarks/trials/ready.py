@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from time import monotonic_ns
 
-from benchmarks.systems import READERS, SENDERS, FastReader, address
+from benchmarks.systems import READERS, SENDERS, ShellbotReader, address
 
 _ONCE_MORE_AFTER = 0.01
 
@@ -20,7 +20,7 @@ def run(system: str, trials: int) -> dict[str, float]:
         for _ in range(trials):
             with READERS[system](url) as reader:
                 started = monotonic_ns()
-                if isinstance(reader, FastReader):
+                if isinstance(reader, ShellbotReader):
                     reader.wait_ready()
                 took.append(monotonic_ns() - started)
                 sender.put({"n": 1})

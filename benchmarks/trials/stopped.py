@@ -9,8 +9,9 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from time import monotonic
 
+from benchmarks.messages import FIRST, message
 from benchmarks.peer import Peer, begin, reading, sending
-from benchmarks.systems import FIRST, Fast, FastReader, Raw, RawReader, address, message
+from benchmarks.systems import Reader, Sender, address
 
 MIB = 1024 * 1024
 _PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
@@ -31,18 +32,18 @@ def run(system: str, count: int, seconds: float, size: int = 1024, warm: int = 1
         sender.put_row(body, second)
         ended = monotonic()
         sender.put({"n": second.stop})
-        lost, disordered = peer.hear()
+        counted = peer.hear()
         stop.join()
         growth = max(stop.resident, _resident(sender)) - before
     if ended < stop.ended:
         raise AssertionError("everything was put before the stop was over: it proves nothing; raise count")
-    return {"lost": lost, "disordered": disordered, "mib": growth / MIB}
+    return {**counted._asdict(), "mib": growth / MIB}
 
 
 class _Stop(threading.Thread):
     """Stops a process for some seconds."""
 
-    def __init__(self, peer: Peer, sender: Raw | Fast, seconds: float) -> None:
+    def __init__(self, peer: Peer, sender: Sender, seconds: float) -> None:
         super().__init__(daemon=True)
         self.begun = threading.Event()
         self.ended = 0.0
@@ -62,14 +63,13 @@ class _Stop(threading.Thread):
         os.kill(self._peer.pid, signal.SIGCONT)
 
 
-def _resident(sender: Raw | Fast) -> int:
+def _resident(sender: Sender) -> int:
     """Bytes of memory of the caller and, where there is one, of the publisher's process."""
     pids = [os.getpid()] + ([sender.pid] if sender.pid else [])
     return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * _PAGE_BYTES
 
 
-def _count(connection: Connection, reader: RawReader | FastReader, first: range, second: range) -> None:
+def _count(connection: Connection, reader: Reader, first: range, second: range) -> None:
     reader.count_row(first)
     connection.send("taken")
-    _, lost, disordered = reader.count_row(second)
-    connection.send((lost, disordered))
+    connection.send(reader.count_row(second))

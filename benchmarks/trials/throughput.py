@@ -5,21 +5,27 @@ from __future__ import annotations
 from multiprocessing.connection import Connection
 from time import monotonic_ns
 
+from benchmarks.messages import FIRST, message
 from benchmarks.peer import begin, reading, sending
-from benchmarks.systems import FIRST, FastReader, RawReader, address, message
+from benchmarks.systems import Reader, address
 
 
-def run(system: str, transport: str, size: int, count: int) -> dict[str, float]:
+def run(system: str, transport: str, size: int, count: int, sender: str = "") -> dict[str, float]:
+    """Put with ``sender``; with the same system that reads unless told."""
     numbers = range(FIRST, FIRST + count)
-    with address(transport) as url, reading(system, url, _count, numbers) as peer, sending(system, url) as sender:
-        begin(sender, peer)
+    with (
+        address(transport) as url,
+        reading(system, url, _count, numbers) as peer,
+        sending(sender or system, url) as source,
+    ):
+        begin(source, peer)
         started = monotonic_ns()
-        sender.put_row(message(size), numbers)
+        source.put_row(message(size), numbers)
         # Ends the reader also where the last message was lost.
-        sender.put({"n": numbers.stop})
-        ended, lost, disordered = peer.hear()
-    return {"rate": count / (ended - started) * 1e9, "lost": lost, "disordered": disordered}
+        source.put({"n": numbers.stop})
+        counted = peer.hear()
+    return {"rate": count / (counted.ended - started) * 1e9, **counted._asdict()}
 
 
-def _count(connection: Connection, reader: RawReader | FastReader, numbers: range) -> None:
-    connection.send(tuple(reader.count_row(numbers)))
+def _count(connection: Connection, reader: Reader, numbers: range) -> None:
+    connection.send(reader.count_row(numbers))

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-from shellbot.bus.frames import Frame
+from shellbot.bus.frames import Frame, Gap
 from shellbot.bus.subscriber import NOTHING, Subscriber
 from shellbot.errors import BusClosed, BusTimeout
 
@@ -32,12 +32,12 @@ class AsyncSubscriber:
 
     async def get(self, block: bool = True, timeout: float | None = None) -> Any:
         """The next message, or None when there is none in time."""
-        found = await self._next(timeout if block else 0.0)
+        found = await self._next(self._subscriber.take, timeout if block else 0.0)
         return None if found is NOTHING else found
 
-    async def receive(self, timeout: float | None = None) -> Frame | None:
-        """The next message with its channel, or None when none came in time."""
-        found = await self._next(timeout)
+    async def receive(self, timeout: float | None = None) -> Frame | Gap | None:
+        """The next message with its channel, a gap in its place, or None when nothing came in time."""
+        found = await self._next(self._take, timeout)
         return None if found is NOTHING else self._subscriber.frame(found)
 
     async def wait_ready(self, timeout: float | None = 5.0) -> None:
@@ -51,40 +51,49 @@ class AsyncSubscriber:
         if found is NOTHING:
             raise BusTimeout(f"no publisher has answered within {timeout:g} s; is it running?")
 
-    async def frames(self) -> AsyncIterator[Frame]:
-        """Messages with their channels, until close()."""
+    async def frames(self) -> AsyncIterator[Frame | Gap]:
+        """Messages with their channels, and gaps in their places, until close()."""
         try:
             while True:
-                yield self._subscriber.frame(await self._next(None))
+                yield self._subscriber.frame(await self._next(self._take, None))
         except BusClosed:
             return
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        """Messages, until close()."""
+        """Messages, until close(). Gaps are skipped."""
         try:
             while True:
-                yield await self._next(None)
+                yield await self._next(self._subscriber.take, None)
         except BusClosed:
             return
 
-    async def _next(self, timeout: float | None) -> Any:
+    def _take(self) -> Any:
+        return self._subscriber.take(True)
+
+    async def _next(self, take: Callable[[], Any], timeout: float | None) -> Any:
         self._reads += 1
         if not self._reads % _FAIR:
             await asyncio.sleep(0)
-        found = self._subscriber.take()
-        if found is not NOTHING or timeout == 0:
+        found = take()
+        if found is not NOTHING:
             return found
-        return await self._until(self._subscriber.take, timeout)
+        return await self._until(take, timeout)
 
     async def _until(self, look: Callable[[], Any], timeout: float | None) -> Any:
         """What look() finds, looked for again whenever something has come; NOTHING at the deadline."""
         loop = asyncio.get_running_loop()
         deadline = None if timeout is None else loop.time() + timeout
         while (found := look()) is NOTHING:
-            if deadline is not None and loop.time() >= deadline:
+            due = self._subscriber.incoming.tend()
+            now = loop.time()
+            if deadline is not None and now >= deadline:
                 return NOTHING
+            if due == 0:
+                # A question was sent, or there is another connection.
+                continue
+            times = [time for time in (deadline, now + due if due is not None else None) if time is not None]
             waiter: asyncio.Future[None] = loop.create_future()
-            timer = loop.call_at(deadline, _settle, waiter) if deadline is not None else None
+            timer = loop.call_at(min(times), _settle, waiter) if times else None
             self._waiting.append(waiter)
             self._watch(loop)
             try:
@@ -94,7 +103,7 @@ class AsyncSubscriber:
                 if timer:
                     timer.cancel()
                 if not self._waiting:
-                    self._unwatch()
+                    self.unwatch()
         if self._waiting:
             # Reading took the signal, which came perhaps for somebody else.
             self.wake()
@@ -115,11 +124,12 @@ class AsyncSubscriber:
             return
         subscriber = self._subscriber
         self._loop = loop
-        self._watched = subscriber.fileno(), subscriber.closing.fileno()
+        self._watched = subscriber.fileno(), subscriber.incoming.closing.fileno()
         for descriptor in self._watched:
             loop.add_reader(descriptor, self._wake)
 
-    def _unwatch(self) -> None:
+    def unwatch(self) -> None:
+        """The descriptor is about to change, or nobody waits."""
         watched, self._watched = self._watched, None
         if watched and self._loop and not self._loop.is_closed():
             for descriptor in watched:

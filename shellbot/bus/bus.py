@@ -31,17 +31,19 @@ class Bus:
         self.context.check("bus.address", self.DEFAULT_ADDRESS)
         BusOptions.read(self.context)
 
-    def subscribe(self, channels: str | list[str] | tuple[str, ...]) -> Subscriber:
+    def subscribe(self, channels: str | list[str] | tuple[str, ...], last: int = 0) -> Subscriber:
         """A subscriber, not connected before it is first used.
 
         Args:
             channels: One name, or several; ``''`` is all channels.
+            last: Begin with so many messages from before, where the bus still has them; 0 to 1,000,000.
 
         Raises:
             InvalidChannel: No channel, or one that is not valid. Or as check().
+            ConfigError: ``last`` is no such number.
         """
         self.check()
-        return Subscriber(self.context, channels)
+        return Subscriber(self.context, channels, last)
 
     def publish(self) -> Publisher:
         """A publisher, not started yet; use it with ``with``, or call start() and close().

@@ -11,12 +11,10 @@ import array
 import ctypes
 import fcntl
 import itertools
-import mmap
 import os
 import queue
 import select
 import sys
-import tempfile
 import termios
 import threading
 from collections import deque
@@ -24,12 +22,12 @@ from multiprocessing import context, reduction
 from time import monotonic
 from typing import Any
 
-from shellbot.bus.lifeline import ProcessWatch
+from shellbot.bus.page import Page, ReaderWatch
 from shellbot.bus.records import RECORD_BYTES, Assembler, Cutter, writer_id
-from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
-PIPE_BYTES = 1024 * 1024
+# A reader empties the pipe with one read, and that stays in the cache of its core.
+PIPE_BYTES = 256 * 1024
 # Memory for a larger read is mapped anew each time, which takes 10 us.
 READ_BYTES = 64 * 1024
 
@@ -37,9 +35,6 @@ READ_BYTES = 64 * 1024
 _TRUST = 0.25
 
 _PAGES_ARE_RECORDS = sys.platform == "linux"
-
-_READER, _PROGRESS = 0, 1
-_ENDED = -1
 
 
 class _Writer(threading.local):
@@ -78,28 +73,26 @@ class Fan:
         except (AttributeError, OSError):
             # The user has many large pipes already, or the system has none: it works with what is given.
             pass
-        self._begin(reading, writing, _shared_page(), patience)
+        self._begin(reading, writing, Page(), patience)
 
-    def _begin(self, reading: int, writing: int, page: int, patience: float) -> None:
+    def _begin(self, reading: int, writing: int, page: Page, patience: float) -> None:
         self._reading = reading
         self.writing = writing
-        self._page = page
-        self._cells = memoryview(mmap.mmap(page, mmap.PAGESIZE)).cast("q")
+        self.page = page
         self.patience = patience
-        self._capacity = _capacity(writing)
+        self.capacity = capacity_of(writing)
         self._is_closed = False
         self._writer = _Writer()
-        self._watch: ProcessWatch | None = None
-        self._watched = 0
+        self._watch = ReaderWatch(page)
         self.next_look = 0.0
-        self._assembler = Assembler()
+        self.assembler = Assembler()
         self._texts: deque[bytes] = deque()
         self._lock = threading.Lock()
         self._lock_pid = os.getpid()
 
     def __getstate__(self) -> dict[str, Any]:
         context.assert_spawning(self)
-        descriptors = [reduction.DupFd(number) for number in (self._reading, self.writing, self._page)]
+        descriptors = [reduction.DupFd(number) for number in (self._reading, self.writing, self.page.descriptor)]
         return {"descriptors": descriptors, "patience": self.patience}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -107,10 +100,10 @@ class Fan:
         for number in numbers:
             os.set_inheritable(number, False)
         reading, writing, page = numbers
-        self._begin(reading, writing, page, state["patience"])
+        self._begin(reading, writing, Page(page), state["patience"])
 
     def __del__(self) -> None:
-        for name in ("_reading", "writing", "_page"):
+        for name in ("_reading", "writing"):
             number = self.__dict__.pop(name, -1)
             if number >= 0:
                 os.close(number)
@@ -179,10 +172,11 @@ class Fan:
         deadline = monotonic() + timeout
         poller = select.poll()
         poller.register(self.writing, select.POLLOUT)
-        if self._watch and self._watch.fileno() >= 0:
-            poller.register(self._watch.fileno(), select.POLLIN)
         while True:
             self._look()
+            is_read = self._watch.is_read()
+            if is_read and self._watch.fileno() >= 0:
+                poller.register(self._watch.fileno(), select.POLLIN)
             try:
                 return os.write(self.writing, records)
             except BlockingIOError:
@@ -190,13 +184,17 @@ class Fan:
             except BrokenPipeError as error:
                 raise NotRunning(_GONE) from error
             left = deadline - monotonic()
+            if left <= 0 and not is_read:
+                raise NotRunning(_DEAD)
             if left <= 0:
                 text = (
                     f"the publisher took nothing for {timeout:g} s; it was not started, or a subscriber does not read"
                 )
                 raise QueueFull(text)
-            # Looked at again now and then: where there is no descriptor for it, nothing else tells that it died.
-            poller.poll(min(left, _TRUST if self._watch is None else 1.0) * 1000)
+            # Looked at again now and then: nothing tells that one who was dead has come back.
+            ready = dict(poller.poll(min(left, _TRUST) * 1000))
+            if is_read and self._watch.fileno() in ready:
+                poller.unregister(self._watch.fileno())
 
     def _look(self) -> None:
         """Make sure that the reader lives, and that this queue is open."""
@@ -204,12 +202,7 @@ class Fan:
         self.next_look = 0.0
         if self._is_closed:
             raise BusClosed("this queue was closed here; nothing more can be put")
-        reader = self._cells[_READER]
-        if reader != self._watched:
-            # Somebody has begun to read since.
-            self._watched = reader
-            self._watch = ProcessWatch(reader & 0xFFFFFFFF, reader) if reader > 0 else None
-        if reader == _ENDED or (self._watch and self._watch.has_ended()):
+        if not self._watch.look():
             raise NotRunning(_GONE)
         self.next_look = monotonic() + _TRUST
 
@@ -237,12 +230,12 @@ class Fan:
         poller.register(self._reading, select.POLLIN)
         while True:
             with self._lock:
-                if not self._texts and not self._assembler.has_ended:
+                if not self._texts and not self.assembler.has_ended:
                     self._texts.extend(self.take())
                 if self._texts:
                     return self._texts.popleft().decode(errors="surrogateescape")
-                if self._assembler.has_ended:
-                    self._texts.extend(self._assembler.resume())
+                if self.assembler.has_ended:
+                    self._texts.extend(self.assembler.resume())
                     return None
             left = None if deadline is None else deadline - monotonic()
             if not block or (left is not None and left <= 0):
@@ -254,21 +247,22 @@ class Fan:
         return self.get(False)
 
     def take(self) -> list[bytes]:
-        """Texts that are whole now, up to 64 KiB; see ``has_ended`` for whether more may come. For the one reader."""
+        """Texts that are whole now; see ``has_ended`` for whether more may come. For the one reader."""
         if self._texts:
             texts = list(self._texts)
             self._texts.clear()
             return texts
         try:
-            data = os.read(self._reading, READ_BYTES)
+            # All of it: whoever reads next begins with a whole record.
+            data = os.read(self._reading, self.capacity)
         except BlockingIOError:
             return []
-        return self._assembler.feed(data) if data else []
+        return self.assembler.feed(data) if data else []
 
     @property
     def has_ended(self) -> bool:
         """Whether the reader has come to the end that ``put(None)`` set."""
-        return self._assembler.has_ended
+        return self.assembler.has_ended
 
     @property
     def reading(self) -> int:
@@ -278,36 +272,23 @@ class Fan:
     @property
     def queued_bytes(self) -> int:
         """Bytes in the pipe now."""
-        return _waiting(self._reading)
+        return bytes_in(self._reading)
 
-    @property
-    def progress(self) -> int:
-        """How often the reader has said that it goes on."""
-        return self._cells[_PROGRESS]
+    def taken_early(self) -> list[bytes]:
+        """Texts that get() has taken into this process and not given yet."""
+        texts = [*self._texts, *self.assembler.resume()]
+        self._texts.clear()
+        return texts
 
-    def begin_reading(self) -> None:
-        """This process reads from now on: writers watch it."""
-        if self._assembler.has_ended:
-            self._texts.extend(self._assembler.resume())
-        self._cells[_READER] = process_tag()
-
-    def go_on(self) -> None:
-        """The reader has handed something on."""
-        self._cells[_PROGRESS] += 1
-
-    def end_reading(self, is_final: bool) -> None:
-        """This process reads no more. Finally: whoever puts is told so."""
-        self._cells[_READER] = _ENDED if is_final else 0
-
-    def drop_dead(self) -> None:
-        """Forget unfinished texts of processes that are gone."""
-        if self._assembler.open_bytes:
-            self._assembler.drop_dead(lambda pid: process_tag(pid) != 0)
+    def only_read(self) -> None:
+        """Nothing is put from this process: the end of all others who put is then the end of the pipe."""
+        writing, self.writing = self.writing, -1
+        os.close(writing)
 
     # -- the rest of the face -----------------------------------------------------------------------------------------
 
     def empty(self) -> bool:
-        return not self._texts and not self._assembler.has_ended and not _waiting(self._reading)
+        return not self._texts and not self.assembler.has_ended and not bytes_in(self._reading)
 
     def full(self) -> bool:
         poller = select.poll()
@@ -320,9 +301,9 @@ class Fan:
         Raises:
             NotImplementedError: The system cannot look into a pipe (as multiprocessing.Queue on some).
         """
-        lines = _peek(self._reading, self._capacity).split(b"\n")[:-1]
+        lines = _peek(self._reading, self.capacity).split(b"\n")[:-1]
         whole = sum(1 for line in lines if line[:1] != b"\x01" or line[13:14] in (b">", b"."))
-        return len(self._texts) + whole + self._assembler.has_ended
+        return len(self._texts) + whole + self.assembler.has_ended
 
     def close(self) -> None:
         """No more is put from here. What is queued stays queued."""
@@ -336,6 +317,7 @@ class Fan:
         """Nothing to cancel; see join_thread()."""
 
 
+_DEAD = "the publisher process has died and could not be started again yet; what was put before is kept"
 _GONE = "the publisher process has ended, nothing more can be put; make a new one with bus.publish()"
 
 
@@ -345,25 +327,16 @@ def _bytes(item: object) -> bytes:
     return item
 
 
-def _shared_page() -> int:
-    """A descriptor of memory that processes share."""
-    if hasattr(os, "memfd_create"):
-        descriptor = os.memfd_create("shellbot-fan")
-    else:
-        with tempfile.TemporaryFile() as file:
-            descriptor = os.dup(file.fileno())
-    os.ftruncate(descriptor, mmap.PAGESIZE)
-    return descriptor
-
-
-def _capacity(descriptor: int) -> int:
+def capacity_of(descriptor: int) -> int:
+    """Bytes that this pipe holds at most."""
     try:
         return max(PIPE_BYTES, fcntl.fcntl(descriptor, fcntl.F_GETPIPE_SZ))
     except (AttributeError, OSError):
         return PIPE_BYTES
 
 
-def _waiting(descriptor: int) -> int:
+def bytes_in(descriptor: int) -> int:
+    """Bytes in a pipe now."""
     found = array.array("i", [0])
     fcntl.ioctl(descriptor, termios.FIONREAD, found)
     return found[0]

@@ -4,16 +4,27 @@ A message is exactly one frame, ``channel SP json``. What the bus itself has to 
 with the byte 0xFF: no UTF-8 text does, so no channel can collide, and their body is never JSON, so a reader looks for
 them only where decoding failed.
 
-=====================================  ===================  ======================================================
-frame                                  direction            when
-=====================================  ===================  ======================================================
-``channel SP json``                    publisher -> sub     a message
-``FF "h W" epoch``                     publisher -> sub     welcome: the first frame of every new connection
-``FF "s" uid rid "B" epoch G "-"``     publisher -> one     a reply to an ask begins; G messages were sent so far
-``FF "s" uid rid "E"``                 publisher -> one     the reply ends: what was subscribed before is in force
-``01 topic``, ``00 topic``             sub -> publisher     subscribe, unsubscribe (ZeroMQ's own)
-``02 uid rid epoch G n``               sub -> publisher     ask; epoch 0 is "from now on"
-=====================================  ===================  ======================================================
+==================================================  ===================  ==============================================
+frame                                               direction            when
+==================================================  ===================  ==============================================
+``channel SP json``                                 publisher -> sub     a message
+``FF "h W" epoch``                                  publisher -> sub     welcome: the first frame of a new connection
+``FF "h H" epoch G``                                publisher -> all     head: G messages were sent before this frame
+``FF "s" uid rid "B" epoch gap``                    publisher -> one     a reply begins, or goes on behind a gap
+``FF "s" uid rid "M" texts``                        publisher -> one     missed messages, LF between, about 256 KiB
+``FF "s" uid rid "E" epoch G table count``          publisher -> one     the reply ends: G messages were sent before
+``FF "s" uid 0 "P"``                                publisher -> one     are you stuck? (no answer, it only needs room)
+``01 topic``, ``00 topic``                          sub -> publisher     subscribe, unsubscribe (ZeroMQ's own)
+``02 uid rid epoch G n last table count scope ..``  sub -> publisher     ask
+==================================================  ===================  ==============================================
+
+*epoch* names one history of a bus, 0 one without; *G*, a position in it, is the number of messages it ever took. A
+subscriber remembers the last (epoch, G) it was told in its own stream, its anchor, and the number *n* of messages it
+took since: that says exactly what it has. An ask with epoch 0 wants what comes from now on, after the *last* so many
+messages. *scope* is ``a`` (all channels), ``n`` and the names, or ``m``: more names than fit, so the reply has all
+channels, the first n messages too, and the subscriber leaves out what it does not want. *gap* is ``-``, or ``? ?`` for
+another history, or the first and the last position that are gone and, where the bus counts exactly, how many of them
+were for this subscriber: *table* names one counting, 0 none, and *count* is how many messages it has had for this scope.
 
 Fields are separated by one space. Golden frames of each version are in the tests.
 """
@@ -26,10 +37,16 @@ from typing import Any, NamedTuple
 
 from shellbot.errors import InvalidChannel
 
+# All that a channel's name can begin with: who wants all channels does not want what the bus says to others.
+EVERYTHING = tuple(bytes((byte,)) for byte in (*range(0x21, 0x7F), *range(0xC2, 0xF5)))
 MAX_NAME_BYTES = 255
 MAX_CHANNELS = 10_000
 CONTROL = 0xFF
 HEADS = b"\xffh "
+ALL, NAMED, MANY = b"a", b"n", b"m"
+# An ask with more bytes of names than this is for all, and the subscriber looks through the reply.
+MAX_SCOPE_BYTES = 256 * 1024
+MISSED_BYTES = 256 * 1024
 
 _UNSAFE = re.compile(r"[\s\x00-\x20\x7f-\x9f]")
 _UID = re.compile(rb"[0-9a-f]{32}")
@@ -53,14 +70,38 @@ class Frame(NamedTuple):
     id: str | None = None
 
 
+class Gap(NamedTuple):
+    """In the place of messages that are gone for good; a value, no error.
+
+    Attributes:
+        channels: Those of the subscription.
+        first, last: Positions of the bus that were missed, over all channels; None where nobody knows.
+        at_most: So many messages of these channels at most; with ``bus.exact_gaps`` exactly so many; None as above.
+    """
+
+    channels: tuple[str, ...]
+    first: int | None = None
+    last: int | None = None
+    at_most: int | None = None
+
+
 class Ask(NamedTuple):
-    """What a subscriber asks of the publisher."""
+    """What a subscriber asks of the publisher; see the table above.
+
+    Attributes:
+        names: Channels as they stand in topics, without the space; with scope ``n`` only.
+    """
 
     uid: bytes
     rid: bytes
-    epoch: int
-    position: int
-    received: int
+    epoch: int = 0
+    position: int = 0
+    received: int = 0
+    last: int = 0
+    table: int = 0
+    had: int = 0
+    scope: bytes = ALL
+    names: tuple[bytes, ...] = ()
 
 
 def topic(channel: object) -> bytes:
@@ -114,6 +155,11 @@ def subscription(channel: object) -> bytes:
     return b"" if isinstance(channel, str) and not channel else topic(channel)
 
 
+def wire_topics(topic: bytes) -> tuple[bytes, ...]:
+    """What is subscribed to at the publisher for this topic."""
+    return (topic,) if topic else EVERYTHING
+
+
 def is_covered(topic: bytes, held: Collection[bytes]) -> bool:
     """Whether frames of this topic reach one of these subscriptions, which are prefixes, of any program."""
     return topic in held or any(topic[:size] in held for size in range(len(topic)))
@@ -124,26 +170,67 @@ def private_topic(uid: bytes) -> bytes:
     return b"\xffs%b " % uid
 
 
+def private_uid(frame: bytes) -> bytes | None:
+    """Whose private topic this is that came upstream, as a subscription or the end of one."""
+    uid = frame[3:-1]
+    return uid if frame[1:3] == b"\xffs" and _UID.fullmatch(uid) else None
+
+
 def welcome(epoch: int) -> bytes:
     return b"%bW %d" % (HEADS, epoch)
 
 
-def ask(uid: bytes, rid: int) -> bytes:
-    """Ask for messages from now on."""
-    return b"\x02%b %d 0 0 0" % (uid, rid)
+def head(epoch: int, position: int) -> bytes:
+    return b"%bH %d %d" % (HEADS, epoch, position)
+
+
+def scope_of(held: Collection[bytes]) -> bytes:
+    """The end of an ask for these topics; the empty topic is all channels."""
+    if b"" in held:
+        return ALL
+    names = b"".join(held)
+    return MANY if len(names) > MAX_SCOPE_BYTES else b"%b %b" % (NAMED, names[:-1])
+
+
+def ask(
+    uid: bytes,
+    rid: int,
+    scope: bytes = ALL,
+    *,
+    epoch: int = 0,
+    position: int = 0,
+    received: int = 0,
+    last: int = 0,
+    table: int = 0,
+    count: int = 0,
+) -> bytes:
+    """Ask for what was missed since an anchor; without one, for what comes from now on, after the last so many."""
+    return b"\x02%b %d %d %d %d %d %d %d %b" % (uid, rid, epoch, position, received, last, table, count, scope)
 
 
 def parse_ask(data: bytes) -> Ask | None:
-    """What a subscriber asks, or None where it cannot be understood. Later versions may add fields at the end."""
-    fields = data[1:].split(b" ", 5)
-    if data[:1] != b"\x02" or len(fields) < 5 or not _UID.fullmatch(fields[0]):
+    """What a subscriber asks, or None where it cannot be understood."""
+    fields = data[1:].split(b" ", 9)
+    if data[:1] != b"\x02" or len(fields) < 9 or not _UID.fullmatch(fields[0]):
         return None
-    if not all(field.isdigit() and len(field) <= 19 for field in fields[1:5]):
+    if not all(field.isdigit() and len(field) <= 19 for field in fields[1:8]) or fields[8] not in (ALL, NAMED, MANY):
         return None
-    return Ask(fields[0], fields[1], *map(int, fields[2:5]))
+    names = tuple(fields[9].split(b" ")) if len(fields) > 9 and fields[8] == NAMED else ()
+    epoch, position, received, last, table, had = map(int, fields[2:8])
+    return Ask(fields[0], fields[1], epoch, position, received, last, table, had, fields[8], names)
 
 
-def reply(question: Ask, epoch: int, position: int) -> list[bytes]:
-    """The frames that answer an ask for what comes from now on."""
-    head = private_topic(question.uid) + question.rid
-    return [b"%b B %d %d -" % (head, epoch, position), b"%b E" % head]
+def reply_begin(question: Ask, epoch: int, gap: bytes = b"-") -> bytes:
+    return b"%b%b B %d %b" % (private_topic(question.uid), question.rid, epoch, gap)
+
+
+def reply_missed(question: Ask, texts: bytes) -> bytes:
+    return b"%b%b M %b" % (private_topic(question.uid), question.rid, texts)
+
+
+def reply_end(question: Ask, epoch: int, position: int, table: int = 0, count: int = 0) -> bytes:
+    return b"%b%b E %d %d %d %d" % (private_topic(question.uid), question.rid, epoch, position, table, count)
+
+
+def probe(uid: bytes) -> bytes:
+    return b"%b0 P" % private_topic(uid)

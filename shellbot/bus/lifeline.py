@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import multiprocessing
 import os
 import select
@@ -10,6 +11,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shellbot.cells import is_alive, process_tag
+
+_IN_ATTRIB = 4
 
 
 class ProcessWatch:
@@ -87,6 +90,35 @@ class Waker:
     def __del__(self) -> None:
         os.close(self._reading)
         os.close(self._writing)
+
+
+class FileWatch:
+    """A descriptor that is readable when somebody touches a file; -1 where the system has no such thing."""
+
+    def __init__(self, path: str) -> None:
+        self._descriptor = -1
+        try:
+            libc = ctypes.CDLL(None, use_errno=True)
+            descriptor = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+        except (AttributeError, OSError):
+            return
+        if descriptor >= 0 and libc.inotify_add_watch(descriptor, os.fsencode(path), _IN_ATTRIB) < 0:
+            os.close(descriptor)
+            descriptor = -1
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def clear(self) -> None:
+        try:
+            os.read(self._descriptor, 65536)
+        except BlockingIOError:
+            pass
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
 
 
 @contextmanager

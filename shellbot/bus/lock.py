@@ -1,34 +1,31 @@
-"""The lock that stands for an address."""
+"""A lock that the kernel takes back from a process that dies."""
 
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import os
-
-from shellbot.errors import AddressInUse
-from shellbot.runtime import runtime_folder
+from pathlib import Path
 
 
 class AddressLock:
-    """Held by the one process that publishes on an address; the kernel takes it back from a process that dies.
+    """Tries once to take the lock of an address.
 
-    Raises:
-        AddressInUse: Another process holds it.
+    Attributes:
+        is_held: Whether this process has it.
+        holder: Pid of the process that has it, as text, where this one has not; ``unknown`` where it did not say.
     """
 
-    def __init__(self, address: str) -> None:
-        name = hashlib.sha256(address.encode()).hexdigest()[:16]
-        path = runtime_folder() / f"{name}.lock"
+    def __init__(self, path: Path) -> None:
+        self._descriptor = -1
+        self.holder = ""
         while True:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
-                holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
+            except OSError:
+                self.holder = os.read(descriptor, 20).decode(errors="replace").strip() or "unknown"
                 os.close(descriptor)
-                text = f"process {holder} publishes on {address} already; stop it, or set another bus.address"
-                raise AddressInUse(text, address=address) from error
+                return
             try:
                 if os.fstat(descriptor).st_ino == path.stat().st_ino:
                     break
@@ -39,6 +36,10 @@ class AddressLock:
         os.ftruncate(descriptor, 0)
         os.write(descriptor, b"%d" % os.getpid())
         self._descriptor = descriptor
+
+    @property
+    def is_held(self) -> bool:
+        return self._descriptor >= 0
 
     def release(self) -> None:
         """Also for a child that was forked meanwhile and has the descriptor too."""

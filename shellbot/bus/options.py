@@ -11,6 +11,12 @@ from shellbot.errors import ConfigError, GuaranteeUnavailable
 
 DEFAULT_ADDRESS = "tcp://127.0.0.1:5555"
 LEVELS = ("fast", "replay", "log", "once")
+OFFERED = ("fast", "replay")
+POLICIES = ("block", "disconnect", "drop")
+SLOW_GRACE, PUT_TIMEOUT, LINGER, PROBE = 0.005, 5.0, 2.0, 0.5
+HISTORY = 16 * 1024 * 1024
+MIN_HISTORY = 4 * 1024 * 1024
+MAX_HISTORY = 1024 * 1024 * 1024
 
 
 class ContextFace(Protocol):
@@ -27,15 +33,25 @@ class BusOptions:
     """The settings under ``bus.``.
 
     Attributes:
+        guarantee: ``replay`` or ``fast``.
+        slow: ``block``, ``disconnect`` or ``drop``: what a reader gets that is too slow.
+        slow_grace: Seconds that ``disconnect`` gives it.
         put_timeout: Seconds that put() waits on a full queue.
         linger: Seconds that a stopping publisher waits for readers that take nothing.
+        history: Bytes of the ring of past messages.
+        exact_gaps: Whether a gap says exactly how many messages of its channels are gone.
+        probe: Seconds of silence after which a waiting subscriber asks whether the bus is there; 0 never.
     """
 
     address: Address
-    guarantee: str = "fast"
+    guarantee: str = "replay"
     slow: str = "block"
-    put_timeout: float = 5.0
-    linger: float = 2.0
+    slow_grace: float = SLOW_GRACE
+    put_timeout: float = PUT_TIMEOUT
+    linger: float = LINGER
+    history: int = HISTORY
+    exact_gaps: bool = False
+    probe: float = PROBE
 
     @classmethod
     def read(cls, context: ContextFace) -> BusOptions:
@@ -45,22 +61,48 @@ class BusOptions:
             BadAddress, ConfigError: A value cannot be used.
             GuaranteeUnavailable: More was asked for than this version promises.
         """
-        guarantee = context.check("bus.guarantee", "fast")
-        if guarantee not in LEVELS:
-            text = f"bus.guarantee is {guarantee!r}; it can be one of {', '.join(LEVELS)}"
-            raise ConfigError(text, key="bus.guarantee")
-        if guarantee != "fast":
-            text = f"bus.guarantee is {guarantee!r}, but this version promises 'fast' only; set that, or upgrade"
-            raise GuaranteeUnavailable(text, asked=guarantee, offered="fast")
-        slow = context.check("bus.slow", "block")
-        if slow != "block":
-            text = f"bus.slow is {slow!r}; this version knows 'block' only: put() waits for the slowest reader"
+        guarantee = _one_of(context, "bus.guarantee", LEVELS, "replay")
+        if guarantee not in OFFERED:
+            text = f"bus.guarantee is {guarantee!r}, but this version promises 'replay' at most; set that, or upgrade"
+            raise GuaranteeUnavailable(text, asked=guarantee, offered="replay")
+        slow = _one_of(context, "bus.slow", POLICIES, "block")
+        if slow == "drop" and guarantee != "fast":
+            text = f"bus.slow is 'drop', but bus.guarantee is {guarantee!r}, which loses nothing; set 'fast' with it"
             raise ConfigError(text, key="bus.slow")
+        history = context.check("bus.history", HISTORY)
+        if isinstance(history, str) and history.isdigit():
+            history = int(history)
+        if type(history) is not int or not MIN_HISTORY <= history <= MAX_HISTORY:
+            text = f"bus.history is {history!r}; it should be {MIN_HISTORY:,} to {MAX_HISTORY:,} bytes"
+            raise ConfigError(text, key="bus.history")
         return cls(
             address=parse_address(context.check("bus.address", DEFAULT_ADDRESS)),
-            put_timeout=_seconds(context, "bus.put_timeout", 5.0),
-            linger=_seconds(context, "bus.linger", 2.0),
+            guarantee=guarantee,
+            slow=slow,
+            slow_grace=_seconds(context, "bus.slow_grace", SLOW_GRACE),
+            put_timeout=_seconds(context, "bus.put_timeout", PUT_TIMEOUT),
+            linger=_seconds(context, "bus.linger", LINGER),
+            history=history,
+            exact_gaps=_is_on(context, "bus.exact_gaps"),
+            probe=_seconds(context, "bus.probe", PROBE),
         )
+
+
+def _one_of(context: ContextFace, key: str, known: tuple[str, ...], default: str) -> str:
+    value = context.check(key, default)
+    if value not in known:
+        raise ConfigError(f"{key} is {value!r}; it can be one of {', '.join(known)}", key=key)
+    found: str = value
+    return found
+
+
+def _is_on(context: ContextFace, key: str) -> bool:
+    value = context.check(key, False)
+    if value in (True, "true", "on", "yes", "1"):
+        return True
+    if value in (False, None, "false", "off", "no", "0"):
+        return False
+    raise ConfigError(f"{key} is {value!r}; it should be true or false", key=key)
 
 
 def _seconds(context: ContextFace, key: str, default: float) -> float:

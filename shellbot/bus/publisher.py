@@ -10,7 +10,7 @@ import signal
 import socket
 import threading
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from os import write
@@ -23,13 +23,16 @@ import orjson
 from shellbot import errors
 from shellbot.bus import transports
 from shellbot.bus.fan import Fan
-from shellbot.bus.frames import topic, topics, welcome
+from shellbot.bus.frames import topic, topics
+from shellbot.bus.hub.life import Life
+from shellbot.bus.hub.local import run_with_socket
+from shellbot.bus.hub.process import Process
+from shellbot.bus.keeper import Keeper
 from shellbot.bus.lifeline import ProcessWatch, Waker, interrupts_held
 from shellbot.bus.many import check_total, put_many
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.readiness import wait_covered
 from shellbot.bus.records import RECORD_BYTES
-from shellbot.bus.sender import COUNTER, FanSource, Patient, QueueSource, Sender
 from shellbot.cells import process_tag
 from shellbot.codecs import MAX_BYTES, OPTIONS, SHALLOW_BYTES, encode, examine
 from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning, QueueFull
@@ -56,6 +59,7 @@ class Publisher(multiprocessing.Process):
     Attributes:
         fan: The queue to the process, :class:`shellbot.bus.fan.Fan`; it takes texts ``channel SP json`` and may be
             passed to other processes, or be replaced before start() by a multiprocessing.Queue.
+        on_restart: Called, in a thread of its own, when the process had died and another has taken its place.
         socket: None until run(); may be given something with ``send_string`` and ``close``.
 
     Raises:
@@ -83,7 +87,10 @@ class Publisher(multiprocessing.Process):
         self._is_closed = False
         self._owner = os.getpid()
         self._thread: threading.Thread | None = None
-        self._watch: ProcessWatch | None = None
+        self._keeper: Keeper | None = None
+        self._is_again = False
+        self.on_restart: Callable[[], object] | None = None
+        self._changing = threading.Lock()
         self._at_exit: Finalize | None = None
         self._report: Connection | None = None
         self._parent_tag = 0
@@ -189,7 +196,13 @@ class Publisher(multiprocessing.Process):
         """
         if self._is_closed:
             raise BusClosed("this publisher was closed; make a new one with bus.publish()")
-        wait_covered(self._asking, topics(channels), timeout, self._watch)
+        wait_covered(self._asking, topics(channels), timeout, self._is_served)
+
+    def _is_served(self) -> bool:
+        """Whether somebody answers, now or once the process is started again."""
+        if self._thread is not None:
+            return self._thread.is_alive()
+        return self.pid is None or self._keeper is None or not self._keeper.has_ended()
 
     # -- living -----------------------------------------------------------------------------------------------------
 
@@ -204,51 +217,77 @@ class Publisher(multiprocessing.Process):
         self.options = BusOptions.read(self.context)
         where = self.options.address
         _ = where.to_bind
-        receiver, self._report = multiprocessing.Pipe(duplex=False)
         if transports.load(where).IN_PROCESS:
             if self._thread is not None:
                 raise AssertionError("cannot start a process twice")
+            receiver, self._report = multiprocessing.Pipe(duplex=False)
             self._thread = threading.Thread(target=self._run_in_thread, name=self.name, daemon=True)
             self._thread.start()
+            self._await_begun(receiver)
         else:
-            self._parent_tag = process_tag()
-            with interrupts_held():
-                super().start()
-            self._watch = ProcessWatch(self.pid or 0)
-            self._report.close()
-            self._report = None
-            self._asked.close()
+            self._await_begun(self._fork())
+            if type(self.fan) is Fan:
+                self.fan.page.keep()
+            self._keeper = Keeper(self, self._start_again, self._tell_over)
+            self._keeper.start()
         self._at_exit = Finalize(None, _close_forgotten, args=(weakref.ref(self),), exitpriority=10)
-        self._await_bound(receiver)
 
-    def _await_bound(self, receiver: Connection) -> None:
+    def _fork(self) -> Connection:
+        """Start the process; gives where it reports."""
+        receiver, self._report = multiprocessing.Pipe(duplex=False)
+        self._parent_tag = process_tag()
+        with interrupts_held():
+            super().start()
+        self._report.close()
+        self._report = None
+        return receiver
+
+    def _tell_over(self) -> None:
+        if type(self.fan) is Fan:
+            self.fan.page.end_reading(is_final=True)
+
+    def _start_again(self) -> None:
+        """Another process in the place of the one that died, with the same queue. In the keeper's thread."""
+        self._is_again = True
+        with self._changing:
+            # multiprocessing starts the process of an object once only: it shall not know of the one before.
+            self.__dict__ |= {"_popen": None, "_target": None, "_args": (), "_kwargs": {}}
+            receiver = self._fork()
+        self._await_begun(receiver)
+        if self.on_restart is not None:
+            self.on_restart()
+
+    def _await_begun(self, receiver: Connection) -> None:
         with receiver:
             try:
                 if not receiver.poll(_START_TIMEOUT):
                     raise NotRunning(f"the publisher does not answer after {_START_TIMEOUT:g} s; see its log")
                 report = receiver.recv_bytes()
             except EOFError as error:
-                self._wait_ended(5.0)
-                self.close()
+                self._give_up_start()
                 text = f"the publisher ended before it listened, exit code {self.exitcode}; see its log"
                 raise NotRunning(text) from error
             except BaseException:
-                self.kill()
-                self.close()
+                super().kill()
+                self._give_up_start()
                 raise
         if report:
             found = orjson.loads(report)
-            self._wait_ended(5.0)
-            self.close()
+            self._give_up_start()
             kind = getattr(errors, found["kind"], BusError)
             raise kind(found["text"], **found["fields"])
+
+    def _give_up_start(self) -> None:
+        super().join(5.0) if self._thread is None else self._thread.join(5.0)
+        if self._keeper is None:
+            self.close()
 
     def run(self) -> None:
         """Send until the end; in the process, or called in line."""
         if multiprocessing.current_process() is self:
             self._run_as_child()
         else:
-            self._run(is_final=False)
+            self._run(Life(self.context, self.options.linger), is_final=False)
 
     def process(self, item: str) -> None:
         """Send one text. A class of yours may do something else with it."""
@@ -260,66 +299,56 @@ class Publisher(multiprocessing.Process):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         stopping = Waker()
         signal.set_wakeup_fd(stopping.writing, warn_on_full_buffer=False)
-        self._run(is_final=True, watch=ProcessWatch(self._owner, self._parent_tag), stopping=stopping)
+        life = Life(self.context, self.options.linger, ProcessWatch(self._owner, self._parent_tag), stopping)
+
+        def stop(number: int, frame: object) -> None:
+            life.is_stopping = True
+
+        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGHUP, stop)
+        if type(self.fan) is Fan:
+            # Then the end of all who put is seen as the end of the queue.
+            self.fan.only_read()
+        self._run(life, is_final=True)
 
     def _run_in_thread(self) -> None:
         try:
-            self._run(is_final=True)
+            self._run(Life(self.context, self.options.linger), is_final=True)
         except BusError:
             # start() raises it.
             pass
         except Exception:
             logger.exception("the publisher ended")
 
-    def _run(self, *, is_final: bool, watch: ProcessWatch | None = None, stopping: Waker | None = None) -> None:
-        epoch = int.from_bytes(os.urandom(8)) >> 1 | 1
-        end: transports.SendingEnd | None = None
-        injected = self.socket
+    def _run(self, life: Life, *, is_final: bool) -> None:
+        if self.socket is not None:
+            run_with_socket(self.fan, self.process, self.socket, life, self.context)
+            self.socket = None
+            return
+
+        def expose(socket: Any) -> None:
+            self.socket = socket
+
         try:
-            if injected is None:
-                address = self.options.address
-                end = transports.load(address).bind(address, welcome(epoch))
-                self.socket = end.socket
+            Process(
+                self.options,
+                self.context,
+                self.fan,
+                self._asked,
+                life,
+                process=None if type(self).process is Publisher.process else self.process,
+                is_again=self._is_again,
+                expose=expose,
+                begun=lambda: self._tell(None),
+            ).run()
         except BusError as error:
             if self._report is None:
                 raise
             self._tell(error)
-            return
-        is_own = type(self).process is Publisher.process and end is not None
-        sender = Sender(
-            FanSource(self.fan) if type(self.fan) is Fan else QueueSource(self.fan),
-            end,
-            self.context,
-            epoch=epoch,
-            linger=self.options.linger,
-            asked=self._asked,
-            process=None if is_own else self.process,
-            watch=watch,
-            stopping=stopping,
-        )
-        if end is not None and not is_own:
-            self.socket = Patient(sender, end.socket)
-        if stopping:
-
-            def stop(number: int, frame: object) -> None:
-                sender.is_stopping = True
-
-            signal.signal(signal.SIGTERM, stop)
-            signal.signal(signal.SIGHUP, stop)
-        self.context.set(COUNTER, 0)
-        if type(self.fan) is Fan:
-            self.fan.begin_reading()
-        self._tell(None)
-        try:
-            sender.run()
-        finally:
+        else:
+            # Killed otherwise: another process will read on.
             if type(self.fan) is Fan:
-                self.fan.end_reading(is_final)
-            if end is not None:
-                end.close(sender.closing_time)
-            else:
-                injected.close()
-            self.socket = None
+                self.fan.page.end_reading(is_final)
 
     def _tell(self, error: BusError | None) -> None:
         """Report to start(): nothing when all is well."""
@@ -355,11 +384,11 @@ class Publisher(multiprocessing.Process):
             self.fan.close()
         self._asking.close()
         self._asked.close()
-        if self._watch:
-            self._watch.close()
 
     def _end_process(self) -> None:
         linger = self.options.linger
+        if type(self.fan) is Fan:
+            self.fan.page.is_closing = True
         before = -1
         while self._progress() != before:
             # It goes on as long as somebody takes messages.
@@ -374,48 +403,67 @@ class Publisher(multiprocessing.Process):
         while not self._wait_ended(linger):
             before, seen = self._progress(), before
             if before == seen:
-                self.terminate()
-                if not self._wait_ended(1.0):
-                    logger.error("the publisher process does not end, killed pid=%s", self.pid)
-                    self.kill()
-                    self._wait_ended(5.0)
+                self._stop_process()
                 break
 
-    def _progress(self) -> int:
-        return self.fan.progress if type(self.fan) is Fan else 0
+    def _stop_process(self) -> None:
+        """It does not end by itself."""
+        if self._keeper is not None:
+            self._keeper.let_end()
+        self.terminate()
+        if not self._wait_ended(1.0):
+            logger.error("the publisher process does not end, killed pid=%s", self.pid)
+            self.kill()
+            self._wait_ended(5.0)
 
-    def _wait_ended(self, timeout: float) -> bool:
-        """Whether the process, or the thread in its place, has ended within this time."""
+    def _progress(self) -> int:
+        return self.fan.page.progress if type(self.fan) is Fan else 0
+
+    def _wait_ended(self, timeout: float | None) -> bool:
+        """Whether the process, or the thread in its place, has ended for good within this time."""
         if self._thread is not None:
             self._thread.join(timeout)
             return not self._thread.is_alive()
-        if self.pid is None:
-            return True
+        if self._keeper is not None:
+            return self._keeper.wait(timeout)
         super().join(timeout)
         return self.exitcode is not None
 
     def join(self, timeout: float | None = None) -> None:
-        """Wait for the end of the process."""
-        if self._thread is not None:
-            self._thread.join(timeout)
-        else:
+        """Wait for the end of the process; one that dies is started again, so it is waited for too."""
+        if self._thread is None and self._keeper is None:
             super().join(timeout)
+        else:
+            self._wait_ended(timeout)
         if type(self.fan) is Fan:
             self.fan.look_now()
 
     def is_alive(self) -> bool:
-        return self._thread.is_alive() if self._thread is not None else super().is_alive()
+        """Whether there is a process, or will be again."""
+        if self._thread is not None:
+            return self._thread.is_alive()
+        return not self._keeper.has_ended() if self._keeper is not None else super().is_alive()
+
+    @property
+    def restarts(self) -> int:
+        """How often the process had to be started again."""
+        return self._keeper.restarts if self._keeper is not None else 0
 
     def terminate(self) -> None:
         """Ask the process to end after what is queued."""
-        if self._thread is None:
-            super().terminate()
-        else:
+        if self._thread is not None:
             self.fan.put(None)
+            return
+        with self._changing:
+            super().terminate()
 
     def kill(self) -> None:
-        """End the process at once; what is queued is lost."""
-        if self._thread is None and self.pid is not None:
+        """End the process at once and for good; what is queued is lost."""
+        if self._thread is not None or self.pid is None:
+            return
+        if self._keeper is not None:
+            self._keeper.let_end()
+        with self._changing:
             super().kill()
 
     def __enter__(self) -> Self:
@@ -432,7 +480,7 @@ class Publisher(multiprocessing.Process):
         """What the process gets under spawn and forkserver: settings of the bus only, and our ends of the queues."""
         only = getattr(self.context, "only", None)
         context = only("bus", "general") if only else self.context
-        none = dict.fromkeys(("_asking", "_watch", "_at_exit", "_thread"))
+        none = dict.fromkeys(("_asking", "_keeper", "on_restart", "_changing", "_at_exit", "_thread"))
         return self.__dict__ | {"context": context, "_topics": {}} | none
 
     def __del__(self) -> None:

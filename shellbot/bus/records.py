@@ -52,11 +52,18 @@ class Cutter:
 
 
 class Assembler:
-    """Makes texts of what is read from the pipe."""
+    """Makes texts of what is read from the pipe.
+
+    Attributes:
+        mark: Where what is fed next comes from, in the reckoning of whoever feeds; see ``oldest_mark``.
+        dropped: Texts whose writer never finished them.
+    """
 
     def __init__(self) -> None:
         self.has_ended = False
         self.dropped = 0
+        self.mark = 0
+        self._marks: dict[bytes, int] = {}
         self._rest = b""
         self._open: dict[bytes, list[bytes | memoryview]] = {}
         self._open_bytes = 0
@@ -87,6 +94,7 @@ class Assembler:
             if flag == _FIRST:
                 self._drop(writer)
                 parts_of[writer] = [piece]
+                self._marks[writer] = self.mark
                 self._open_bytes += len(piece)
             elif flag == _END:
                 self.has_ended = True
@@ -96,6 +104,7 @@ class Assembler:
                 self._open_bytes += len(piece)
                 if flag == _LAST:
                     text = b"".join(parts_of.pop(writer))
+                    del self._marks[writer]
                     self._open_bytes -= len(text)
                     found.append(text)
             while self._open_bytes > MAX_OPEN_BYTES:
@@ -105,6 +114,13 @@ class Assembler:
             # Not to keep all of data for the sake of a piece.
             parts_of[writer] = [b"".join(parts)]
         return found
+
+    def feed_through(self, data: bytes) -> tuple[list[bytes], bool]:
+        """As feed(), and on behind an end; with whether there was one."""
+        texts, ended = self.feed(data), self.has_ended
+        while self.has_ended:
+            texts = texts + self.resume()
+        return texts, ended
 
     def resume(self) -> list[bytes]:
         """Go on after an end: the texts that were read with it."""
@@ -118,6 +134,22 @@ class Assembler:
             self._drop(writer)
 
     @property
+    def oldest_mark(self) -> int | None:
+        """The mark under which the oldest text began whose end has not come yet."""
+        return min(self._marks.values()) if self._marks else None
+
+    def renewed(self, mark: int) -> list[bytes]:
+        """The pieces of all texts whose end has not come yet, as if they came now, under this mark."""
+        found: list[bytes] = []
+        for writer, parts in self._open.items():
+            self._marks[writer] = mark
+            data = b"".join(parts)
+            for start in range(0, len(data), PIECE_BYTES) or (0,):
+                sign = b"+" if start else b"<"
+                found.append(b"\x01%b%b%b\n" % (writer, sign, data[start : start + PIECE_BYTES]))
+        return found
+
+    @property
     def open_bytes(self) -> int:
         """Bytes of texts whose end has not come yet."""
         return self._open_bytes
@@ -125,6 +157,7 @@ class Assembler:
     def _drop(self, writer: bytes) -> None:
         parts = self._open.pop(writer, None)
         if parts is not None:
+            del self._marks[writer]
             self._open_bytes -= sum(map(len, parts))
             self.dropped += 1
 

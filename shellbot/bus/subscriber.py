@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import logging
-import os
-import select
-import threading
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from itertools import repeat
 from time import monotonic
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
@@ -16,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Self
 import orjson
 import six
 
-from shellbot.bus import transports
-from shellbot.bus.frames import CONTROL, HEADS, Frame, ask, private_topic, subscription
-from shellbot.bus.injected import Injected
-from shellbot.bus.lifeline import Waker
-from shellbot.bus.options import BusOptions, ContextFace
+from shellbot.bus.frames import CONTROL, Frame, Gap, subscription
+from shellbot.bus.incoming import Incoming
+from shellbot.bus.options import ContextFace
+from shellbot.bus.stream import Hole
 from shellbot.codecs import MAX_BYTES, SHALLOW_BYTES, is_deep
-from shellbot.errors import BusClosed, BusError, BusTimeout, InvalidChannel
+from shellbot.errors import BusClosed, BusTimeout, ConfigError, InvalidChannel
 
 if TYPE_CHECKING:
     from shellbot.bus.aio import AsyncSubscriber
@@ -31,10 +26,10 @@ logger = logging.getLogger(__name__)
 
 KEPT_LETTERS = 100
 KEPT_BYTES = 4096
+MAX_LAST = 1_000_000
 
-_BURST = 256
-_BURST_BYTES = 64 * 1024
 _KNOWN_NAMES = 20_000
+_NAMES_IN_LOG = 5
 
 _loads = orjson.loads
 
@@ -46,56 +41,55 @@ class Subscriber:
     """Messages of the channels named here, and of no other, in the order they were put.
 
     Nothing is connected before the first ``get()``, ``wait_ready()`` or iteration; what was published before that
-    connection is in force is not seen. Use one subscriber per thread; ``close()`` may be called from any.
+    connection is in force is not seen, but for the ``last`` messages. What is missed while a connection is broken
+    comes after all, in its place, or a :class:`Gap` says that it is gone. Use one subscriber per thread; ``close()``
+    may be called from any.
 
     Args:
         context: Settings, or only the address, e.g. ``"tcp://127.0.0.1:5555"``.
         channels: One name or several; ``''`` means all.
+        last: Begin with so many messages from before, where the bus still has them; 0 to 1,000,000.
 
     Attributes:
         channels: The names held now.
-        socket: None until first used; may be given something with ``recv``, which gives str or bytes.
+        on_gap: Called with each :class:`Gap` in the place of what is missing; may be set, its errors are only logged.
+        delivered: How many messages were given out.
+        gaps: How many gaps were passed, also by ``get()``, which skips them.
         broken: How many frames could not be read.
         dead_letters: The first 4 KiB of the last hundred of them.
 
     Raises:
         InvalidChannel: No channel, or one that is not valid.
+        ConfigError: ``last`` is no such number; a ValueError.
 
     Source: shellbot 2017, whose names it keeps.
     """
 
-    def __init__(self, context: ContextFace | str, channels: str | list[str] | tuple[str, ...]) -> None:
+    def __init__(self, context: ContextFace | str, channels: str | list[str] | tuple[str, ...], last: int = 0) -> None:
         if isinstance(context, str):
             from shellbot.context import Context
 
             context = Context({"bus": {"address": context}})
+        if type(last) is not int or not 0 <= last <= MAX_LAST:
+            raise ConfigError(f"last is {last!r}; it should be a number of messages, 0 to {MAX_LAST:,}")
         self.context = context
         self.channels = _listed(channels)
-        self.socket: Any = None
+        self.on_gap: Callable[[Gap], object] | None = None
+        self.delivered = 0
+        self.gaps = 0
         self.broken = 0
         self.dead_letters: deque[bytes] = deque(maxlen=KEPT_LETTERS)
-        self._held = {subscription(channel) for channel in self.channels}
-        self._is_filtering = False
+        self.incoming = Incoming(context, self.channels, last)
+        self._pending = self.incoming.pending
+        self._fill = self.incoming.fill
         self._names: dict[bytes, str] = {}
         self._head = b""
-        self._number = 0
-        self._pending: deque[bytes] = deque()
-        self._burst = 1
-        self._end: transports.ReceivingEnd | None = None
-        self._uid = b""
-        self._private = b""
-        self._asked = 0
-        self._answered = 0
-        self._is_closed = False
-        self._pid = 0
-        self._lock = threading.RLock()
-        self._waker = Waker()
         self._aio: AsyncSubscriber | None = None
 
     # -- reading ----------------------------------------------------------------------------------------------------
 
     def get(self, block: bool = False, timeout: float | None = None) -> Any:
-        """The next message, or None when there is none.
+        """The next message, or None when there is none. Gaps are skipped.
 
         Args:
             block: Wait for one.
@@ -105,12 +99,12 @@ class Subscriber:
             BusClosed: After close(), also when that happens while it waits.
         """
         found = self.take()
-        if found is NOTHING and block:
-            found = self._await(timeout)
+        if found is NOTHING:
+            found = self._await(timeout if block else 0)
         return None if found is NOTHING else found
 
-    def receive(self, timeout: float | None = None) -> Frame | None:
-        """The next message with its channel, or None when none came in time.
+    def receive(self, timeout: float | None = None) -> Frame | Gap | None:
+        """The next message with its channel, a gap in its place, or None when nothing came in time.
 
         Args:
             timeout: Seconds to wait; None waits for ever.
@@ -118,22 +112,22 @@ class Subscriber:
         Raises:
             BusClosed: After close(), also when that happens while it waits.
         """
-        found = self.take()
+        found = self.take(True)
         if found is NOTHING:
-            found = self._await(timeout)
+            found = self._await(timeout, True)
         return None if found is NOTHING else self.frame(found)
 
-    def frames(self) -> Iterator[Frame]:
-        """Messages with their channels, until close()."""
+    def frames(self) -> Iterator[Frame | Gap]:
+        """Messages with their channels, and gaps in their places, until close()."""
         try:
             while True:
-                found = self.take()
-                yield self.frame(self._await(None) if found is NOTHING else found)
+                found = self.take(True)
+                yield self.frame(self._await(None, True) if found is NOTHING else found)
         except BusClosed:
             return
 
     def __iter__(self) -> Iterator[Any]:
-        """Messages, until close()."""
+        """Messages, until close(). Gaps are skipped."""
         try:
             while True:
                 found = self.take()
@@ -150,19 +144,22 @@ class Subscriber:
         if self._aio is None:
             from shellbot.bus.aio import AsyncSubscriber
 
-            self._aio = AsyncSubscriber(self)
+            self._aio = self.incoming.watcher = AsyncSubscriber(self)
         return self._aio
 
-    def _await(self, timeout: float | None) -> Any:
-        """The next message that comes in this time, or NOTHING."""
+    def _await(self, timeout: float | None, with_gaps: bool = False) -> Any:
+        """What comes next in this time, or NOTHING."""
+        if timeout is not None and timeout <= 0:
+            self.incoming.tend()
+            return NOTHING
         deadline = None if timeout is None else monotonic() + timeout
         found = NOTHING
-        while found is NOTHING and self._wait(deadline):
-            found = self.take()
+        while found is NOTHING and self.incoming.wait(deadline):
+            found = self.take(with_gaps)
         return found
 
-    def take(self) -> Any:
-        """The next message that is here, or NOTHING; never waits. frame() then knows its channel."""
+    def take(self, with_gaps: bool = False) -> Any:
+        """The next message that is here, or a gap, or NOTHING; never waits. frame() then knows its channel."""
         pending = self._pending
         while True:
             if not pending and not self._fill():
@@ -172,28 +169,64 @@ class Subscriber:
             try:
                 message = _loads(body)
             except ValueError:
-                self._set_aside(data)
+                if (gap := self._set_aside(data)) is not None and with_gaps:
+                    return gap
                 continue
             size = len(body)
             # Flat texts, however long, need no more than two fast looks.
             is_deeper = size > SHALLOW_BYTES and (body.rfind(b"{") > 0 or body.rfind(b"[") > 0) and is_deep(message)
             if is_deeper or message is None or not head or size > MAX_BYTES:
                 self._set_aside(data)
-            elif not self._is_filtering or head + b" " in self._held or b"" in self._held:
+            else:
                 self._head = head
-                self._number += 1
+                self.delivered += 1
                 return message
 
-    def frame(self, message: Any) -> Frame:
-        """The message that take() gave last, with its channel."""
+    def frame(self, found: Any) -> Any:
+        """What take() gave last: the message with its channel, or the gap as it is."""
         head = self._head
         name = self._names.get(head)
         if name is None:
+            if not head:
+                return found
             name = head.decode(errors="replace")
             if len(self._names) >= _KNOWN_NAMES:
                 self._names.clear()
             self._names[head] = name
-        return Frame(name, message, self._number)
+        return Frame(name, found, self.delivered)
+
+    def _set_aside(self, data: bytes) -> Gap | None:
+        """What is no message: a gap, one of the bus's own frames, or broken."""
+        if isinstance(data, Hole):
+            self._pass(data.gap)
+            return data.gap
+        if data and data[0] == CONTROL:
+            self.incoming.control(data)
+            return None
+        self.broken += 1
+        self.dead_letters.append(data[:KEPT_BYTES])
+        if self.broken & (self.broken - 1) == 0:
+            logger.warning("frames that could not be read: %d; see dead_letters", self.broken)
+        return None
+
+    def _pass(self, gap: Gap) -> None:
+        self._head = b""
+        self.gaps += 1
+        named = [channel or "all" for channel in gap.channels[:_NAMES_IN_LOG]]
+        more = len(gap.channels) - len(named)
+        logger.warning(
+            "messages are gone for good: at most %s, positions %s to %s, channels %s%s",
+            "nobody knows how many" if gap.at_most is None else f"{gap.at_most:,}",
+            gap.first,
+            gap.last,
+            ", ".join(named),
+            f" and {more} more" if more else "",
+        )
+        if self.on_gap is not None:
+            try:
+                self.on_gap(gap)
+            except Exception:
+                logger.exception("on_gap has failed")
 
     # -- being ready ------------------------------------------------------------------------------------------------
 
@@ -210,203 +243,71 @@ class Subscriber:
         deadline = None if timeout is None else monotonic() + timeout
         self.ask_ready()
         while not self.look_ready():
-            if not self._wait(deadline):
+            if not self.incoming.wait(deadline):
                 where = self.context.get("bus.address", "")
                 raise BusTimeout(f"no publisher on {where} has answered within {timeout:g} s; is it running?")
 
     def ask_ready(self) -> None:
         """Begin to wait: ask the publisher, where no answer is due anyway."""
-        self._open()
-        with self._lock:
-            self._sort()
-            # Before the first welcome there is nobody to ask; that will be answered with the question.
-            if 0 < self._asked == self._answered:
-                self._ask()
+        self.incoming.ask_ready()
 
     def look_ready(self) -> bool:
         """Read what has come, and say whether the publisher has answered the last question."""
-        self._check_mine()
-        with self._lock:
-            end = self._opened()
-            try:
-                while not 0 < self._asked == self._answered:
-                    data = end.recv(1)
-                    if data[:1] == HEADS[:1]:
-                        self._control(data)
-                    else:
-                        self._pending.append(data)
-            except end.blocked:
-                return False
-            return True
+        return self.incoming.look_ready()
 
     def add(self, channels: str | list[str] | tuple[str, ...]) -> None:
         """Subscribe to more channels; wait_ready() then covers them. From the thread that reads."""
-        fresh = [name for name in _listed(channels) if name not in set(self.channels)]
-        self._change(fresh, b"\x01", self._held.add)
-        self.channels = self.channels + fresh
+        held = set(self.channels)
+        fresh = [name for name in dict.fromkeys(_listed(channels)) if name not in held]
+        self._change(self.channels + fresh, fresh, [])
 
     def remove(self, channels: str | list[str] | tuple[str, ...]) -> None:
         """Read these channels no more; what is not held is ignored. From the thread that reads."""
         gone = set(_listed(channels))
-        self._change([name for name in self.channels if name in gone], b"\x00", self._held.discard)
-        self.channels = [name for name in self.channels if name not in gone]
-        # Frames sent before are still on their way.
-        self._is_filtering = True
+        left = [name for name in self.channels if name not in gone]
+        self._change(left, [], [name for name in self.channels if name in gone])
 
-    def _change(self, channels: list[str], sign: bytes, note: Callable[[bytes], None]) -> None:
-        if self._end is not None:
-            self._check_mine()
-        with self._lock:
-            if self._is_closed:
-                raise BusClosed("this subscriber was closed")
-            for channel in channels:
-                topic = subscription(channel)
-                note(topic)
-                if self._end is not None:
-                    self._end.send(sign + topic)
-            if self._end is not None and self._asked:
-                self._ask()
-        if self._aio is not None:
-            # libzmq deals with what has come also while it sends, and takes the signal for it from the descriptor.
-            self._aio.wake()
-
-    def _ask(self) -> None:
-        self._asked += 1
-        self._opened().send(ask(self._uid, self._asked))
-
-    def _control(self, data: bytes) -> None:
-        """What the bus itself has to say."""
-        if data.startswith(HEADS):
-            if data[len(HEADS) :].split(b" ")[0] == b"W":
-                # A new connection: what was asked on an old one is not answered any more.
-                self._ask()
-        elif data.startswith(self._private):
-            fields = data[len(self._private) :].split(b" ")
-            if fields[1:] == [b"E"] and fields[0] == b"%d" % self._asked:
-                self._answered = self._asked
-                if self._aio is not None:
-                    self._aio.wake()
+    def _change(self, channels: list[str], fresh: list[str], gone: list[str]) -> None:
+        self.incoming.change(channels, fresh, gone)
+        self.channels = channels
 
     # -- the connection ---------------------------------------------------------------------------------------------
 
-    def _open(self) -> transports.ReceivingEnd:
-        if self._end is None:
-            with self._lock:
-                if self._is_closed:
-                    raise BusClosed("this subscriber was closed; make a new one with bus.subscribe()")
-                if self._end is None:
-                    self._pid = os.getpid()
-                    self._end = self._connect()
-        return self._end
+    @property
+    def socket(self) -> Any:
+        """None until first used; may be given something with ``recv``, which gives str or bytes."""
+        return self.incoming.socket
 
-    def _connect(self) -> transports.ReceivingEnd:
-        if self.socket is not None:
-            return Injected(self.socket)
-        address = BusOptions.read(self.context).address
-        end = transports.load(address).connect(address)
-        self._uid = os.urandom(16).hex().encode()
-        self._private = private_topic(self._uid)
-        for topic in (HEADS, self._private, *self._held):
-            end.send(b"\x01" + topic)
-        self.socket = end.socket
-        return end
+    @socket.setter
+    def socket(self, socket: Any) -> None:
+        self.incoming.socket = socket
 
-    def _opened(self) -> transports.ReceivingEnd:
-        """The connection that is there. The lock is held."""
-        if self._end is None:
-            raise BusClosed("this subscriber was closed; make a new one with bus.subscribe()")
-        return self._end
+    @property
+    def state(self) -> str:
+        """``new`` until the bus has answered, ``live``, ``syncing`` while what was missed comes, ``disconnected``."""
+        return self.incoming.state
 
-    def _check_mine(self) -> None:
-        if self._pid != os.getpid():
-            raise BusError(
-                f"this subscriber was opened in process {self._pid} and cannot be used in {os.getpid()};"
-                " make one there with bus.subscribe()"
-            )
+    @property
+    def reconnects(self) -> int:
+        """How many connections there were after the first."""
+        return max(0, self.incoming.stream.welcomes - 1)
 
-    def _fill(self) -> bool:
-        """Read what has come: one frame after a wait, and more at once the longer it goes on."""
-        if self._end is None:
-            self._open()
-        self._check_mine()
-        pending = self._pending
-        with self._lock:
-            end = self._opened()
-            try:
-                # Without a step of Python per frame; what came before there was nothing is kept.
-                pending.extend(map(end.recv, repeat(1, self._burst)))
-            except end.blocked:
-                self._burst = 1
-                return bool(pending)
-            self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
-            return True
-
-    def _sort(self) -> None:
-        """Take the bus's own frames out of what was read. The lock is held."""
-        for _ in range(len(self._pending)):
-            data = self._pending.popleft()
-            if data[:1] == HEADS[:1]:
-                self._control(data)
-            else:
-                self._pending.append(data)
-
-    def _set_aside(self, data: bytes) -> None:
-        """A frame that is no message: the bus's own, or broken."""
-        if data and data[0] == CONTROL:
-            with self._lock:
-                if self._end is not None:
-                    self._control(data)
-            return
-        self.broken += 1
-        self.dead_letters.append(data[:KEPT_BYTES])
-        if self.broken & (self.broken - 1) == 0:
-            logger.warning("frames that could not be read: %d; see dead_letters", self.broken)
-
-    def _wait(self, deadline: float | None) -> bool:
-        """Sleep until something may have come; False at the deadline."""
-        left = None if deadline is None else deadline - monotonic()
-        if left is not None and left <= 0:
-            return False
-        end = self._open()
-        if end.fileno() < 0:
-            self._pending.append(end.recv(0))
-            return True
-        poller = select.poll()
-        poller.register(end.fileno(), select.POLLIN)
-        poller.register(self._waker.fileno(), select.POLLIN)
-        poller.poll(None if left is None else left * 1000)
-        if self._is_closed:
-            raise BusClosed("this subscriber was closed while it waited")
-        return True
+    @property
+    def replayed(self) -> int:
+        """How many messages came after all, which were missed while a connection was broken, or put before it."""
+        return self.incoming.stream.replayed
 
     def fileno(self) -> int:
         """Readable, once, when something has come since nothing was left."""
-        return self._open().fileno()
-
-    @property
-    def closing(self) -> Waker:
-        """Readable after close()."""
-        return self._waker
+        return self.incoming.fileno()
 
     @property
     def is_closed(self) -> bool:
-        return self._is_closed
+        return self.incoming.is_closed
 
     def close(self) -> None:
         """Leave the bus. Whoever waits, in any thread, gets BusClosed. From any thread, any number of times."""
-        self._is_closed = True
-        self._waker.set()
-        if self._pid not in (0, os.getpid()):
-            # The connection belongs to the process we were forked from.
-            return
-        with self._lock:
-            end, self._end = self._end, None
-            self._pending.clear()
-            if end is not None:
-                end.close()
-            self.socket = None
-        if self._aio is not None:
-            self._aio.wake()
+        self.incoming.close()
 
     def __enter__(self) -> Self:
         return self
@@ -417,7 +318,7 @@ class Subscriber:
         self.close()
 
     def __del__(self) -> None:
-        if self.__dict__.get("_end") is not None:
+        if "incoming" in self.__dict__ and self.incoming.is_open:
             self.close()
 
 

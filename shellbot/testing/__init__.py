@@ -1,4 +1,4 @@
-"""For tests of bots, ours and yours: scripted people over HTTP, a clock to move, servers to kill, a demo.
+"""For tests of bots, ours and yours: scripted people over HTTP, a clock to move, servers to kill, faults, a demo.
 
 With pytest there is the fixture ``dialogue``::
 
@@ -10,7 +10,25 @@ With pytest there is the fixture ``dialogue``::
 
 from shellbot.testing.clock import Clock
 from shellbot.testing.dialogue import Dialogue
+from shellbot.testing.history import History, Verdict, make_message, read_message
+from shellbot.testing.killing import Kill, kill, kill_every, stopped
 from shellbot.testing.people import ScriptedPerson
+from shellbot.testing.proxy import FaultProxy
 from shellbot.testing.servers import Server, ServerEnded
 
-__all__ = ["Clock", "Dialogue", "ScriptedPerson", "Server", "ServerEnded"]
+__all__ = [
+    "Clock",
+    "Dialogue",
+    "FaultProxy",
+    "History",
+    "Kill",
+    "ScriptedPerson",
+    "Server",
+    "ServerEnded",
+    "Verdict",
+    "kill",
+    "kill_every",
+    "make_message",
+    "read_message",
+    "stopped",
+]

@@ -108,7 +108,7 @@ class Server:
         except BaseException:
             await self.close()
             raise
-        self._publisher = asyncio.ensure_future(wait_gone(int(self.facts["publisher_pid"])))
+        self._follow_publisher()
 
     async def launch(self) -> None:
         """Start it without waiting for anything."""
@@ -144,6 +144,7 @@ class Server:
 
     async def kill(self) -> None:
         """End it with -9; returns when its publisher has gone, too, of itself."""
+        self._follow_publisher()
         await self.signal(signal.SIGKILL)
         await self.wait()
         if self._publisher is not None:
@@ -152,6 +153,7 @@ class Server:
 
     async def stop(self) -> int:
         """Ask it to end; gives the exit code."""
+        self._follow_publisher()
         await self.signal(signal.SIGTERM)
         code = await self.wait()
         if self._publisher is not None:
@@ -167,6 +169,17 @@ class Server:
     async def signal(self, number: int) -> None:
         """Send it a signal."""
         os.kill(self.pid, number)
+
+    @property
+    def publisher_pid(self) -> int:
+        """Its publisher process now: one that dies is replaced."""
+        facts = read_facts(self.folder)
+        return int((facts or self.facts)["publisher_pid"])
+
+    def _follow_publisher(self) -> None:
+        if self._publisher is not None:
+            self._publisher.cancel()
+        self._publisher = asyncio.ensure_future(wait_gone(self.publisher_pid))
 
     async def close(self) -> None:
         """End whatever is left of it."""

@@ -12,7 +12,7 @@ from shellbot.bus import Bus
 from shellbot.bus.address import parse_address
 from shellbot.bus.lock import AddressLock
 from shellbot.context import Context
-from shellbot.errors import AddressInUse, BadAddress, ConfigError, GuaranteeUnavailable
+from shellbot.errors import BadAddress, ConfigError, GuaranteeUnavailable
 from shellbot.runtime import runtime_folder
 
 
@@ -107,13 +107,13 @@ def test_a_subscriber_maps_the_star_to_this_machine(tcp_address: str) -> None:
         assert subscriber.get(block=True, timeout=5) == 1
 
 
-@pytest.mark.parametrize("level", ["replay", "log", "once"])
-def test_more_than_fast_is_not_promised(level: str) -> None:
+@pytest.mark.parametrize("level", ["log", "once"])
+def test_more_than_replay_is_not_promised(level: str) -> None:
     one = bus(guarantee=level, address="memory://x")
     for use in (one.check, lambda: one.subscribe("a"), one.publish):
         with pytest.raises(GuaranteeUnavailable) as caught:
             use()
-        assert (caught.value.asked, caught.value.offered) == (level, "fast")
+        assert (caught.value.asked, caught.value.offered) == (level, "replay")
 
 
 @pytest.mark.parametrize(
@@ -122,6 +122,12 @@ def test_more_than_fast_is_not_promised(level: str) -> None:
         ("guarantee", "Fast"),
         ("guarantee", 2),
         ("slow", "drop"),
+        ("slow", "wait"),
+        ("slow_grace", -1),
+        ("history", 1000),
+        ("history", "much"),
+        ("exact_gaps", "perhaps"),
+        ("probe", -0.5),
         ("put_timeout", "soon"),
         ("put_timeout", -1),
         ("linger", float("nan")),
@@ -159,19 +165,22 @@ def test_a_folder_of_others_is_refused(short_folder: Path, monkeypatch: pytest.M
         runtime_folder()
 
 
-def test_one_holder_per_address(short_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("SHELLBOT_RUNTIME", str(short_folder))
-    lock = AddressLock("ipc:///x")
-    other = AddressLock("ipc:///y")
-    with pytest.raises(AddressInUse, match=str(os.getpid())):
-        AddressLock("ipc:///x")
+def test_one_holder_per_address(short_folder: Path) -> None:
+    lock = AddressLock(short_folder / "x.lock")
+    other = AddressLock(short_folder / "y.lock")
+    assert lock.is_held
+    assert other.is_held
+    second = AddressLock(short_folder / "x.lock")
+    assert not second.is_held
+    assert second.holder == str(os.getpid())
     lock.release()
     lock.release()
-    again = AddressLock("ipc:///x")
+    again = AddressLock(short_folder / "x.lock")
+    assert again.is_held
     # Somebody cleans the folder: the next one finds a file that nobody holds, and says nothing wrong of it.
     for path in short_folder.glob("*.lock"):
         path.unlink()
-    AddressLock("ipc:///x").release()
+    AddressLock(short_folder / "x.lock").release()
     again.release()
     other.release()
 

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 from shellbot.bus.fan import Fan
 from shellbot.bus.records import Assembler, Cutter, writer_id
+from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 from tests.bus.watching import state_of, wait_until
 
@@ -215,9 +216,9 @@ def test_a_blocked_put_goes_on_when_there_is_room() -> None:
 
 def test_writers_are_told_when_the_reader_has_ended() -> None:
     fan = Fan()
-    fan.begin_reading()
+    fan.page.begin_reading()
     fan.put("a")
-    fan.end_reading(is_final=True)
+    fan.page.end_reading(is_final=True)
     fan.look_now()
     with pytest.raises(NotRunning):
         fan.put("b")
@@ -279,7 +280,7 @@ def check_writers(
                 next_of[int(process), int(thread)] += 1
                 left -= 1
             # By what has arrived, it is in the middle of a record.
-            if killed < kills and whole > killed and fan._assembler.open_bytes:
+            if killed < kills and whole > killed and fan.assembler.open_bytes:
                 assert victim.pid is not None
                 os.kill(victim.pid, signal.SIGKILL)
                 victim.join()
@@ -298,9 +299,9 @@ def check_writers(
     assert set(next_of.values()) == {count}
     while not fan.empty():
         fan.take()
-    fan.drop_dead()
-    assert fan._assembler.open_bytes == 0
-    return killed, fan._assembler.dropped
+    fan.assembler.drop_dead(lambda pid: process_tag(pid) != 0)
+    assert fan.assembler.open_bytes == 0
+    return killed, fan.assembler.dropped
 
 
 def test_eight_threads_in_four_processes() -> None:

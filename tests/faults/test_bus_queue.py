@@ -299,7 +299,7 @@ def test_a11_put_to_a_dead_publisher_raises_within_a_second(tcp: Buses, is_full:
     if is_full:
         os.kill(pid, signal.SIGSTOP)
         fill(publisher.put_nowait, "x" * 1000)
-    os.kill(pid, signal.SIGKILL)
+    publisher.kill()
     wait_until(lambda: is_gone(pid))
     died = time.monotonic()
     with pytest.raises(NotRunning):
@@ -326,7 +326,7 @@ def test_a11_a_put_that_waits_is_told_at_once(tcp: Buses) -> None:
 
     waiting = threading.Thread(target=put)
     waiting.start()
-    os.kill(pid, signal.SIGKILL)
+    publisher.kill()
     waiting.join(2)
     assert [type(error) for error in found] == [NotRunning]
 

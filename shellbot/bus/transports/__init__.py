@@ -1,16 +1,19 @@
 """Transports: how frames travel, one module per kind of address, loaded when first used.
 
-A module has ``bind(address, welcome) -> SendingEnd`` and ``connect(address) -> ReceivingEnd``, and says with
-``IN_PROCESS`` whether its publisher is a thread of this process. Prefix matching, the welcome frame and what comes
-upstream are those of a ZeroMQ XPUB and XSUB pair; tests/bus/test_conformance.py asks every transport the same.
+A module has ``seat(address) -> Seat``, ``bind(address, welcome, slow) -> SendingEnd`` and ``connect(address) ->
+ReceivingEnd``, and says with ``IN_PROCESS`` whether its publisher is a thread of this process. Prefix matching, the
+welcome frame and what comes upstream are those of a ZeroMQ XPUB and XSUB pair; tests/bus/test_conformance.py asks every
+transport the same.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from importlib import import_module
 from typing import Any, Protocol
 
 from shellbot.bus.address import Address
+from shellbot.bus.hub.seat import Seat
 from shellbot.errors import BusUnavailable
 
 _MODULES = {
@@ -23,12 +26,30 @@ _MODULES = {
 PATIENCE = 0.1
 
 
+@dataclass(frozen=True, slots=True)
+class Slow:
+    """What happens to a reader that takes nothing.
+
+    Attributes:
+        policy: ``block``, ``disconnect`` or ``drop``.
+        grace: Seconds that ``disconnect`` gives it.
+    """
+
+    policy: str = "block"
+    grace: float = 0.005
+
+    @property
+    def patience(self) -> float:
+        """Seconds that one send waits."""
+        return max(self.grace, 0.001) if self.policy == "disconnect" else PATIENCE
+
+
 class SendingEnd(Protocol):
     """The publisher's side. One thread.
 
     Attributes:
         socket: What ``Publisher.socket`` shows.
-        blocked: Raised by send() when a subscriber of the frame had no room for 0.1 s; nobody got the frame then.
+        blocked: Raised by send() when a subscriber of the frame had no room for a while; nobody got the frame then.
     """
 
     socket: Any
@@ -44,6 +65,12 @@ class SendingEnd(Protocol):
 
     def fileno(self) -> int:
         """Readable, once, when something has come since upstream() was last empty."""
+
+    def asked(self) -> list[bytes]:
+        """Ids of the subscribers that have asked something and are still connected; for ``disconnect`` only."""
+
+    def cut(self, uid: bytes) -> bool:
+        """Break the connection of this subscriber; False where it is gone already."""
 
     def close(self, linger: float) -> None: ...
 
@@ -76,7 +103,8 @@ class Transport(Protocol):
 
     IN_PROCESS: bool
 
-    def bind(self, address: Address, welcome: bytes) -> SendingEnd: ...
+    def seat(self, address: Address) -> Seat: ...
+    def bind(self, address: Address, welcome: bytes, slow: Slow) -> SendingEnd: ...
     def connect(self, address: Address) -> ReceivingEnd: ...
 
 

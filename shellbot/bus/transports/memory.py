@@ -8,9 +8,11 @@ from collections import Counter, deque
 from weakref import WeakValueDictionary
 
 from shellbot.bus.address import Address
+from shellbot.bus.frames import parse_ask
+from shellbot.bus.hub.seat import MemorySeat
 from shellbot.bus.lifeline import Waker
-from shellbot.bus.transports import PATIENCE
-from shellbot.errors import AddressInUse
+from shellbot.bus.ring import Ring
+from shellbot.bus.transports import Slow
 
 IN_PROCESS = True
 
@@ -29,6 +31,7 @@ class _Hub:
         self.changed = threading.Condition()
         self.sending: MemorySending | None = None
         self.receiving: list[MemoryReceiving] = []
+        self.rings: dict[str, Ring] = {}
 
 
 class _Hubs:
@@ -59,25 +62,22 @@ class MemorySending:
 
     blocked = NoRoom
 
-    def __init__(self, hub: _Hub, address: Address, welcome: bytes) -> None:
+    def __init__(self, hub: _Hub, welcome: bytes, slow: Slow) -> None:
         self._hub = hub
+        self._slow = slow
         self._welcome = welcome
         self._waker = Waker()
         self._upstream: deque[bytes] = deque()
         self._held: Counter[bytes] = Counter()
         self.socket = self
         with hub.changed:
-            if hub.sending is not None:
-                text = f"a publisher of this process has {address.url} already; close it, or set another bus.address"
-                raise AddressInUse(text, address=address.url)
             hub.sending = self
             for receiving in hub.receiving:
                 self.attach(receiving)
 
     def attach(self, receiving: MemoryReceiving) -> None:
         """A subscriber is connected. The hub is held."""
-        receiving.frames.append(self._welcome)
-        receiving.waker.set()
+        receiving.give(self._welcome)
         for topic in receiving.held:
             self.note(b"\x01" + topic)
 
@@ -102,28 +102,42 @@ class MemorySending:
         self._waker.set()
 
     def send(self, frame: bytes) -> None:
-        hub = self._hub
-        with hub.changed:
+        with self._hub.changed:
             takers = self._takers(frame)
-            if not hub.changed.wait_for(lambda: all(len(taker.frames) < HIGH_WATER for taker in takers), PATIENCE):
+            if self._slow.policy == "drop":
+                takers = [taker for taker in takers if taker.has_room]
+            elif not self._hub.changed.wait_for(lambda: all(taker.has_room for taker in takers), self._slow.patience):
                 raise NoRoom
             for taker in takers:
-                taker.frames.append(frame)
-                taker.waker.set()
+                taker.give(frame)
 
     def send_now(self, frame: bytes) -> bool:
         with self._hub.changed:
             takers = self._takers(frame)
-            if any(len(taker.frames) >= HIGH_WATER for taker in takers):
+            if not all(taker.has_room for taker in takers):
                 return False
             for taker in takers:
-                taker.frames.append(frame)
-                taker.waker.set()
+                taker.give(frame)
             return True
 
     def _takers(self, frame: bytes) -> list[MemoryReceiving]:
         head = frame[: frame.find(b" ") + 1]
-        return [taker for taker in self._hub.receiving if head in taker.held or b"" in taker.held]
+        return [taker for taker in self._hub.receiving if head in taker.held or frame[:1] in taker.held]
+
+    def asked(self) -> list[bytes]:
+        with self._hub.changed:
+            return [taker.uid for taker in self._hub.receiving if taker.uid]
+
+    def cut(self, uid: bytes) -> bool:
+        """What it has not read is lost to it, as with a connection that breaks."""
+        with self._hub.changed:
+            for taker in self._hub.receiving:
+                if taker.uid == uid:
+                    taker.frames.clear()
+                    taker.give(self._welcome)
+                    self._hub.changed.notify_all()
+                    return True
+        return False
 
     def send_string(self, text: str) -> None:
         self.send(text.encode())
@@ -155,11 +169,21 @@ class MemoryReceiving:
         self.waker = Waker()
         self.frames: deque[bytes] = deque()
         self.held: set[bytes] = set()
+        self.uid = b""
         self.socket = self
         with hub.changed:
             hub.receiving.append(self)
             if hub.sending:
                 hub.sending.attach(self)
+
+    @property
+    def has_room(self) -> bool:
+        return len(self.frames) < HIGH_WATER
+
+    def give(self, frame: bytes) -> None:
+        """The hub is held."""
+        self.frames.append(frame)
+        self.waker.set()
 
     def recv(self, flags: int = 0) -> bytes:
         with self._hub.changed:
@@ -183,6 +207,8 @@ class MemoryReceiving:
                 if topic not in self.held:
                     return
                 self.held.discard(topic)
+            elif question := parse_ask(frame):
+                self.uid = question.uid
             if sending:
                 sending.note(frame)
 
@@ -198,13 +224,13 @@ class MemoryReceiving:
                 self._hub.changed.notify_all()
 
 
-def bind(address: Address, welcome: bytes) -> MemorySending:
-    """Become the publisher of this name.
+def seat(address: Address) -> MemorySeat:
+    return MemorySeat(address, _hubs.named(address.place))
 
-    Raises:
-        AddressInUse: Another publisher of this process has it.
-    """
-    return MemorySending(_hubs.named(address.place), address, welcome)
+
+def bind(address: Address, welcome: bytes, slow: Slow) -> MemorySending:
+    """Become the one that sends on this name."""
+    return MemorySending(_hubs.named(address.place), welcome, slow)
 
 
 def connect(address: Address) -> MemoryReceiving:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import WeakSet
 
 import zmq
 
 from shellbot.bus.address import Address
 from shellbot.bus.connections import close_inherited, finish, kept_connections
-from shellbot.bus.lock import AddressLock
-from shellbot.bus.transports import PATIENCE
+from shellbot.bus.frames import parse_ask, private_uid
+from shellbot.bus.hub.seat import FileSeat
+from shellbot.bus.transports import Slow
 from shellbot.errors import AddressInUse, BadAddress
 
 IN_PROCESS = False
@@ -38,20 +40,19 @@ class ZmqSending:
 
     blocked = zmq.Again
 
-    def __init__(self, address: Address, welcome: bytes) -> None:
+    def __init__(self, address: Address, welcome: bytes, slow: Slow) -> None:
         where = address.to_bind
         self.address = address
         self._path = address.place if address.scheme == "ipc" else ""
-        # A second bind on a path steals it without a word; on tcp the system refuses.
-        self._lock = AddressLock(f"ipc://{os.path.realpath(self._path)}") if self._path else None
+        self._connections: dict[bytes, _Connection] | None = {} if slow.policy == "disconnect" else None
         self._context: zmq.Context[Any] = zmq.Context()
         self.socket = self._context.socket(zmq.XPUB)
         try:
-            self.socket.set(zmq.XPUB_NODROP, 1)
+            self.socket.set(zmq.XPUB_NODROP, slow.policy != "drop")
             self.socket.set(zmq.XPUB_WELCOME_MSG, welcome)
             self.socket.set(zmq.SNDHWM, HIGH_WATER)
             self.socket.set(zmq.RCVHWM, 0)
-            self.socket.set(zmq.SNDTIMEO, int(PATIENCE * 1000))
+            self.socket.set(zmq.SNDTIMEO, int(slow.patience * 1000))
             self.socket.set(zmq.LINGER, 0)
             self.socket.set(zmq.BACKLOG, 1024)
             self.socket.set(zmq.MAXMSGSIZE, _ASK_BYTES)
@@ -90,13 +91,33 @@ class ZmqSending:
     def upstream(self) -> list[bytes]:
         found: list[bytes] = []
         if int(self.socket.get(_EVENTS)) & 1:
-            recv = self.socket.recv
+            recv = self.socket.recv if self._connections is None else self._recv_named
             try:
                 while True:
                     found.append(recv(1))
             except zmq.Again:
                 pass
         return found
+
+    def _recv_named(self, flags: int) -> bytes:
+        """As recv(); remembers which connection an ask came on."""
+        frame = self.socket.recv(flags, copy=False)
+        data = bytes(frame.buffer)
+        if self._connections is not None:
+            if data[:1] == b"\x02" and (question := parse_ask(data)):
+                number = frame.get(zmq.SRCFD)
+                if (one := _Connection.of(int(number))) is not None:
+                    self._connections[question.uid] = one
+            elif uid := private_uid(data):
+                self._connections.pop(uid, None)
+        return data
+
+    def asked(self) -> list[bytes]:
+        return list(self._connections or ())
+
+    def cut(self, uid: bytes) -> bool:
+        one = self._connections.pop(uid, None) if self._connections else None
+        return one is not None and one.shutdown()
 
     def fileno(self) -> int:
         number: int = self.socket.FD
@@ -112,8 +133,37 @@ class ZmqSending:
             finish(connections, deadline)
             if self._path and os.path.exists(self._path):
                 os.unlink(self._path)
-        if self._lock:
-            self._lock.release()
+
+
+class _Connection(NamedTuple):
+    """One that libzmq accepted: its descriptor, and whom it led to when we saw it, for numbers are given away again."""
+
+    number: int
+    peer: object
+    inode: int
+
+    @classmethod
+    def of(cls, number: int) -> _Connection | None:
+        try:
+            with_copy = socket.socket(fileno=os.dup(number))
+        except OSError:
+            return None
+        with with_copy as one:
+            try:
+                return cls(number, one.getpeername(), os.fstat(number).st_ino)
+            except OSError:
+                return None
+
+    def shutdown(self) -> bool:
+        """End it as if the network had broken; libzmq sees that and cleans up."""
+        if self != _Connection.of(self.number):
+            return False
+        with socket.socket(fileno=os.dup(self.number)) as one:
+            try:
+                one.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                return False
+        return True
 
 
 class ZmqReceiving:
@@ -169,13 +219,17 @@ class _Inherited:
 _inherited = _Inherited()
 
 
-def bind(address: Address, welcome: bytes) -> ZmqSending:
+def seat(address: Address) -> FileSeat:
+    return FileSeat(address)
+
+
+def bind(address: Address, welcome: bytes, slow: Slow) -> ZmqSending:
     """Listen.
 
     Raises:
         AddressInUse, BadAddress: It cannot be.
     """
-    return ZmqSending(address, welcome)
+    return ZmqSending(address, welcome, slow)
 
 
 def connect(address: Address) -> ZmqReceiving:

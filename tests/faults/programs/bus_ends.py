@@ -71,7 +71,7 @@ def main(what: str, addresses: list[str]) -> int:
                 first.put_nowait("room-1", "x" * 1000)
         except QueueFull:
             pass
-        os.kill(first.pid or 0, signal.SIGKILL)
+        first.kill()
         try:
             first.put("room-1", "x" * 1000)
         except NotRunning:

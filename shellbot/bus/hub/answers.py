@@ -1,0 +1,169 @@
+"""What the hub answers to those who ask what they missed: out of the ring, in slices between which it serves others.
+
+A reply may take many turns of the hub. All that is sent meanwhile is in the ring too, so the reply goes on until it has
+caught up, and its end says where it stands; the subscriber drops what came beside it. Where the ring overtakes a reply
+that its subscriber does not read, another gap is told in the middle.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from shellbot.bus.frames import MANY, MISSED_BYTES, NAMED, Ask, reply_begin, reply_end, reply_missed
+from shellbot.bus.hub.tally import ExactTally
+from shellbot.bus.records import Assembler
+from shellbot.bus.ring import Ring
+
+# At least so many bytes of the ring are gone through in one turn, and always more than came in since the last one.
+SLICE_BYTES = 256 * 1024
+
+
+class Answer:
+    """One reply.
+
+    Args:
+        now: How many messages were sent when the question was dealt with.
+
+    Attributes:
+        begun: When, by the monotonic clock.
+        bytes_sent: Of the missed messages.
+        gaps: How many were told in it.
+        is_blocked: Whether its reader had no room when it last went on.
+    """
+
+    def __init__(self, question: Ask, ring: Ring, now: int, begun: float, tally: ExactTally | None = None) -> None:
+        self.question = question
+        self.begun = begun
+        self.bytes_sent = 0
+        self.gaps = 0
+        self.is_blocked = False
+        self._ring = ring
+        self._tally = tally
+        self._wanted = frozenset(question.names) if question.scope == NAMED else None
+        self._skip = 0 if question.scope == MANY else question.received
+        self._ready: deque[bytes] = deque()
+        self._at = now
+        self._seen = ring.offset
+        self._begin(now)
+
+    def _begin(self, now: int) -> None:
+        question, ring = self.question, self._ring
+        if question.epoch == 0:
+            self._say_begin(b"-")
+            if question.last:
+                self._ready.extend(self._missed(self._latest(question.last, now)))
+        elif question.epoch != ring.epoch or question.position > now:
+            self._say_begin(b"? ?")
+        else:
+            self._at = question.position
+            if not self._tell_gap():
+                self._say_begin(b"-")
+
+    def _say_begin(self, gap: bytes) -> None:
+        self.gaps += gap != b"-"
+        self._ready.append(reply_begin(self.question, self._ring.epoch, gap))
+
+    def _tell_gap(self) -> bool:
+        """Whether the ring no longer holds what comes next; then go on where it begins."""
+        first = self._ring.first
+        if self._at >= first:
+            return False
+        gap = b"%d %d" % (self._at + 1, first)
+        if self._tally and self._tally.covers(self.question):
+            gap += b" %d" % max(0, self._tally.gone(self.question) - self.question.had)
+        self._say_begin(gap)
+        self._at, self._skip = first, 0
+        return True
+
+    def go_on(self, send_now: Callable[[bytes], bool], now: int) -> bool:
+        """Send the next slice; whether the reply is complete. ``now`` messages were sent to all so far."""
+        if not self._send(send_now):
+            return False
+        if self._at < now:
+            came, self._seen = self._ring.offset - self._seen, self._ring.offset
+            self._tell_gap()
+            self._ready.extend(self._missed(self._slice(now, max(SLICE_BYTES, 2 * came))))
+        if not self._send(send_now) or self._at < now:
+            return False
+        # Made now, for it says where it stands: had it to wait, others would have gone before it.
+        self.is_blocked = not send_now(self._end(now))
+        return not self.is_blocked
+
+    def _send(self, send_now: Callable[[bytes], bool]) -> bool:
+        while self._ready:
+            if not send_now(self._ready[0]):
+                self.is_blocked = True
+                return False
+            self.bytes_sent += len(self._ready.popleft())
+        self.is_blocked = False
+        return True
+
+    def _end(self, now: int) -> bytes:
+        tally = self._tally
+        if tally is None:
+            return reply_end(self.question, self._ring.epoch, now)
+        return reply_end(self.question, self._ring.epoch, now, tally.table, tally.had(self.question))
+
+    def _slice(self, until: int, budget: int) -> Iterator[bytes]:
+        """Texts for this subscriber, from where we stand, up to a position or for so many bytes."""
+        for first, texts, size in whole_records(self._ring, self._at):
+            behind = self._at - first
+            stop = until - first
+            for text in self._of_scope(texts[behind:stop] if behind or stop < len(texts) else texts):
+                if self._skip:
+                    self._skip -= 1
+                else:
+                    yield text
+            self._at = min(until, first + len(texts))
+            budget -= size
+            if budget <= 0 or self._at >= until:
+                return
+
+    def _of_scope(self, texts: list[bytes]) -> list[bytes]:
+        wanted = self._wanted
+        return texts if wanted is None else [text for text in texts if text[: text.find(b" ")] in wanted]
+
+    def _latest(self, count: int, until: int) -> list[bytes]:
+        """The last so many texts of the scope. Looks back segment by segment, so a few are found soon."""
+        found: list[bytes] = []
+        end = until
+        for start in self._ring.marks():
+            part: list[bytes] = []
+            for first, texts, _ in whole_records(self._ring, start):
+                if first >= end:
+                    break
+                part += self._of_scope(texts[max(0, start - first) : end - first])
+            found = part + found
+            end = start
+            if len(found) >= count:
+                break
+        return found[-count:]
+
+    def _missed(self, texts: Iterator[bytes] | list[bytes]) -> Iterator[bytes]:
+        """Frames of about 256 KiB."""
+        held: list[bytes] = []
+        size = 0
+        for text in texts:
+            held.append(text)
+            size += len(text) + 1
+            if size >= MISSED_BYTES:
+                yield reply_missed(self.question, b"\n".join(held))
+                held, size = [], 0
+        if held:
+            yield reply_missed(self.question, b"\n".join(held))
+
+
+def whole_records(ring: Ring, position: int) -> Iterator[tuple[int, list[bytes], int]]:
+    """The records from a position on, understood: messages before each, its texts, its size in bytes."""
+    assembler = Assembler()
+    is_first = True
+    for record in ring.records(position):
+        if is_first:
+            is_first = False
+            for earlier in ring.records_from(record.since):
+                if earlier.offset >= record.offset:
+                    break
+                assembler.feed_through(bytes(earlier.body))
+        texts, _ = assembler.feed_through(bytes(record.body))
+        yield record.first, texts, len(record.body)

@@ -1,0 +1,336 @@
+"""The frames of one subscriber, in order, from connections that come and go."""
+
+from __future__ import annotations
+
+import logging
+import os
+import select
+import threading
+from collections import deque
+from collections.abc import Collection
+from itertools import repeat
+from time import monotonic
+from typing import Any, Protocol
+
+from shellbot.bus import transports
+from shellbot.bus.injected import Injected
+from shellbot.bus.lifeline import Waker
+from shellbot.bus.options import BusOptions, ContextFace
+from shellbot.bus.pulse import Pulse, Step
+from shellbot.bus.stream import Hole, Stream, covers
+from shellbot.errors import BusClosed, BusError
+
+logger = logging.getLogger(__name__)
+
+_BURST = 256
+_BURST_BYTES = 64 * 1024
+
+
+class Watcher(Protocol):
+    """Who waits on fileno() in an event loop."""
+
+    def wake(self) -> None:
+        """Look again. From any thread."""
+
+    def unwatch(self) -> None:
+        """fileno() is about to change."""
+
+
+class Incoming:
+    """What has come and was not taken yet.
+
+    Attributes:
+        pending: Frames to take, from the left; one that cannot be decoded is to be given to control() if it begins
+            with 0xFF and is no :class:`Hole`.
+        stream: What is held of the bus.
+        socket: None until open(); may be given something with ``recv`` before.
+        watcher: Told when something has changed that no descriptor tells.
+        closing: Readable after close().
+    """
+
+    def __init__(self, context: ContextFace, channels: list[str], last: int) -> None:
+        self.pending: deque[bytes] = deque()
+        self.stream = Stream(channels, last)
+        self.socket: Any = None
+        self.watcher: Watcher | None = None
+        self.closing = Waker()
+        self.is_closed = False
+        self._context = context
+        self._options: BusOptions | None = None
+        self._pulse = Pulse(0.0)
+        self._end: transports.ReceivingEnd | None = None
+        self._pid = 0
+        self._lock = threading.RLock()
+        self._burst = 1
+        # How many messages and gaps ever lay in `pending`, and raw frames that do now.
+        self._index = 0
+        self._is_raw = False
+        self._answered = 0
+        self._renewed_at = -1
+
+    # -- the connection ---------------------------------------------------------------------------------------------
+
+    @property
+    def is_open(self) -> bool:
+        return self._end is not None
+
+    @property
+    def state(self) -> str:
+        if self.is_closed or self._renewed_at == self.stream.welcomes:
+            return "disconnected"
+        return self.stream.state
+
+    def open(self) -> transports.ReceivingEnd:
+        """The connection, made now where there is none.
+
+        Raises:
+            BusClosed: After close().
+        """
+        if self._end is None:
+            with self._lock:
+                if self.is_closed:
+                    raise BusClosed("this subscriber was closed; make a new one with bus.subscribe()")
+                if self._end is None:
+                    self._end = self._connect()
+                    self._pid = os.getpid()
+        return self._end
+
+    def _connect(self) -> transports.ReceivingEnd:
+        uid = os.urandom(16).hex().encode()
+        if self.socket is not None:
+            self.stream.open(uid, "", replays=False, is_exact=False)
+            return Injected(self.socket)
+        self._options = options = BusOptions.read(self._context)
+        transport = transports.load(options.address)
+        end = transport.connect(options.address)
+        self.stream.open(uid, options.address.url, replays=options.guarantee != "fast", is_exact=options.exact_gaps)
+        self._pulse = Pulse(0.0 if transport.IN_PROCESS else options.probe)
+        self._subscribe(end)
+        return end
+
+    def _subscribe(self, end: transports.ReceivingEnd) -> None:
+        self.socket = end.socket
+        self.stream.subscribe()
+        self._send(end)
+
+    def _opened(self) -> transports.ReceivingEnd:
+        """The connection that is there. The lock is held."""
+        if self._end is None:
+            raise BusClosed("this subscriber was closed; make a new one with bus.subscribe()")
+        if self._pid != os.getpid():
+            raise BusError(
+                f"this subscriber was opened in process {self._pid} and cannot be used in {os.getpid()};"
+                " make one there with bus.subscribe()"
+            )
+        return self._end
+
+    def _renew(self) -> None:
+        """Give the connection up, and make a new one; what we have stays."""
+        with self._lock:
+            end = self._opened()
+            assert self._options is not None
+            address = self._options.address
+            logger.warning("the bus on %s does not answer, connecting again", address.url)
+            if self.watcher is not None:
+                self.watcher.unwatch()
+            end.close()
+            self._end = transports.load(address).connect(address)
+            self._renewed_at = self.stream.welcomes
+            self._subscribe(self._end)
+
+    def _send(self, end: transports.ReceivingEnd) -> None:
+        """Send what the stream has to say. The lock is held."""
+        for frame in self.stream.out:
+            end.send(frame)
+        self.stream.out.clear()
+
+    def close(self) -> None:
+        self.is_closed = True
+        self.closing.set()
+        if self._pid not in (0, os.getpid()):
+            # The connection belongs to the process we were forked from.
+            return
+        with self._lock:
+            end, self._end = self._end, None
+            self.pending.clear()
+            if end is not None:
+                end.close()
+            self.socket = None
+        self._wake()
+
+    def _wake(self) -> None:
+        if self.watcher is not None:
+            self.watcher.wake()
+
+    # -- reading ----------------------------------------------------------------------------------------------------
+
+    def fill(self) -> bool:
+        """With nothing pending, read what has come: one frame after a wait, and more at once the longer it goes on.
+
+        Returns:
+            Whether something is pending now.
+        """
+        if self._end is None:
+            self.open()
+        pending, stream = self.pending, self.stream
+        is_more = True
+        with self._lock:
+            end = self._opened()
+            while is_more and not pending:
+                try:
+                    # Without a step of Python per frame; what came before there was nothing is kept. A frame of a
+                    # reply has very many messages.
+                    pending.extend(map(end.recv, repeat(1, 1 if stream.is_syncing else self._burst)))
+                    self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
+                except end.blocked:
+                    is_more = False
+                    self._burst = 1
+                self._index += len(pending)
+                self._is_raw = True
+                if pending and not stream.is_plain:
+                    self._sort()
+        return bool(pending)
+
+    def control(self, frame: bytes) -> None:
+        """Deal with one of the bus's own frames, which was pending and has been taken."""
+        with self._lock:
+            if self._end is None:
+                return
+            stream, pending = self.stream, self.pending
+            self._index -= 1
+            at = self._index - len(pending)
+            found = stream.control(frame, at)
+            if found or not stream.is_plain:
+                found += pending if stream.is_plain else stream.sort(pending, at + len(found))
+                self._is_raw = stream.is_plain
+                self._line_up(found, at)
+            self._follow()
+
+    def _sort(self) -> None:
+        """Let the stream deal with all that is pending. The lock is held."""
+        at = self._index - len(self.pending)
+        self._line_up(self.stream.sort(self.pending, at), at)
+        self._is_raw = False
+        self._follow()
+
+    def _line_up(self, found: list[bytes], at: int) -> None:
+        self.pending.clear()
+        self.pending.extend(found)
+        self._index = at + len(found)
+
+    def _follow(self) -> None:
+        """Do what the stream has found necessary. The lock is held."""
+        if self._end is not None and self.stream.out:
+            self._send(self._end)
+        if self._answered != self.stream.answered:
+            self._answered = self.stream.answered
+            self._wake()
+
+    def ask_ready(self) -> None:
+        """Ask the publisher, where no answer is due anyway."""
+        self.open()
+        with self._lock:
+            self._opened()
+            if self._is_raw:
+                self._sort()
+            # Before the first welcome there is nobody to ask; that will be answered with the question.
+            if self.stream.is_ready:
+                self.stream.ask()
+                self._follow()
+
+    def look_ready(self) -> bool:
+        """Read what has come, and say whether the publisher has answered the last question."""
+        with self._lock:
+            end = self._opened()
+            if self._is_raw:
+                self._sort()
+            try:
+                while not self.stream.is_ready:
+                    found = self.stream.sort((end.recv(1),), self._index)
+                    self.pending.extend(found)
+                    self._index += len(found)
+                    self._follow()
+            except end.blocked:
+                return False
+            return True
+
+    def change(self, channels: list[str], fresh: Collection[str], gone: Collection[str]) -> None:
+        """Hold these channels, ``fresh`` more and ``gone`` less; nothing of the latter is taken any more.
+
+        Raises:
+            BusClosed: After close().
+        """
+        with self._lock:
+            if self.is_closed:
+                raise BusClosed("this subscriber was closed")
+            if self._end is not None:
+                self._opened()
+                if self._is_raw:
+                    self._sort()
+            self.stream.change(channels, fresh, gone)
+            if gone and self.pending:
+                held = self.stream.held
+                found = [frame for frame in self.pending if isinstance(frame, Hole) or covers(held, frame)]
+                self.stream.forget(len(self.pending) - len(found))
+                self._line_up(found, self._index - len(self.pending))
+            self._follow()
+        # libzmq deals with what has come also while it sends, and takes the signal for it from the descriptor.
+        self._wake()
+
+    # -- waiting ----------------------------------------------------------------------------------------------------
+
+    def tend(self) -> float | None:
+        """Look after a bus that may have gone: to be called where nothing was found to read.
+
+        Returns:
+            Seconds until it is to be called again, 0 if there may be something to read; None is never.
+        """
+        pulse, stream = self._pulse, self.stream
+        # Before the first welcome ZeroMQ tries to connect by itself.
+        if not pulse.every or not stream.welcomes or self._end is None:
+            return None
+        now = monotonic()
+        step = pulse.look(now, self._index + stream.heard, self._index, not stream.is_ready)
+        if step is Step.WAIT:
+            return max(0.0, pulse.due - now)
+        with self._lock:
+            if step is Step.RENEW:
+                self._renew()
+            else:
+                self._opened()
+                stream.ask()
+                self._follow()
+        # Sending took the signal from the descriptor.
+        self._wake()
+        return 0.0
+
+    def wait(self, deadline: float | None) -> bool:
+        """Sleep until something may have come; False at the deadline, a time of ``monotonic()``.
+
+        Raises:
+            BusClosed: After close(), also when that happens while it waits.
+        """
+        left = None if deadline is None else deadline - monotonic()
+        if left is not None and left <= 0:
+            return False
+        end = self.open()
+        if end.fileno() < 0:
+            self.pending.append(end.recv(0))
+            self._index += 1
+            self._is_raw = True
+            return True
+        due = self.tend()
+        if due == 0:
+            return True
+        poller = select.poll()
+        poller.register(self.open().fileno(), select.POLLIN)
+        poller.register(self.closing.fileno(), select.POLLIN)
+        waits = [wait for wait in (left, due) if wait is not None]
+        poller.poll(min(waits) * 1000 if waits else None)
+        if self.is_closed:
+            raise BusClosed("this subscriber was closed while it waited")
+        return True
+
+    def fileno(self) -> int:
+        """Readable, once, when something has come since nothing was left."""
+        return self.open().fileno()
