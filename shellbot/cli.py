@@ -1,32 +1,54 @@
-"""The command line: ``shellbot run``, and the bus from the shell with ``pub``, ``sub``, ``spy``."""
+"""The command line: ``shellbot run``, and the bus from the shell with ``pub``, ``sub``, ``spy`` and ``bus top``."""
 
 from __future__ import annotations
 
 import logging
 import os
+import select
+import shutil
 import sys
 import webbrowser
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import click
+import msgspec
 import orjson
 
 from shellbot.bus.bus import Bus
+from shellbot.bus.frames import Gap
+from shellbot.bus.hub.facts import Facts, Look
 from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
-from shellbot.errors import BusTimeout, ConfigError, ShellbotError
+from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
+
+
+def _set_level(context: click.Context, parameter: click.Parameter, count: int) -> None:
+    # Once before the command and once behind it: what is asked for counts.
+    if count or context.parent is None:
+        logging.getLogger().setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(count, 2)])
+
+
+_verbose = click.option(
+    "--verbose",
+    "-v",
+    count=True,
+    expose_value=False,
+    callback=_set_level,
+    help="Log more: -v what starts and stops, -vv every message.",
+)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, "--version", message="shellbot %(version)s")
-@click.option("--verbose", "-v", count=True, help="Log more: -v what starts and stops, -vv every message.")
-def cli(verbose: int) -> None:
+@_verbose
+def cli() -> None:
     """Bots for group chats, votes in direct channels, and the bus between them."""
-    level = [logging.WARNING, logging.INFO, logging.DEBUG][min(verbose, 2)]
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
 
 
 def main() -> None:
@@ -52,6 +74,7 @@ def main() -> None:
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
 @click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
+@_verbose
 def run(
     bot: str | None,
     space: str | None,
@@ -115,6 +138,7 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
 
 @cli.command()
 @_bus_options
+@_verbose
 @click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for a subscriber; 0 does not wait.")
 @click.argument("channel")
 @click.argument("messages", metavar="JSON...", nargs=-1)
@@ -144,42 +168,179 @@ def _parsed(text: str) -> Any:
         ) from error
 
 
+def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
+    ends = "End when nothing came for so many seconds (exit code 1 with --count)."
+    count = click.option("--count", type=click.IntRange(1), help="End after so many messages.")
+    return _bus_options(_verbose(count(click.option("--timeout", type=float, help=ends)(command))))
+
+
 @cli.command()
-@_bus_options
-@click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-@click.option("--timeout", type=float, help="End when nothing came for so many seconds (exit code 1 with --count).")
+@_reading_options
+@click.option(
+    "--last", default=0, type=click.IntRange(0), help="Begin with so many messages from before; the bus keeps the last."
+)
 @click.argument("channels", nargs=-1, required=True)
 def sub(
-    address: str | None, instance: str | None, count: int | None, timeout: float | None, channels: tuple[str, ...]
+    address: str | None,
+    instance: str | None,
+    count: int | None,
+    timeout: float | None,
+    last: int,
+    channels: tuple[str, ...],
 ) -> None:
     """Print what is published on CHANNELS, a line each: the channel, a space, the JSON."""
-    _print_frames(_find_bus(address, instance), list(channels), count, timeout)
+    _print_frames(_find_bus(address, instance), list(channels), count, timeout, last)
 
 
 @cli.command()
-@_bus_options
-@click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-@click.option("--timeout", type=float, help="End when nothing came for so many seconds (exit code 1 with --count).")
+@_reading_options
 def spy(address: str | None, instance: str | None, count: int | None, timeout: float | None) -> None:
     """Print everything on the bus."""
     _print_frames(_find_bus(address, instance), "", count, timeout)
 
 
-def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeout: float | None) -> None:
-    seen = 0
-    with bus.subscribe(channels) as subscriber:
+# Between two looks whether the bus is back.
+_LOOK_EVERY = 0.25
+# Another program is the hub so many seconds after one has ended, or there is none.
+_TAKEOVER = 2.0
+_GAP_LOG = "messages are gone"
+
+
+def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeout: float | None, last: int = 0) -> None:
+    if not logging.getLogger().isEnabledFor(logging.INFO):
+        # Said in our own words.
+        logging.getLogger("shellbot.bus.subscriber").addFilter(lambda record: not str(record.msg).startswith(_GAP_LOG))
+    seen = connections = 0
+    with bus.subscribe(channels, last) as subscriber:
         try:
+            since = monotonic()
             while count is None or seen < count:
-                frame = subscriber.receive(timeout)
-                if frame is None:
+                left = _LOOK_EVERY if timeout is None else since + timeout - monotonic()
+                frame = subscriber.receive(max(0.0, min(left, _LOOK_EVERY)))
+                if subscriber.reconnects > connections:
+                    connections = subscriber.reconnects
+                    click.echo("shellbot: the bus is back", err=True)
+                if isinstance(frame, Gap):
+                    click.echo(f"shellbot: {_gap_text(frame)}", err=True)
+                elif frame is not None:
+                    sys.stdout.buffer.write(f"{frame.channel} ".encode() + orjson.dumps(frame.message) + b"\n")
+                    sys.stdout.flush()
+                    seen += 1
+                    since = monotonic()
+                elif timeout is not None and left <= _LOOK_EVERY:
                     if count is not None:
                         raise BusTimeout(f"only {seen} of {count} messages came; nothing for {timeout:g} s")
                     return
-                sys.stdout.buffer.write(f"{frame.channel} ".encode() + orjson.dumps(frame.message) + b"\n")
-                sys.stdout.flush()
-                seen += 1
         except KeyboardInterrupt:
             sys.exit(130)
+
+
+def _gap_text(gap: Gap) -> str:
+    if gap.at_most is None:
+        return "messages are gone for good, nobody knows how many"
+    were = "1 message at most is" if gap.at_most == 1 else f"{gap.at_most:,} messages at most are"
+    where = "" if gap.first is None else f", between positions {gap.first:,} and {gap.last:,} of the bus"
+    return f"{were} gone for good{where}"
+
+
+@cli.group("bus")
+def bus_commands() -> None:
+    """Look at a running bus."""
+
+
+@bus_commands.command()
+@_bus_options
+@click.option("--once", "is_once", is_flag=True, help="Print one block and end.")
+@click.option("--json", "is_json", is_flag=True, help="Print the facts as one JSON object and end.")
+@click.option("--every", default=1.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between two looks.")
+def top(address: str | None, instance: str | None, is_once: bool, is_json: bool, every: float) -> None:
+    """Show who publishes, how fast, and what is behind."""
+    try:
+        context = _find_bus(address, instance).context
+        if is_json:
+            with Look(context) as look:
+                facts = {"address": context.get("bus.address"), **msgspec.to_builtins(look.facts())}
+                click.echo(orjson.dumps(facts))
+        else:
+            _show_facts(context, is_once, every)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _show_facts(context: Any, is_once: bool, every: float) -> None:
+    """One block after the other; in a terminal in the same place, and also while nobody publishes."""
+    url, is_watched = context.get("bus.address"), sys.stdout.isatty() and not is_once
+    before: Facts | None = None
+    patience_ends = 0.0
+    while True:
+        try:
+            with Look(context) as look:
+                while True:
+                    facts = look.facts()
+                    patience_ends = monotonic() + _TAKEOVER
+                    if before is not None or not is_once:
+                        _draw(_facts_text(url, facts, before), is_watched)
+                    if before is not None and is_once:
+                        return
+                    before = facts
+                    # Not longer than this hub lives.
+                    select.select([look], [], [], every)
+        except BusError as error:
+            # Where a hub ends, another program takes its place.
+            if monotonic() > patience_ends:
+                if not (is_watched and isinstance(error, BusTimeout)):
+                    raise
+                _draw([f"{error}; waiting"], is_watched)
+            select.select([], [], [], _LOOK_EVERY)
+
+
+def _draw(lines: list[str], in_place: bool) -> None:
+    if in_place:
+        size = shutil.get_terminal_size()
+        lines = [line[: size.columns] for line in lines]
+        if len(lines) >= size.lines:
+            lines = [*lines[: size.lines - 2], "..."]
+        click.echo("\x1b[H" + "".join(f"{line}\x1b[K\n" for line in lines) + "\x1b[J", nl=False)
+    else:
+        click.echo("\n".join([*lines, ""]))
+
+
+def _facts_text(url: str, facts: Facts, before: Facts | None) -> list[str]:
+    """Lines of at most 80 characters."""
+    earlier: dict[int, int] = {}
+    seconds = sent_before = 0.0
+    if before is not None and before.pid == facts.pid:
+        earlier = {program.pid: program.sent for program in before.programs}
+        seconds, sent_before = facts.uptime - before.uptime, before.sent
+
+    def rate(sent: int, sent_before: float | None) -> str:
+        return "-" if sent_before is None or seconds <= 0 else f"{(sent - sent_before) / seconds:,.0f}"
+
+    pairs: list[tuple[str, int | str, str, int]] = [
+        ("messages/s", rate(facts.sent, sent_before), "readers", facts.readers),
+        ("sent", facts.sent, "readers cut off", facts.cuts),
+        ("can be replayed", facts.position - facts.first, "gaps told", facts.gaps),
+        ("replies going on", facts.replies, "topics", facts.topics),
+        ("replies given", facts.replied, "unfinished messages", facts.unfinished),
+        ("replied bytes", facts.replied_bytes, "programs", len(facts.programs)),
+    ]
+    programs = [
+        (program.pid or "-", program.queued_bytes, program.sent, rate(program.sent, earlier.get(program.pid)))
+        for program in facts.programs
+    ]
+    return [
+        f"bus  {url if len(url) <= 75 else f'...{url[-72:]}'}",
+        f"hub  process {facts.pid}, up {timedelta(seconds=int(facts.uptime))}, {facts.guarantee}, slow: {facts.slow}",
+        "",
+        *(f"{left:<18}{_shown(a):>18}        {right:<20}{_shown(b):>16}" for left, a, right, b in pairs),
+        "",
+        f"{'pid':>10}{'queued bytes':>20}{'sent':>25}{'messages/s':>25}",
+        *(f"{pid:>10}{_shown(queued):>20}{_shown(sent):>25}{now:>25}" for pid, queued, sent, now in programs),
+    ]
+
+
+def _shown(number: int | str) -> str:
+    return number if isinstance(number, str) else f"{number:,}"
 
 
 @cli.command()

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from shellbot.bus.counters import added, counted_of_subscriber
 from shellbot.bus.options import DEFAULT_ADDRESS, BusOptions, ContextFace
 from shellbot.bus.publisher import Publisher
 from shellbot.bus.subscriber import Subscriber
@@ -20,6 +24,7 @@ class Bus:
 
     def __init__(self, context: ContextFace) -> None:
         self.context = context
+        self._ends: WeakKeyDictionary[Publisher | Subscriber, None] = WeakKeyDictionary()
 
     def check(self) -> None:
         """Make sure of the settings; ``bus.address`` is filled in where it is absent.
@@ -43,7 +48,9 @@ class Bus:
             ConfigError: ``last`` is no such number.
         """
         self.check()
-        return Subscriber(self.context, channels, last)
+        subscriber = Subscriber(self.context, channels, last)
+        self._ends[subscriber] = None
+        return subscriber
 
     def publish(self) -> Publisher:
         """A publisher, not started yet; use it with ``with``, or call start() and close().
@@ -53,4 +60,42 @@ class Bus:
         """
         self.check()
         _ = BusOptions.read(self.context).address.to_bind
-        return Publisher(self.context)
+        publisher = Publisher(self.context)
+        self._ends[publisher] = None
+        return publisher
+
+    def counters(self) -> dict[str, int]:
+        """What all ends that were made here have counted; those that exist no more count no more.
+
+        ================  ===========================================================================================
+        ``put``           Messages handed over, by all threads and processes of the publishers' families; one for each
+                          channel. It is what was sent, is queued, or was given up.
+        ``sent``          Those that were sent to whoever subscribed.
+        ``delivered``     Messages that the subscribers gave out.
+        ``replayed``      Those of them that came after all: missed while a connection was broken, or put before it.
+        ``gaps``          How often something was gone for good at a subscriber.
+        ``dropped``       What was put and will not be sent: given up at a stop because no subscriber took it (with
+                          ``replay``, what was read is still there for those who come back), and long messages whose
+                          writer was killed in the middle. The latter also of other programs, while ours was the hub.
+        ``dead_letters``  Frames that came and could not be read.
+        ``reconnects``    Connections of the subscribers after the first.
+        ``depth``         Messages that are queued now, or in the hands of the hub, which has no room for them yet.
+                          Where the system cannot look into a pipe (Linux can), only the latter.
+        ``restarts``      Publisher processes that died and were started again.
+        ================  ===========================================================================================
+
+        While messages are on their way ``put`` and ``depth`` may miss, for a moment, what the hub has just read. They
+        are looked up at each call, which copies at most 256 KiB for each publisher: once a second is cheap.
+
+        Runs in: any thread.
+        """
+        ends = [end for reference in self._ends.keyrefs() if (end := reference()) is not None]
+        return added(end.counters if isinstance(end, Publisher) else counted_of_subscriber(end) for end in ends)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Ends belong to the process that made them."""
+        return {name: value for name, value in self.__dict__.items() if name != "_ends"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__ |= state
+        self._ends = WeakKeyDictionary()

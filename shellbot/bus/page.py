@@ -9,7 +9,7 @@ import tempfile
 from shellbot.bus.lifeline import ProcessWatch
 from shellbot.cells import process_tag
 
-_READER, _PROGRESS, _KEEPER, _SENT, _CLOSING, _ENDED = range(6)
+_READER, _PROGRESS, _KEEPER, _SENT, _CLOSING, _ENDED, _TAKEN, _GIVEN_UP, _UNFINISHED = range(9)
 _NOBODY_EVER = -1
 
 
@@ -82,6 +82,37 @@ class Page:
     def add_sent(self, count: int) -> None:
         self._words[_SENT] += count
         self._words[_PROGRESS] += 1
+
+    @property
+    def taken(self) -> int:
+        """How many texts were sent, or are in the hands of the hub."""
+        return max(self._words[_TAKEN], self._words[_SENT])
+
+    @property
+    def held(self) -> int:
+        """How many texts were read and are not sent yet."""
+        return self.taken - self._words[_SENT]
+
+    def hold(self, count: int) -> None:
+        """So many texts were read and are sent next; add_sent() then says that they are."""
+        self._words[_TAKEN] = self._words[_SENT] + count
+
+    @property
+    def given_up(self) -> int:
+        """How many texts were read and will not be sent: no subscriber took them before a stop."""
+        return self._words[_GIVEN_UP]
+
+    def give_up_held(self) -> None:
+        self._words[_GIVEN_UP] += self.held
+        self.hold(0)
+
+    @property
+    def unfinished(self) -> int:
+        """How many texts their writers left unfinished, of all queues, while the reader of this one was the hub."""
+        return self._words[_UNFINISHED]
+
+    def add_unfinished(self, count: int) -> None:
+        self._words[_UNFINISHED] += count
 
     @property
     def is_closing(self) -> bool:

@@ -22,6 +22,7 @@ import orjson
 
 from shellbot import errors
 from shellbot.bus import transports
+from shellbot.bus.counters import counted_of_publisher
 from shellbot.bus.fan import Fan
 from shellbot.bus.frames import topic, topics
 from shellbot.bus.hub.life import Life
@@ -448,6 +449,11 @@ class Publisher(multiprocessing.Process):
     def restarts(self) -> int:
         """How often the process had to be started again."""
         return self._keeper.restarts if self._keeper is not None else 0
+
+    @property
+    def counters(self) -> dict[str, int]:
+        """What was put by all who put here, and what became of it; see :meth:`shellbot.bus.bus.Bus.counters`."""
+        return counted_of_publisher(self.fan, self.context, self.restarts)
 
     def terminate(self) -> None:
         """Ask the process to end after what is queued."""

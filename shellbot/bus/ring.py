@@ -304,6 +304,11 @@ class Ring:
             raise ValueError(f"offset {offset} is not in the ring, which holds {self._oldest} to {self.offset}")
         return self._walk(offset)
 
+    def marks(self) -> list[int]:
+        """Positions to read from, newest first, about a segment apart, down to ``first``: to look back for a few."""
+        least = self.first
+        return [*sorted({first for _, first in self._held if first > least}, reverse=True), least]
+
     def close(self) -> None:
         """The file stays. Views given before stay good as long as somebody has them."""
         self._words.release()

@@ -232,7 +232,7 @@ class Stream:
         if self.is_syncing:
             return []
         if self._kept is not None:
-            if covers(self._asked_for, frame):
+            if covers(self.held, frame):
                 self._kept.append(frame)
             return self._give_kept() if len(self._kept) >= self._last else []
         is_wanted = not self._is_filtering or covers(self.held, frame)
@@ -247,7 +247,7 @@ class Stream:
         """A new connection: what was asked on an old one is not answered any more."""
         self.welcomes += 1
         self._is_told = False
-        if self._anchor is not None and epoch:
+        if self._anchor is not None and self._anchor[0] == epoch:
             self.is_syncing = True
             self._ask_since(at)
             return []
@@ -284,7 +284,7 @@ class Stream:
         return []
 
     def _begin(self, epoch: int, gap: list[bytes], at: int) -> list[bytes]:
-        """A reply begins, or goes on behind a gap. An empty gap, the last before the first, only tells the position."""
+        """A reply begins, or goes on behind a gap."""
         if gap[0] == b"-" and (self._anchor is None or self._anchor[0] == epoch):
             return []
         if not gap[0].isdigit():
@@ -293,7 +293,7 @@ class Stream:
         exactly = int(gap[2]) if len(gap) > 2 else None
         received = at - self._base
         at_most = last - first + 1
-        ahead = self._skip if last < first else 0
+        ahead = 0
         if self._anchor is not None and self._anchor[0] == epoch:
             # What was received is among the positions since the anchor; of all channels it is known to be the first.
             missing = last - self._anchor[1] - received
@@ -302,7 +302,7 @@ class Stream:
                 ahead = -missing
         if exactly is not None:
             at_most = exactly
-        elif last >= first:
+        else:
             self._table = 0
         found: list[bytes] = [self._hole(first, last, at_most)] if at_most > 0 else []
         self._count += received - ahead + (exactly or 0)
@@ -374,13 +374,20 @@ class Stream:
         return self._wanted(kept)
 
     def _give_latest(self, kept: list[bytes]) -> list[bytes]:
-        """With ``last``: what came before the end of the answer, and what is in it, both end where it ends."""
+        """With ``last``: the answer, which ends as what came before its end does.
+
+        Either may have what the other has not: channels whose subscription was not in force yet, or was asked for later.
+        """
         latest, self._kept, self._latest, self._last = self._latest, None, [], 0
-        if len(latest) <= len(kept):
-            return self._wanted(kept)
-        latest = self._wanted(latest)
-        self.replayed += len(latest)
-        return latest
+        backwards: list[bytes] = []
+        for frame in reversed(kept):
+            if covers(self._asked_for, frame):
+                while latest and (text := latest.pop()) != frame:
+                    backwards.append(text)
+            backwards.append(frame)
+        found = self._wanted([*latest, *reversed(backwards)])
+        self.replayed += max(0, len(found) - len(kept))
+        return found
 
     # -- what is gone -----------------------------------------------------------------------------------------------
 

@@ -32,11 +32,11 @@ class Nothing(Exception):
 class Message:
     """One that was put."""
 
-    def __init__(self, number: int, channel: str, is_due: bool) -> None:
+    def __init__(self, number: int, channel: str, is_due: bool, is_early: bool) -> None:
         self.number = number
         self.channel = channel
         self.is_due = is_due
-        self.is_early = False
+        self.is_early = is_early
         self.text = b"%b %d" % (channel.encode(), number)
 
 
@@ -46,7 +46,6 @@ class World:
     The subscriber is the real one; its transport is this.
 
     Args:
-        has_marks: Whether the publisher tells its position also amid a reply.
         is_exact: Whether it counts for each subscriber.
         slice: How many messages are in one frame of a reply.
     """
@@ -54,8 +53,7 @@ class World:
     IN_PROCESS = True
     blocked = Nothing
 
-    def __init__(self, *, has_marks: bool = True, is_exact: bool = False, slice: int = 2) -> None:
-        self.has_marks = has_marks
+    def __init__(self, *, is_exact: bool = False, slice: int = 2) -> None:
         self.is_exact = is_exact
         self.slice = slice
         self.socket = self
@@ -125,13 +123,15 @@ class World:
     # -- the publisher ----------------------------------------------------------------------------------------------
 
     def put(self, channel: str) -> None:
-        # Subscribed, and nobody has broken anything yet: publisher.wait_ready() would have promised it too.
         stream = self.subscriber.incoming.stream
-        is_seen = f"{channel} ".encode() in self.held or channel[:1].encode() in self.held
-        is_first = stream.answered == 0 and stream.welcomes <= 1 and is_seen
         is_promised = channel in self.promised or "" in self.promised
-        message = Message(len(self.every) + 1, channel, self.holds(channel) and (is_first or is_promised))
-        message.is_early = not is_promised
+        is_seen = f"{channel} ".encode() in self.held or channel[:1].encode() in self.held
+        # publisher.wait_ready() would have promised it, too, as long as nobody has broken anything.
+        is_early = not is_promised and is_seen and stream.answered == 0 and stream.welcomes <= 1
+        # Without a history nobody can fill what comes while a connection is new; the gap is told beside it.
+        is_lost = not is_seen and (stream._anchor is None or stream._anchor[0] != self.epoch) and bool(self.held)
+        is_due = self.holds(channel) and (is_early or (is_promised and not is_lost))
+        message = Message(len(self.every) + 1, channel, is_due, is_early)
         self.every.append(message)
         self.history.append(message)
         self.send_down(message.text)
@@ -185,26 +185,27 @@ class World:
 
     def replay(self, question: Ask) -> Iterator[bytes]:
         at, skip = question.position, question.received
-        if question.scope == MANY:
-            skip = 0
-        elif question.scope == ALL:
+        if question.scope == ALL:
             at, skip = at + skip, 0
         is_begun = False
         while not is_begun or at < len(self.history):
             if at < self.floor:
-                to, extra = self.go_on_from(is_begun and not skip and question.scope != MANY or question.scope == ALL), 0
-                gap = b"%d %d" % (at + 1, to)
+                first = at + 1
+                had = self.had(question, self.floor)
+                gap = b""
                 if self.is_exact and question.table == self.epoch and not is_begun:
-                    had = self.had(question, to)
-                    gap += b" %d" % max(0, had - question.had)
-                    extra = max(0, question.had - had)
-                yield reply_begin(question, self.epoch, gap)
-                at, skip = to, extra
+                    gap = b" %d" % max(0, had - question.had)
+                    at, skip = self.floor, max(0, question.had - had)
+                else:
+                    at, skip = self.behind(question, skip), 0
+                yield reply_begin(question, self.epoch, b"%d %d%b" % (first, at, gap))
             elif not is_begun:
                 yield reply_begin(question, self.epoch)
+            if question.scope == MANY:
+                skip = 0
             is_begun = True
             if at < self.floor:
-                continue  # it went on while we waited to be sent
+                continue  # the ring went on while we waited to be sent
             texts = []
             while at < len(self.history) and len(texts) < self.slice:
                 message = self.history[at]
@@ -216,14 +217,17 @@ class World:
                         texts.append(message.text)
             if texts:
                 yield reply_missed(question, b"\n".join(texts))
-            if self.has_marks and not skip and at <= len(self.history):
-                yield reply_begin(question, self.epoch, b"%d %d" % (at + 1, at))
 
-    def go_on_from(self, is_sure: bool) -> int:
-        """Behind a gap. Who asks has nothing from behind the next head after its anchor, so a head it is."""
-        if is_sure:
-            return self.floor
-        return next((place for place in self.heads if place >= self.floor), len(self.history))
+    def behind(self, question: Ask, count: int) -> int:
+        """Where a reply goes on behind a gap: nobody knows how many of the messages that the subscriber has are in it,
+        so as many as it may have are left out and told as gone."""
+        if question.scope == MANY and question.received:
+            return len(self.history)
+        at = self.floor
+        while count and at < len(self.history):
+            count -= self.is_of(question, self.history[at])
+            at += 1
+        return at
 
     def is_of(self, question: Ask, message: Message) -> bool:
         return question.scope in (ALL, MANY) or message.channel.encode() in question.names
@@ -317,7 +321,7 @@ def verify(world: World, is_all: bool) -> None:
             after = one.message
             continue
         before = next((item.message for item in trace[index:] if isinstance(item, Frame)), len(world.every) + 1)
-        within = {number for number in missing if after < number < before}
+        within = {number for number in missing if number < before}
         if one.first is not None and one.last is not None and one.at_most is not None:
             assert 0 < one.at_most <= one.last - one.first + 1
             # Where two histories have such positions, it is one of them.
@@ -325,9 +329,11 @@ def verify(world: World, is_all: bool) -> None:
             places = [
                 set(range(start + one.first, start + one.last + 1))
                 for start, end in zip(world.starts, ends, strict=True)
-                if after <= start + one.last <= end and start + one.first < before
+                if start + one.last <= end and start + one.first < before
             ]
             assert any(not is_all or one.at_most == len(place - given) for place in places), "not exact"
             within = max((within & place for place in places if len(within & place) <= one.at_most), key=len)
+        else:
+            within = {number for number in within if number > after}
         missing -= within
     assert not missing, f"gone in silence: {sorted(missing)}"

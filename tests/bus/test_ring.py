@@ -13,6 +13,8 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import pairwise, takewhile
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -35,6 +37,8 @@ LINE_BYTES = 64
 LINES = 32
 ROOM = LINES * LINE_BYTES
 LAP = SIZE // (HEADER_BYTES + ROOM)
+# With this body a record fills a segment to its last byte.
+FILLING = b"x" * (SIZE // SEGMENTS - HEADER_BYTES)
 
 READING = {"_header", "_entries", "_past_wrap", "_lap_end", "_word", "_entry", "_unused", "<listcomp>", "<genexpr>"}
 
@@ -210,6 +214,23 @@ def test_when_an_open_text_outlasts_the_ring_nothing_is_readable_until_it_ends()
         assert len(list(ring.records(position))) == 2
 
 
+@pytest.mark.parametrize("records", [0, 1, 5, 3 * LAP])
+def test_one_can_look_back_segment_by_segment(records: int) -> None:
+    with opened(None) as ring:
+        begun = ring.offset
+        ring.append(b"first piece", 0)
+        ring.append(b"z" * (2 * SIZE // SEGMENTS), 0, begun)
+        append_lines(ring, records)
+
+        marks = ring.marks()
+
+        assert marks == sorted(set(marks), reverse=True)
+        assert marks[-1] == ring.first
+        for newer, older in pairwise([ring.position, *marks]):
+            read = takewhile(lambda record, newer=newer: record.first < newer, ring.records(older))
+            assert sum(len(record.body) for record in read) <= 2 * SIZE // SEGMENTS
+
+
 def test_the_reader_sees_what_is_committed_while_it_reads() -> None:
     with opened(None) as ring:
         ring.append(b"one\n", 1)
@@ -271,7 +292,7 @@ def test_a_wrong_call_is_refused_and_changes_nothing() -> None:
         check_lines(ring)
 
 
-@pytest.mark.parametrize("body", [b"x", b"x" * 7, b"x" * 8, b"x" * 4096, b"x" * (SIZE // 8)])
+@pytest.mark.parametrize("body", [b"x", b"x" * 7, b"x" * 8, FILLING, b"x" * 4096, b"x" * (SIZE // 8)], ids=len)
 def test_bodies_of_any_size_come_back_over_many_laps(path: Path, body: bytes) -> None:
     with opened(path) as ring:
         for _ in range(3 * SIZE // (len(body) + HEADER_BYTES) + 3):
@@ -567,6 +588,30 @@ def test_a_leftover_that_is_not_committed_is_dropped_by_the_next_record(path: Pa
         check_lines(ring)
 
 
+def test_a_kill_while_the_leftover_is_dropped_leaves_all_of_it_or_nothing(path: Path) -> None:
+    left = lines(1, 4 * LINES)
+    with opened(path) as ring:
+        ring.reserve(len(left))[:] = left
+    before = path.read_bytes()
+
+    def hub(step: int) -> None:
+        with opened(path) as ring:
+            kill_me_before_step(step)
+            ring.reserve(ROOM)
+
+    found = []
+    step, code = 0, -signal.SIGKILL
+    while code == -signal.SIGKILL:
+        step += 1
+        path.write_bytes(before)
+        code = ended(forked(partial(hub, step)))
+        with opened(path) as ring:
+            found.append(bytes(ring.leftover() or b""))
+
+    assert code == 0
+    assert set(found) == {left, b""}
+
+
 def test_a_kill_after_the_wrap_mark_goes_on_in_the_next_lap(path: Path) -> None:
     with opened(path) as ring:
         append_lines(ring, LAP)
@@ -827,9 +872,89 @@ def test_a_file_cut_short_is_a_new_ring(scratch: Path, image: Image, size: int) 
     assert scratch.stat().st_size == FILE_BYTES
 
 
-def test_a_ring_that_is_damaged_says_so(path: Path) -> None:
-    data = bytearray(IMAGES[3].data)
-    data[4096 + IMAGES[3].end % SIZE] ^= 1
+def header(offset: int) -> int:
+    """Where in the file the words of the record at this offset are, counted in words."""
+    return (4096 + offset % SIZE) // 8
+
+
+def commit_word(length: int) -> int:
+    return (0xFF524543 ^ length) << 32 | length
+
+
+Damage = Callable[[memoryview, int, int], None]
+
+
+def set_word(number: int, value: int) -> Damage:
+    """Another value in a word of a record."""
+
+    def damage(words: memoryview, offset: int, _: int) -> None:
+        words[header(offset) + number] = value
+
+    return damage
+
+
+def no_end(words: memoryview, _: int, end: int) -> None:
+    words[header(end)] = 1
+
+
+def too_much_is_zero(words: memoryview, _: int, end: int) -> None:
+    words[127] += SIZE // SEGMENTS
+
+
+def another_entry(words: memoryview, newest: int, _: int) -> None:
+    words[128 + newest // (SIZE // SEGMENTS) % SEGMENTS * 2] += 8
+
+
+def an_entry_beyond_all_bounds(words: memoryview, newest: int, _: int) -> None:
+    words[128 + newest // (SIZE // SEGMENTS) % SEGMENTS * 2] += 2**64 - 2 * SIZE
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (set_word(0, commit_word(SIZE)), "its end is not to be found"),
+        (set_word(1, 5), "its positions do not continue"),
+        (set_word(2, 3), "its end is not to be found"),
+        (set_word(3, 2 * SIZE), "its end is not to be found"),
+        (no_end, "its end is not to be found"),
+        (too_much_is_zero, "records are held where all is zero"),
+        (another_entry, "an entry is not that of a record"),
+        (an_entry_beyond_all_bounds, "an entry is not that of a record"),
+    ],
+    ids=["length", "first", "count", "since", "end", "zero", "entry", "large entry"],
+)
+def test_a_new_ring_says_what_was_wrong_with_the_old(path: Path, damage: Damage, reason: str) -> None:
+    with opened(path) as ring:
+        append_lines(ring, LAP + 50)
+        for _ in range(3):
+            ring.append(b"a\n", 1)
+        assert ring.last is not None
+        data = bytearray(path.read_bytes())
+        damage(memoryview(data).cast("Q"), ring.last, ring.offset)
+        epoch = ring.epoch
     path.write_bytes(data)
     with opened(path) as ring:
-        assert ring.reason == "the ring is damaged: its end is not to be found"
+        assert ring.reason == f"the ring is damaged: {reason}"
+        assert ring.epoch != epoch
+        assert (ring.first, ring.position, ring.offset) == (0, 0, 0)
+
+
+def test_records_in_a_circle_are_not_walked_for_ever(path: Path) -> None:
+    with opened(path) as ring:
+        ring.append(FILLING, 0)
+        data = path.read_bytes()
+    path.write_bytes(data[:4096] + data[4096:8192] * SEGMENTS)
+    with opened(path) as ring:
+        assert ring.reason == "the ring is damaged: its positions do not continue"
+
+
+@pytest.mark.parametrize("damage", [set_word(0, commit_word(SIZE)), set_word(1, 5)], ids=["length", "first"])
+def test_reading_ends_before_a_damaged_record(path: Path, damage: Damage) -> None:
+    with opened(path) as ring:
+        append_lines(ring, 10)
+        data = bytearray(path.read_bytes())
+        damage(memoryview(data).cast("Q"), list(ring.records(0))[5].offset, ring.offset)
+    path.write_bytes(data)
+    with opened(path) as ring:
+        assert [record.first for record in ring.records(0)] == [number * LINES for number in range(5)]
+        assert ring.position == 10 * LINES

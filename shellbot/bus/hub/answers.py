@@ -7,6 +7,7 @@ that its subscriber does not read, another gap is told in the middle.
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -14,6 +15,8 @@ from shellbot.bus.frames import MANY, MISSED_BYTES, NAMED, Ask, reply_begin, rep
 from shellbot.bus.hub.tally import ExactTally
 from shellbot.bus.records import Assembler
 from shellbot.bus.ring import Ring
+
+logger = logging.getLogger(__name__)
 
 # At least so many bytes of the ring are gone through in one turn, and always more than came in since the last one.
 SLICE_BYTES = 256 * 1024
@@ -83,7 +86,12 @@ class Answer:
         if self._at < now:
             came, self._seen = self._ring.offset - self._seen, self._ring.offset
             self._tell_gap()
+            before = self._at
             self._ready.extend(self._missed(self._slice(now, max(SLICE_BYTES, 2 * came))))
+            if self._at == before:
+                logger.error("the ring is damaged, and a reader is told that messages are gone position=%d", before)
+                self._say_begin(b"? ?")
+                self._at = now
         if not self._send(send_now) or self._at < now:
             return False
         # Made now, for it says where it stands: had it to wait, others would have gone before it.
@@ -155,7 +163,10 @@ class Answer:
 
 
 def whole_records(ring: Ring, position: int) -> Iterator[tuple[int, list[bytes], int]]:
-    """The records from a position on, understood: messages before each, its texts, its size in bytes."""
+    """The records from a position on, understood: messages before each, its texts, its size in bytes.
+
+    It ends where the ring does, or is damaged.
+    """
     assembler = Assembler()
     is_first = True
     for record in ring.records(position):
@@ -166,4 +177,6 @@ def whole_records(ring: Ring, position: int) -> Iterator[tuple[int, list[bytes],
                     break
                 assembler.feed_through(bytes(earlier.body))
         texts, _ = assembler.feed_through(bytes(record.body))
+        if len(texts) != record.count:
+            return
         yield record.first, texts, len(record.body)

@@ -95,6 +95,10 @@ class Look:
             raise BusTimeout(f"the hub of {self._address} has ended")
         return msgspec.json.decode(data, type=Facts)
 
+    def fileno(self) -> int:
+        """Readable when the hub has ended."""
+        return self._connection.fileno()
+
     def close(self) -> None:
         self._connection.close()
 

@@ -91,6 +91,8 @@ class Hub:
         self._begun = monotonic()
         self._began_at = self.out.position
         self._replied = self._replied_bytes = self._gaps = 0
+        self._unfinished = 0
+        self._take_over(own)
         self._headed = self.out.position
         self._head_at = self._next_head_at()
         self._news_at = 0.0
@@ -131,11 +133,15 @@ class Hub:
             logger.error("stopped with messages that no subscriber took; sent=%d", self.out.position)
         finally:
             self._count()
+            self._note_unfinished()
             self._waiters.close()
-            self.has_guests = any(intake.visitor is not None for intake in self._intakes.values())
+            self.has_guests = self._has_guests()
             for intake in list(self._intakes.values()):
                 intake.tell()
                 intake.close()
+
+    def _has_guests(self) -> bool:
+        return any(intake.visitor is not None for intake in self._intakes.values())
 
     def _run(self) -> None:
         poll = self._poller.poll
@@ -163,6 +169,7 @@ class Hub:
                     return
                 if not came and self._assembler.open_bytes:
                     self._assembler.drop_dead(lambda pid: process_tag(pid) != 0)
+                self._note_unfinished()
                 if not ready:
                     if self._local is not None and self._local.reading < 0:
                         patience = BLIND_SECONDS
@@ -216,8 +223,7 @@ class Hub:
         if ring is None:
             texts = intake.take()
             if texts:
-                self.out.send(texts)
-                intake.add_sent(len(texts))
+                self._send(texts, intake)
         else:
             if self._assembler.open_bytes:
                 self._renew_open(ring)
@@ -225,8 +231,7 @@ class Hub:
             size = intake.read_into(room)
             if size:
                 texts = self._keep(ring, bytes(room[:size]), intake)
-                self.out.send(texts)
-                intake.add_sent(len(texts))
+                self._send(texts, intake)
                 if ring.offset >= self._head_at:
                     self._send_head()
             else:
@@ -236,6 +241,20 @@ class Hub:
             intake.say(b"e")
             self._remove(intake)
         return bool(texts)
+
+    def _send(self, texts: list[bytes], intake: Intake) -> None:
+        """To all; its program sees where they are."""
+        before = self.out.position
+        intake.page.hold(len(texts))
+        try:
+            self.out.send(texts)
+        except GaveUp:
+            # What is in the ring is sent by the next hub.
+            is_inherited = self._ring is not None and self._has_guests()
+            intake.add_sent(len(texts) if is_inherited else self.out.position - before)
+            intake.page.give_up_held()
+            raise
+        intake.add_sent(len(texts))
 
     def _keep(self, ring: Ring, data: bytes, intake: Intake | None) -> list[bytes]:
         """Commit what was read to the place reserved for it; gives the texts that are whole with it."""
@@ -247,6 +266,19 @@ class Hub:
         if self._tally is not None:
             self._tally.count(texts)
         return texts
+
+    def _take_over(self, intake: Intake) -> None:
+        """Count what a hub that was killed had read of this queue and not sent: it is in the ring, or gone."""
+        if self._ring is not None:
+            intake.add_sent(intake.page.held)
+        else:
+            intake.page.give_up_held()
+
+    def _note_unfinished(self) -> None:
+        """Nothing tells of which queue they were."""
+        if self._unfinished != self._assembler.dropped:
+            self._own.page.add_unfinished(self._assembler.dropped - self._unfinished)
+            self._unfinished = self._assembler.dropped
 
     def _renew_open(self, ring: Ring) -> None:
         """Keep the beginning of a text in the ring, however long its writer is held up in the middle of it."""
@@ -268,8 +300,7 @@ class Hub:
                 self._ring.append(text + b"\n", 1)
             if self._tally is not None:
                 self._tally.count(texts)
-        self.out.send(texts)
-        self._own.add_sent(len(texts))
+        self._send(texts, self._own)
 
     def _go_on_with(self, ring: Ring) -> None:
         """What the hub before us has left: texts whose beginning it read, and what it read last and did not commit."""
@@ -401,10 +432,12 @@ class Hub:
             return
         reading, page, asked = guest.descriptors
         intake = Intake(reading, Page(page), self._assembler, socket.socket(fileno=asked), connection)
-        for known in list(self._intakes.values()):
-            if known.number == intake.number:
-                # Its process was started again.
-                self._remove(known)
+        known = [known for known in self._intakes.values() if known.number == intake.number]
+        for one in known:
+            # Its process was started again.
+            self._remove(one)
+        if not known:
+            self._take_over(intake)
         self._intakes[reading] = intake
         self._listen(reading, None)
         self._listen(connection.fileno(), lambda: self._let_go(intake))
@@ -444,9 +477,7 @@ class Hub:
             gaps=self._gaps,
             cuts=out.cuts,
             unfinished=self._assembler.dropped,
-            programs=[
-                Program(intake.pid, intake.waiting_bytes, intake.page.sent) for intake in self._intakes.values()
-            ],
+            programs=[Program(intake.pid, intake.waiting_bytes, intake.page.sent) for intake in self._intakes.values()],
         )
 
     def _let_go(self, intake: Intake) -> None:

@@ -14,6 +14,7 @@ import zmq
 from shellbot.bus.address import Address
 from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.bus.frames import parse_ask, private_uid
+from shellbot.bus.holder import holder_of
 from shellbot.bus.hub.seat import FileSeat
 from shellbot.bus.transports import Slow
 from shellbot.errors import AddressInUse, BadAddress
@@ -72,7 +73,7 @@ class ZmqSending:
             self.socket.bind(where)
         except zmq.ZMQError as error:
             if error.errno == errno.EADDRINUSE:
-                text = f"another program listens on {address.url} already; stop it, or set another bus.address"
+                text = f"{holder_of(address)} listens on {address.url} already; stop it, or set another bus.address"
                 raise AddressInUse(text, address=address.url) from error
             raise BadAddress(f"cannot listen on {address.url}: {error}", address=address.url) from error
         if self._path:

@@ -1,0 +1,79 @@
+"""Who listens on an address that somebody else wants: told in words, where the system lets us know."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import pwd
+import sys
+from contextlib import suppress
+from functools import lru_cache
+from pathlib import Path
+
+from shellbot.bus.address import Address
+
+UNKNOWN = "another program"
+
+_TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
+_LISTENS = "0A"
+_LOCAL, _STATE, _UID, _INODE = 1, 3, 7, 9
+
+
+def holder_of(address: Address) -> str:
+    """``process 123 (python3) of user ann``; less where less can be known, and for what is not TCP nothing.
+
+    Processes of other users show their sockets to root only; of those the user is told.
+    """
+    if address.scheme != "tcp":
+        return UNKNOWN
+    for table in _TABLES:
+        for fields in _rows(table):
+            if fields[_STATE] == _LISTENS and _is_taken(address, fields[_LOCAL]):
+                of_user = f"of user {_user(int(fields[_UID]))}"
+                process = _process(int(fields[_INODE]))
+                return f"{process} {of_user}" if process else f"{UNKNOWN} {of_user}"
+    return UNKNOWN
+
+
+def _rows(table: str) -> list[list[str]]:
+    try:
+        return [line.split() for line in Path(table).read_text().splitlines()[1:]]
+    except OSError:
+        return []
+
+
+def _is_taken(address: Address, local: str) -> bool:
+    """Whether who listens there leaves no room for us. The kernel writes addresses in words of its own byte order."""
+    digits, _, port = local.partition(":")
+    if int(port, 16) != address.port:
+        return False
+    words = [bytes.fromhex(digits[start : start + 8]) for start in range(0, len(digits), 8)]
+    held = ipaddress.ip_address(b"".join(word[::-1] if sys.byteorder == "little" else word for word in words))
+    wanted = ipaddress.ip_address("127.0.0.1" if address.place in ("*", "localhost") else address.place.strip("[]"))
+    return held.is_unspecified or wanted in (held, getattr(held, "ipv4_mapped", None))
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return str(number)
+
+
+@lru_cache(maxsize=16)  # a look at every descriptor of the machine, by one who may try the address again and again
+def _process(inode: int) -> str:
+    """The process that has this socket open, or ''."""
+    wanted = f"socket:[{inode}]"
+    for folder in Path("/proc").glob("[0-9]*"):
+        # It may be another user's, or be gone by now.
+        with suppress(OSError):
+            for descriptor in os.scandir(folder / "fd"):
+                with suppress(OSError):
+                    if os.readlink(descriptor.path) == wanted:
+                        return f"process {folder.name} ({_shown((folder / 'comm').read_text())})"
+    return ""
+
+
+def _shown(name: str) -> str:
+    """A process names itself as it likes, also with what steers a terminal."""
+    return "".join(character if character.isprintable() else "?" for character in name.strip())
