@@ -67,9 +67,9 @@ def _process(inode: int) -> str:
     for folder in Path("/proc").glob("[0-9]*"):
         # It may be another user's, or be gone by now.
         with suppress(OSError):
-            for descriptor in os.scandir(folder / "fd"):
+            for descriptor in os.listdir(folder / "fd"):
                 with suppress(OSError):
-                    if os.readlink(descriptor.path) == wanted:
+                    if os.readlink(f"{folder}/fd/{descriptor}") == wanted:
                         return f"process {folder.name} ({_shown((folder / 'comm').read_text())})"
     return ""
 

@@ -119,11 +119,12 @@ class Promise:
         sure = [put for put in puts if put.is_sure]
         if sender not in self.killed:
             return puts[: max(count, len(sure))]
+        # One whose beginning was read may have its end in the queue: it fills what those behind it leave of that.
         behind = 0
-        for place in range(len(puts), count, -1):
-            behind += puts[place - 1].size
-            if puts[place - 1].is_sure and behind > QUEUE_BYTES:
+        for place in range(len(sure), count, -1):
+            if behind > QUEUE_BYTES:
                 return puts[:place]
+            behind += puts[place - 1].size
         return puts[:count]
 
     def due(self, account: Account) -> list[Put]:

@@ -115,7 +115,8 @@ class Answer:
 
     def _slice(self, until: int, budget: int) -> Iterator[bytes]:
         """Texts for this subscriber, from where we stand, up to a position or for so many bytes."""
-        for first, texts, size in whole_records(self._ring, self._at):
+        begin = self._at
+        for first, texts, size in whole_records(self._ring, begin):
             behind = self._at - first
             stop = until - first
             for text in self._of_scope(texts[behind:stop] if behind or stop < len(texts) else texts):
@@ -125,7 +126,8 @@ class Answer:
                     yield text
             self._at = min(until, first + len(texts))
             budget -= size
-            if budget <= 0 or self._at >= until:
+            # Of a long text there may be many records before the one with its end.
+            if (budget <= 0 and self._at > begin) or self._at >= until:
                 return
 
     def _of_scope(self, texts: list[bytes]) -> list[bytes]:

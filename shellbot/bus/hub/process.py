@@ -19,7 +19,7 @@ from shellbot.bus.hub.life import Life
 from shellbot.bus.hub.local import COUNTER, Local, Socket
 from shellbot.bus.hub.loop import Hub
 from shellbot.bus.hub.rules import Rules
-from shellbot.bus.hub.seat import Seat, hand_over
+from shellbot.bus.hub.seat import Seat, hand_over, is_served
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.page import Page
 from shellbot.errors import AddressInUse, BusError, GuaranteeUnavailable
@@ -137,6 +137,9 @@ class Process:
         since = monotonic()
         while True:
             try:
+                if address.scheme == "ipc" and is_served(address.place):
+                    # A second bind would take the path away from it without a word.
+                    raise AddressInUse(f"another program listens on {address.url} already", address=address.url)
                 return transports.load(address).bind(address, welcome(epoch), self._rules.slow)
             except AddressInUse:
                 if monotonic() - since > _BIND_PATIENCE:

@@ -8,6 +8,7 @@ user, and must show the cookie that lies in that folder.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -218,6 +219,13 @@ def _connect(name: str, timeout: float) -> socket.socket | None:
         connection.close()
         return None
     return connection
+
+
+def is_served(path: str) -> bool:
+    """Whether a process listens on this path; a file that a killed one has left does not count."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as one:
+        one.setblocking(False)
+        return one.connect_ex(path) in (0, errno.EAGAIN)
 
 
 def hand_over(connection: socket.socket, guarantee: str, descriptors: list[int]) -> Answer | None:

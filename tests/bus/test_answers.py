@@ -1,0 +1,182 @@
+"""Replies out of the ring: in slices, with texts that lie in pieces, and where the ring has come round."""
+
+from __future__ import annotations
+
+import pytest
+
+from shellbot.bus.frames import Ask
+from shellbot.bus.hub.answers import Answer
+from shellbot.bus.hub.tally import ExactTally
+from shellbot.bus.records import Assembler, Cutter, writer_id
+from shellbot.bus.ring import Ring
+
+UID = b"0123456789abcdef" * 2
+MIB = 1024 * 1024
+
+
+class Kept:
+    """A ring as the hub fills it: what comes out of a pipe, pieces and all."""
+
+    def __init__(self, size: int = 4 * MIB, *, is_exact: bool = False) -> None:
+        self.ring = Ring(None, size)
+        self.tally = ExactTally(self.ring) if is_exact else None
+        self._assembler = Assembler()
+        self._cutter = Cutter(writer_id(1, 1))
+
+    def put(self, *texts: bytes) -> None:
+        for text in texts:
+            self.commit(text + b"\n") if len(text) < 4096 else self.put_long(text)
+
+    def put_long(self, text: bytes, between: bytes = b"") -> None:
+        pieces, last = self._cutter.cut(b"", text)
+        for start in range(0, len(pieces), 64 * 4096):
+            self.commit(pieces[start : start + 64 * 4096])
+            if between:
+                self.commit(between + b"\n")
+        self.commit(last)
+
+    def commit(self, data: bytes) -> None:
+        since = self._assembler.oldest_mark
+        self.ring.reserve(len(data))[:] = data
+        self._assembler.mark = self.ring.offset
+        texts, _ = self._assembler.feed_through(data)
+        self.ring.commit(len(data), len(texts), since)
+        if self.tally:
+            self.tally.count(texts)
+
+    def answer(self, position: int = 0, received: int = 0, **fields: object) -> Answer:
+        question = Ask(UID, b"1", self.ring.epoch, position, received)._replace(**fields)
+        return Answer(question, self.ring, self.ring.position, 0.0, self.tally)
+
+    def whole(self, answer: Answer) -> tuple[list[bytes], list[bytes], bytes]:
+        """What begins of a reply say, its texts, and its end."""
+        frames: list[bytes] = []
+        turns = 0
+        while not answer.go_on(lambda frame: not frames.append(frame), self.ring.position):
+            turns += 1
+            assert turns < 1000
+        head = b"\xffs" + UID + b" 1 "
+        bodies = [frame.removeprefix(head) for frame in frames]
+        texts = [text for body in bodies if body[:2] == b"M " for text in body[2:].split(b"\n")]
+        return [body[2:] for body in bodies if body[:1] == b"B"], texts, bodies[-1]
+
+
+def texts_of(count: int, name: str = "a", size: int = 100) -> list[bytes]:
+    return [b"%b %0*d" % (name.encode(), size, number) for number in range(count)]
+
+
+def test_what_was_received_is_left_out() -> None:
+    kept = Kept()
+    kept.put(*texts_of(10))
+    begins, texts, end = kept.whole(kept.answer(2, 3))
+    assert begins == [b"%d -" % kept.ring.epoch]
+    assert texts == texts_of(10)[5:]
+    assert end == b"E %d 10 0 0" % kept.ring.epoch
+
+
+def test_only_the_channels_that_were_asked_for_count() -> None:
+    kept = Kept()
+    kept.put(b"a 1", b"ab 2", b"a 3", b"b 4", b"a 5")
+    _, texts, _ = kept.whole(kept.answer(0, 1, scope=b"n", names=(b"a", b"c")))
+    assert texts == [b"a 3", b"a 5"]
+
+
+def test_with_too_many_names_all_is_sent_also_what_was_received() -> None:
+    kept = Kept()
+    kept.put(b"a 1", b"b 2", b"a 3")
+    _, texts, _ = kept.whole(kept.answer(0, 1, scope=b"m"))
+    assert texts == [b"a 1", b"b 2", b"a 3"]
+
+
+@pytest.mark.parametrize("position", range(5))
+def test_a_text_in_many_pieces_among_others_is_whole_again(position: int) -> None:
+    kept = Kept(16 * MIB)
+    long = b"a " + b"x" * 1_000_000
+    kept.put(b"a 1")
+    kept.put_long(long, between=b"b 2")
+    kept.put(b"a 3", long)
+    put = [b"a 1", b"b 2", b"b 2", b"b 2", b"b 2", long, b"a 3", long]
+    assert kept.ring.position == len(put)
+    _, texts, end = kept.whole(kept.answer(position))
+    assert texts == put[position:]
+    assert end.startswith(b"E %d 8 " % kept.ring.epoch)
+
+
+def test_what_the_ring_no_longer_holds_is_told_first() -> None:
+    kept = Kept()
+    kept.put(*texts_of(100_000))
+    first = kept.ring.first
+    assert 0 < first < 100_000
+    begins, texts, _ = kept.whole(kept.answer(10, 5))
+    assert begins == [b"%d 11 %d" % (kept.ring.epoch, first)]
+    assert texts == texts_of(100_000)[first:]
+
+
+def test_the_gap_of_another_history_has_no_numbers() -> None:
+    kept = Kept()
+    kept.put(*texts_of(3))
+    for answer in (kept.answer(0, epoch=kept.ring.epoch + 1), kept.answer(4)):
+        begins, texts, end = kept.whole(answer)
+        assert (begins, texts) == ([b"%d ? ?" % kept.ring.epoch], [])
+        assert end.startswith(b"E %d 3 " % kept.ring.epoch)
+
+
+def test_a_reply_that_is_not_read_is_overtaken_and_says_so() -> None:
+    kept = Kept()
+    kept.put(*texts_of(20_000))
+    answer = kept.answer(0)
+    frames: list[bytes] = []
+    # its reader takes two frames, and then nothing while the ring comes round
+    while not answer.is_blocked:
+        assert not answer.go_on(lambda frame: len(frames) < 2 and not frames.append(frame), kept.ring.position)
+    kept.put(*texts_of(60_000, "b"))
+    begins, texts, end = kept.whole(answer)
+    got = [text for frame in frames[1:] for text in frame.split(b" M ", 1)[1].split(b"\n")] + texts
+    ((gap_first, gap_last),) = [begin.split(b" ")[1:] for begin in begins]
+    expected = texts_of(20_000) + texts_of(60_000, "b")
+    assert got == expected[: int(gap_first) - 1] + expected[int(gap_last) :]
+    assert end.startswith(b"E %d 80000 " % kept.ring.epoch)
+
+
+@pytest.mark.parametrize(("last", "found"), [(1, 1), (3, 3), (700, 700), (100_000, 2000)])
+def test_the_last_so_many_of_some_channels(last: int, found: int) -> None:
+    kept = Kept(16 * MIB)
+    for number in range(20_000):
+        kept.put(b"%b %0100d" % (b"a" if number % 10 == 0 else b"b", number))
+    begins, texts, _ = kept.whole(kept.answer(epoch=0, last=last, scope=b"n", names=(b"a",)))
+    assert begins == [b"%d -" % kept.ring.epoch]
+    assert texts == [b"a %0100d" % number for number in range(0, 20_000, 10)][-found:]
+
+
+def test_without_an_anchor_nothing_is_sent_again() -> None:
+    kept = Kept()
+    kept.put(*texts_of(10))
+    begins, texts, end = kept.whole(kept.answer(epoch=0))
+    assert (begins, texts, end[:1]) == ([b"%d -" % kept.ring.epoch], [], b"E")
+
+
+def test_a_gap_says_exactly_how_many_are_gone_where_the_bus_counts() -> None:
+    kept = Kept(is_exact=True)
+    assert kept.tally is not None
+    kept.put(*texts_of(30, "b"), *texts_of(50))
+    question = {"scope": b"n", "names": (b"a",)}
+    _, _, end = kept.whole(kept.answer(epoch=0, **question))
+    assert end == b"E %d 80 %d 50" % (kept.ring.epoch, kept.tally.table)
+    for text in texts_of(45_000):
+        kept.put(text, text.replace(b"a", b"b"))
+    begins, texts, _ = kept.whole(kept.answer(80, 0, table=kept.tally.table, had=50, **question))
+    gone = int(begins[0].split(b" ")[3])
+    assert 0 < gone == 45_000 - len(texts)
+
+
+def test_a_damaged_ring_ends_a_reply_with_a_gap() -> None:
+    kept = Kept()
+    kept.put(*texts_of(10))
+    answer = kept.answer(2)
+    record = next(kept.ring.records(2))
+    at = 4096 + record.offset
+    kept.ring._bytes[at : at + 8] = bytes(8)
+    begins, texts, end = kept.whole(answer)
+    assert begins[-1] == b"%d ? ?" % kept.ring.epoch
+    assert texts == []
+    assert end.startswith(b"E %d 10 " % kept.ring.epoch)
