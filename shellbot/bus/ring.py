@@ -24,6 +24,7 @@ pipe and not committed.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import mmap
 import os
@@ -107,6 +108,8 @@ class Ring:
         try:
             self.reason = self._refusal(descriptor)
             if not self.reason:
+                # Its last user may have given back what was not written.
+                _reserve(descriptor, path, _PAGE + self.size)
                 self._attach(self._mapped(descriptor))
                 try:
                     self._recover()
@@ -309,6 +312,15 @@ class Ring:
         least = self.first
         return [*sorted({first for _, first in self._held if first > least}, reverse=True), least]
 
+    def trim(self) -> None:
+        """Give back the memory, or disk, of what is not written yet. For a ring that is not used for a while."""
+        start = -(-(self.offset % self.size) // _PAGE) * _PAGE
+        stop = self.size if self.offset < self.size else min(self.size, start + (self._zeroed - self.offset))
+        stop = stop // _PAGE * _PAGE
+        if stop > start and hasattr(mmap, "MADV_REMOVE"):
+            with contextlib.suppress(OSError):
+                self._map.madvise(mmap.MADV_REMOVE, _PAGE + start, stop - start)
+
     def close(self) -> None:
         """The file stays. Views given before stay good as long as somebody has them."""
         self._words.release()
@@ -442,9 +454,16 @@ def _allocate(descriptor: int, path: Path, size: int) -> None:
     """Empty the file and give it ``size`` bytes of disk; on a full one it fails here, and not by a signal later."""
     os.ftruncate(descriptor, 0)
     try:
+        _reserve(descriptor, path, size)
+    except OSError:
+        os.unlink(path)
+        raise
+
+
+def _reserve(descriptor: int, path: Path, size: int) -> None:
+    try:
         os.posix_fallocate(descriptor, 0, size)
     except OSError as error:
-        os.unlink(path)
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
         text = f"{path.parent} is full, the bus needs {size} bytes there; name another folder in SHELLBOT_RUNTIME"

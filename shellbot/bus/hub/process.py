@@ -131,6 +131,7 @@ class Process:
             is_inherited = hub.has_guests and ring is not None
             end.close(0.0 if is_inherited else self._life.closing_time)
             self._expose(None)
+            seat.release(is_last=not hub.has_guests)
 
     def _bind(self, epoch: int) -> transports.SendingEnd:
         address = self._options.address

@@ -16,6 +16,7 @@ import secrets
 import socket
 import struct
 from pathlib import Path
+from time import time
 from typing import Protocol
 from weakref import WeakSet
 
@@ -28,6 +29,7 @@ from shellbot.runtime import runtime_folder
 
 _HELLO_BYTES = 64 * 1024
 _MAX_DESCRIPTORS = 3
+_KEPT_SECONDS = 24 * 3600
 _CREDENTIALS = struct.Struct("3i")
 
 
@@ -91,8 +93,8 @@ class Seat(Protocol):
 
     def ring(self, size: int) -> Ring: ...
 
-    def release(self) -> None:
-        """Leave it to others."""
+    def release(self, is_last: bool = False) -> None:
+        """Leave it to others; is_last: nobody is known who would take it."""
 
 
 class FileSeat:
@@ -129,10 +131,14 @@ class FileSeat:
 
     def ring(self, size: int) -> Ring:
         self._ring = Ring(self._place.with_suffix(".ring"), size, self._url)
+        if self._ring.is_new:
+            _sweep(self._place.parent)
         return self._ring
 
-    def release(self) -> None:
+    def release(self, is_last: bool = False) -> None:
         if self._ring is not None:
+            if is_last:
+                self._ring.trim()
             self._ring.close()
             self._ring = None
         if self._door is not None:
@@ -188,7 +194,7 @@ class MemorySeat:
             found = self._shelf.rings[self._place] = Ring(None, size)
         return found
 
-    def release(self) -> None:
+    def release(self, is_last: bool = False) -> None:
         if self._door is not None:
             self._door.close()
             self._door = None
@@ -208,6 +214,18 @@ class _Doors:
 
 
 _doors = _Doors()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what buses left here that nobody has used for a day. Nothing tells whether a bus will be used again."""
+    for path in folder.glob("*.lock"):
+        with contextlib.suppress(OSError):
+            if time() - path.stat().st_mtime > _KEPT_SECONDS:
+                lock = AddressLock(path)
+                if lock.is_held:
+                    for kind in (".ring", ".in", ".lock"):
+                        path.with_suffix(kind).unlink(missing_ok=True)
+                    lock.release()
 
 
 def _connect(name: str, timeout: float) -> socket.socket | None:
