@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import os
+import pty
 import re
+import select
+import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +17,7 @@ import pytest
 
 from shellbot.bus.bus import Bus
 from shellbot.context import Context
+from tests.bus.watching import state_of, wait_until
 from tests.processes import started
 
 
@@ -98,13 +104,158 @@ def test_what_cannot_be_done_is_told_without_a_traceback(address, arguments, tol
     assert "Traceback" not in done.stderr
 
 
-def test_a_taken_address_names_its_holder(address):
-    with running("pub", "room", "1", "--bus", address, "--timeout", "30"):
-        with Bus(Context({"bus": {"address": address}})).subscribe("other") as subscriber:
+def bus_at(address, **settings):
+    return Bus(Context({"bus": {"address": address, "linger": 0.2, **settings}}))
+
+
+def test_a_second_pub_joins_the_first(address):
+    with running("pub", "room", "1", "--bus", address, "--timeout", "30") as first:
+        with bus_at(address).subscribe("other") as subscriber:
             subscriber.wait_ready(15)
-        done = shellbot("pub", "room", "1", "--bus", address, "--timeout", "0")
+            done = shellbot("pub", "other", '"from the second"', "--bus", address)
+            assert (done.returncode, done.stderr) == (0, "")
+            assert subscriber.get(block=True, timeout=10) == "from the second"
+        assert first.poll() is None
+
+
+def test_an_address_held_by_a_stranger_is_told_in_one_line():
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+        url = f"tcp://127.0.0.1:{stranger.getsockname()[1]}"
+        done = shellbot("pub", "room", "1", "--bus", url, "--timeout", "0")
     assert done.returncode == 1
-    assert re.fullmatch(r"shellbot: process \d+ publishes on ipc:\S+ already; .*\n", done.stderr)
+    holder = rf"process {os.getpid()} \(.+\) of user \S+" if sys.platform == "linux" else "another program"
+    assert re.fullmatch(rf"shellbot: {holder} listens on {url} already; stop it, or set .*\n", done.stderr)
+
+
+def test_sub_begins_with_messages_from_before(address):
+    with bus_at(address).publish() as publisher:
+        for number in range(5):
+            publisher.put("room", number)
+        wait_until(lambda: publisher.counters["sent"] == 5)
+        done = shellbot("sub", "room", "--last", "2", "--count", "2", "--timeout", "10", "--bus", address)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "room 3\nroom 4\n", "")
+
+
+def test_sub_tells_what_is_gone_and_that_the_bus_is_back(address):
+    with running("sub", "room", "--bus", address, "--count", "9") as sub:
+        with bus_at(address, history=2**22).publish() as publisher:
+            publisher.wait_ready("room", 15)
+            publisher.put("room", 0)
+            assert sub.stdout.readline() == "room 0\n"
+            os.kill(sub.pid, signal.SIGSTOP)
+            wait_until(lambda: state_of(sub.pid) == "T")
+        with bus_at(address, history=2**22).publish() as publisher:
+            for number in range(20):
+                publisher.put("room", f"{number} {'x' * 500_000}")
+            wait_until(lambda: publisher.counters["sent"] == 20)
+            os.kill(sub.pid, signal.SIGCONT)
+            told = []
+            while not told or "gone" not in told[-1]:
+                told.append(sub.stderr.readline())
+            publisher.put("room", "x")
+            publisher.put("room", "y")
+            out = sub.communicate(timeout=15)[0]
+    assert told[0] == "shellbot: the bus is back\n"
+    gap = r"shellbot: (\d+) messages at most are gone for good, between positions [12] and \d+ of the bus\n"
+    assert out.split()[1].strip('"') == re.fullmatch(gap, told[1])[1]
+    assert len(told) == 2
+
+
+def test_sub_tells_more_when_asked(address):
+    done = shellbot("sub", "-v", "room", "--bus", address, "--timeout", "0.2")
+    assert done.stderr == ""
+    with bus_at(address).publish():
+        for arguments in (["sub", "-v", "room"], ["-v", "sub", "room"]):
+            done = shellbot(*arguments, "--bus", address, "--timeout", "1")
+            assert f"INFO shellbot.bus.stream: connected to the bus on {address}, 1 times by now" in done.stderr
+        assert shellbot("sub", "room", "--bus", address, "--timeout", "1").stderr == ""
+
+
+# --- shellbot bus top
+
+
+def test_top_says_in_one_line_that_nobody_publishes(address):
+    for arguments in ([], ["--once"], ["--json"]):
+        done = shellbot("bus", "top", *arguments, "--bus", address)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"shellbot: nobody publishes on {address} now\n"
+
+
+def test_top_shows_two_programs_and_how_much_they_sent(address):
+    one, two = bus_at(address), bus_at(address)
+    with one.publish() as first, two.publish() as second, one.subscribe("room") as subscriber:
+        subscriber.wait_ready(10)
+        for _ in range(1200):
+            first.put("room", 1)
+        second.put("room", 2)
+        wait_until(lambda: first.counters["sent"] == 1200 and second.counters["sent"] == 1)
+        done = shellbot("bus", "top", "--once", "--every", "0.1", "--bus", address)
+        facts = json.loads(shellbot("bus", "top", "--json", "--bus", address).stdout)
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert lines[0].startswith("bus  ...") or lines[0] == f"bus  {address}"
+    assert re.fullmatch(rf"hub  process {first.pid}, up 0:00:\d\d, replay, slow: block", lines[1])
+    assert re.search(r"^messages/s +0 +readers +1$", done.stdout, re.MULTILINE)
+    assert re.search(r"^sent +1,201 ", done.stdout, re.MULTILINE)
+    assert re.search(r"^can be replayed +1,201 ", done.stdout, re.MULTILINE)
+    assert re.search(r" programs +2$", done.stdout, re.MULTILINE)
+    assert [line.split() for line in lines[-3:-1]] == [
+        [str(first.pid), "0", "1,200", "0"],
+        [str(second.pid), "0", "1", "0"],
+    ]
+    assert (facts["address"], facts["pid"], facts["guarantee"], facts["sent"]) == (address, first.pid, "replay", 1201)
+    assert [(program["pid"], program["sent"]) for program in facts["programs"]] == [(first.pid, 1200), (second.pid, 1)]
+
+
+class Terminal:
+    """What a command shows in a terminal of 80 by 24."""
+
+    def __init__(self, *arguments):
+        self.pid, self._screen = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"COLUMNS": "80", "LINES": "24"}
+            os.execv(sys.executable, [sys.executable, "-m", "shellbot", *arguments])
+
+    def wait_shown(self, pattern):
+        """Read on until this is shown; gives all that was shown till then."""
+        shown = ""
+        while not (found := re.search(pattern, shown)):
+            assert select.select([self._screen], [], [], 10)[0], f"only this was shown: {shown!r}"
+            shown += os.read(self._screen, 65536).decode()
+        return found, shown
+
+    def interrupt(self):
+        """Ctrl-C; gives the exit code."""
+        os.write(self._screen, b"\x03")
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        self.pid = 0
+        return code
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
+        os.close(self._screen)
+
+
+def test_top_in_a_terminal_waits_and_follows_from_hub_to_hub(address):
+    with Terminal("bus", "top", "--every", "0.1", "--bus", address) as terminal:
+        terminal.wait_shown(rf"nobody publishes on {address} now; waiting")
+        with bus_at(address).publish() as first:
+            _, shown = terminal.wait_shown(rf"(?s)hub  process {first.pid}, .* programs +1\b.*\x1b\[J")
+            assert shown.count("\x1b[H") == shown.count("\x1b[J")
+            second = bus_at(address).publish()
+            second.start()
+            terminal.wait_shown(r" programs +2\b")
+        _, shown = terminal.wait_shown(rf"hub  process {second.pid}, ")
+        assert "waiting" not in shown
+        second.close()
+        terminal.wait_shown("now; waiting")
+        assert terminal.interrupt() == 130
 
 
 @pytest.mark.parametrize(
@@ -149,7 +300,7 @@ def test_a_guarantee_that_the_bus_does_not_keep_is_refused(tmp_path):
 def test_version_and_help():
     assert shellbot("version").stdout == "shellbot 26.11.0\n"
     assert shellbot("--version").stdout == "shellbot 26.11.0\n"
-    for arguments in ([], ["run"], ["pub"], ["sub"], ["spy"]):
+    for arguments in ([], ["run"], ["pub"], ["sub"], ["spy"], ["bus"], ["bus", "top"]):
         assert "Usage: shellbot" in shellbot(*arguments, "--help").stdout
 
 

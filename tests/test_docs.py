@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from shellbot.bus.counters import NAMES
+from shellbot.settings import DECLARED
+
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
 
@@ -64,6 +67,47 @@ def test_the_bot_in_ten_lines(tmp_path):
     environment = {**os.environ, "SHELLBOT_INSTANCE_FOLDER": str(tmp_path / "instance")}
     said = run(bot.replace('type="web"', 'type="console"'), input="Ann: hello Bob\n", env=environment)
     assert said == "[group] Hello, Bob!\n"
+
+
+BUS = (ROOT / "docs/bus.md").read_text()
+SHOWN = re.findall(r"```(python|sh)\n(.*?)```\n\n```text\n(.*?)```", BUS, re.DOTALL)
+
+
+@pytest.mark.parametrize(("language", "code", "output"), SHOWN, ids=range(len(SHOWN)))
+def test_the_page_on_the_bus(runtime_folder, language, code, output):
+    address = f"ipc://{runtime_folder}/{os.urandom(4).hex()}"
+    if language == "sh":
+        code = f'shellbot() {{ "{sys.executable}" -m shellbot "$@"; }}\n{code}'
+        code = f"import subprocess; subprocess.run(['sh', '-c', {code!r}], check=True)"
+    else:
+        begin = 'from shellbot import Bus, Context\nbus = Bus(Context({"bus": {"address": "tcp://127.0.0.1:5555"}}))\n'
+        code = (begin + code).replace("tcp://127.0.0.1:5555", address)
+    assert run(code, env={**os.environ, "SHELLBOT_BUS_ADDRESS": address}) == output
+
+
+def test_every_example_of_the_page_on_the_bus_is_run():
+    assert len(SHOWN) == len(re.findall(r"```(?:python|sh)\n", BUS))
+
+
+def test_the_page_on_the_bus_has_all_its_settings_and_counters():
+    assert set(re.findall(r"^\| `(bus\.\w+)` \|", BUS, re.MULTILINE)) == {
+        key for key in DECLARED if key.startswith("bus.")
+    }
+    assert set(re.findall(r"`(\w+)`", BUS)) >= set(NAMES)
+
+
+def test_every_promise_names_tests_that_are_there():
+    """Their names stand there with spaces, so that lines can be broken."""
+    tested = set()
+    for file in (ROOT / "tests").rglob("test_*.py"):
+        tested.update(re.findall(r"^(?:async )?def test_(\w+)", file.read_text(), re.MULTILINE))
+    lines = (ROOT / "docs/guarantees.md").read_text().splitlines()
+    rows = [line[2:-2].split(" | ") for line in lines if line.startswith("| ") and line != "| promise | tests |"]
+    assert rows
+    for promise, tests in rows:
+        named = {name.replace(" ", "_") for name in re.findall(r"`([^`]+)`", tests)}
+        assert named, promise
+        assert named <= tested, promise
 
 
 def test_the_page_on_testing(tmp_path):

@@ -5,16 +5,17 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 from dataclasses import dataclass
-from time import monotonic
+from time import monotonic, sleep
 from typing import Any, Self
 
 from shellbot.bus import Bus, Gap
 from shellbot.context import Context
-from shellbot.errors import BusClosed
+from shellbot.errors import BusClosed, InvalidMessage
 from shellbot.testing import History, Verdict, read_message
 
 # Shorter pauses are not remembered.
 _PAUSE = 0.002
+_LOOK_EVERY = 0.005
 _READER = "reader"
 
 
@@ -42,6 +43,7 @@ class Listener:
         next: The number after the last one that came, of each sender.
         gaps: What was told, with the time it was.
         pauses: When nothing came.
+        strange: How many messages came that no sender has put.
     """
 
     def __init__(self, address: str, channels: str | list[str] = "", *, last: int = 0, **bus: Any) -> None:
@@ -49,8 +51,8 @@ class Listener:
         self.next: defaultdict[str, int] = defaultdict(int)
         self.gaps: list[tuple[float, Gap]] = []
         self.pauses: list[Pause] = []
+        self.strange = 0
         self._history = History()
-        self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
     def start(self, ready: float | None = 10.0) -> Self:
@@ -72,7 +74,11 @@ class Listener:
                     if now - before > _PAUSE:
                         self.pauses.append(Pause(before, now))
                     before = now
-                    sender, number = read_message(found.message)
+                    try:
+                        sender, number = read_message(found.message)
+                    except InvalidMessage:
+                        self.strange += 1
+                        continue
                     self._history.arrived(_READER, found.channel, sender, number)
                     self.next[sender] = number + 1
         except BusClosed:
@@ -81,11 +87,10 @@ class Listener:
     def wait_for(self, sent: dict[str, int], timeout: float = 15.0) -> bool:
         """Whether the last of these has come in time, of each sender."""
         deadline = monotonic() + timeout
-        with self._changed:
-            while any(self.next[sender] < count for sender, count in sent.items()):
-                if monotonic() > deadline:
-                    return False
-                self._changed.wait(0.005)
+        while any(self.next[sender] < count for sender, count in sent.items()):
+            if monotonic() > deadline:
+                return False
+            sleep(_LOOK_EVERY)
         return True
 
     def verdict(self, sent: dict[str, int]) -> Verdict:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from time import monotonic, sleep
 from typing import Any, Self
@@ -26,10 +26,17 @@ class SenderProgram(Program):
         sent: How many messages it has put, as far as it has said.
     """
 
-    def __init__(self, address: str, name: str, *, crash: list[Any] | None = None, **bus: Any) -> None:
-        super().__init__(
-            "benchmarks.scene.sender", {"address": address, "name": name, "bus": bus, "crash": crash or []}
-        )
+    def __init__(
+        self,
+        address: str,
+        name: str,
+        *,
+        crash: list[Any] | None = None,
+        environment: Mapping[str, str] | None = None,
+        **bus: Any,
+    ) -> None:
+        first = {"address": address, "name": name, "bus": bus, "crash": crash or []}
+        super().__init__("benchmarks.scene.sender", first, environment)
         self.name = name
         self.sent = 0
         self.said: dict[str, Any] = {}
@@ -77,15 +84,15 @@ class Stage:
         self._bus = bus
         self._stack = ExitStack()
 
-    def sender(self, name: str, *, crash: list[Any] | None = None, **bus: Any) -> SenderProgram:
+    def sender(self, name: str, **options: Any) -> SenderProgram:
         """A program that has started; one that has not says why in ``said``."""
-        made = self._stack.enter_context(SenderProgram(self.address, name, crash=crash, **self._bus, **bus))
+        made = self._stack.enter_context(SenderProgram(self.address, name, **self._bus | options))
         self.senders.append(made)
         return made.wait_started()
 
     def listener(self, channels: str | list[str] = "", *, address: str = "", last: int = 0, **bus: Any) -> Listener:
         """A reader in this process that is ready; of another address where something lies between."""
-        made = Listener(address or self.address, channels, last=last, **self._bus, **bus)
+        made = Listener(address or self.address, channels, last=last, **self._bus | bus)
         return self._stack.enter_context(made)
 
     @property

@@ -64,13 +64,14 @@ def _user(number: int) -> str:
 def _process(inode: int) -> str:
     """The process that has this socket open, or ''."""
     wanted = f"socket:[{inode}]"
-    for folder in Path("/proc").glob("[0-9]*"):
+    # A child has what its parent opened, and so perhaps have we: the parent is meant.
+    for pid in sorted(map(int, filter(str.isdigit, os.listdir("/proc"))), key=lambda pid: (pid == os.getpid(), pid)):
         # It may be another user's, or be gone by now.
         with suppress(OSError):
-            for descriptor in os.listdir(folder / "fd"):
+            for descriptor in os.listdir(f"/proc/{pid}/fd"):
                 with suppress(OSError):
-                    if os.readlink(f"{folder}/fd/{descriptor}") == wanted:
-                        return f"process {folder.name} ({_shown((folder / 'comm').read_text())})"
+                    if os.readlink(f"/proc/{pid}/fd/{descriptor}") == wanted:
+                        return f"process {pid} ({_shown(Path(f'/proc/{pid}/comm').read_text())})"
     return ""
 
 

@@ -51,7 +51,7 @@ class Keeper:
         self._over = over
         self._ended = threading.Event()
         self._waker = Waker()
-        self._is_wanted = True
+        self.is_wanted = True
         self._thread = threading.Thread(target=self._run, name="publisher-keeper", daemon=True)
 
     def start(self) -> None:
@@ -59,7 +59,7 @@ class Keeper:
 
     def let_end(self) -> None:
         """Do not start it again."""
-        self._is_wanted = False
+        self.is_wanted = False
         self._waker.set()
 
     def wait(self, timeout: float | None) -> bool:
@@ -92,7 +92,7 @@ class Keeper:
             self._ended.set()
 
     def _is_over(self) -> bool:
-        return not self._is_wanted
+        return not self.is_wanted
 
     def _try(self, pause: float) -> bool:
         """Start it after a pause; whether that went well, and was wanted."""
@@ -113,4 +113,4 @@ class Keeper:
         poller = select.poll()
         poller.register(self._process.sentinel, select.POLLIN)
         while self._process.exitcode is None:
-            poller.poll(_LOOK_EVERY * 1000 if not self._is_wanted else None)
+            poller.poll(_LOOK_EVERY * 1000 if not self.is_wanted else None)

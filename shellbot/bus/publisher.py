@@ -251,6 +251,9 @@ class Publisher(multiprocessing.Process):
         """Another process in the place of the one that died, with the same queue. In the keeper's thread."""
         self._is_again = True
         with self._changing:
+            if self._keeper is not None and not self._keeper.is_wanted:
+                # Killed meanwhile.
+                return
             # multiprocessing starts the process of an object once only: it shall not know of the one before.
             self.__dict__ |= {"_popen": None, "_target": None, "_args": (), "_kwargs": {}}
             receiver = self._fork()
@@ -379,7 +382,7 @@ class Publisher(multiprocessing.Process):
             return
         if self._at_exit:
             self._at_exit.cancel()
-        if is_first and (self.pid is not None or self._thread is not None):
+        if is_first and self._has_begun():
             self._end_process()
         if type(self.fan) is Fan:
             self.fan.close()
@@ -439,6 +442,10 @@ class Publisher(multiprocessing.Process):
         if type(self.fan) is Fan:
             self.fan.look_now()
 
+    def _has_begun(self) -> bool:
+        """Whether it was started. There is no pid while a process that died is started again."""
+        return self.pid is not None or self._thread is not None or self._keeper is not None
+
     def is_alive(self) -> bool:
         """Whether there is a process, or will be again."""
         if self._thread is not None:
@@ -461,19 +468,21 @@ class Publisher(multiprocessing.Process):
             self.fan.put(None)
             return
         with self._changing:
-            super().terminate()
+            if self.pid is not None:
+                super().terminate()
 
     def kill(self) -> None:
         """End the process at once and for good; what is queued is lost."""
-        if self._thread is not None or self.pid is None:
+        if self._thread is not None or not self._has_begun():
             return
         if self._keeper is not None:
             self._keeper.let_end()
         with self._changing:
-            super().kill()
+            if self.pid is not None:
+                super().kill()
 
     def __enter__(self) -> Self:
-        if self.pid is None and self._thread is None:
+        if not self._has_begun():
             self.start()
         return self
 

@@ -234,7 +234,11 @@ class Stream:
         if self._kept is not None:
             if covers(self.held, frame):
                 self._kept.append(frame)
-            return self._give_kept() if len(self._kept) >= self._last else []
+            if len(self._kept) < self._last:
+                return []
+            found = self._give_kept()
+            self._settle()
+            return found
         is_wanted = not self._is_filtering or covers(self.held, frame)
         is_counted = covers(self._counted, frame)
         if is_wanted:

@@ -7,7 +7,8 @@ from typing import Any
 
 import zmq
 
-from shellbot.bus.frames import Ask, reply_begin, reply_end, reply_missed, welcome
+from shellbot.bus.frames import Ask, parse_ask, reply_begin, reply_end, reply_missed, welcome
+from tests.bus.watching import wait_until
 
 
 class Scripted:
@@ -30,8 +31,18 @@ class Scripted:
         socket.set(zmq.LINGER, 0)
         socket.set(zmq.RCVTIMEO, 5000)
         socket.set(zmq.SNDTIMEO, 5000)
-        socket.bind(self.address)
+        # The one before is closed by a thread of ZeroMQ, in a moment.
+        wait_until(lambda: self._has_bound(socket))
         return socket
+
+    def _has_bound(self, socket: Any) -> bool:
+        try:
+            socket.bind(self.address)
+        except zmq.ZMQError as error:
+            if error.errno == zmq.EADDRINUSE:
+                return False
+            raise
+        return True
 
     def send(self, *frames: bytes) -> None:
         for frame in frames:
@@ -45,6 +56,12 @@ class Scripted:
         elif frame[0] == 0:
             self.held.discard(frame[1:])
         return frame
+
+    def question(self) -> Ask:
+        """The next question, of a subscriber in another thread."""
+        while (question := parse_ask(self.hear())) is None:
+            pass
+        return question
 
     def has_heard(self) -> bool:
         """Whether there is something to hear now."""
@@ -74,4 +91,4 @@ class Scripted:
 
     def close(self) -> None:
         self._socket.close()
-        self._context.term()
+        self._context.destroy(linger=0)

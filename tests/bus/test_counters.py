@@ -71,12 +71,12 @@ def test_a_new_bus_has_all_names_and_has_counted_nothing(make_bus: MakeBus, addr
 def test_each_message_is_counted_at_both_ends(make_bus: MakeBus, address: str) -> None:
     bus = make_bus(address)
     publisher = bus.publish()
-    publisher.put("room", "kept until the start")
+    publisher.put("cellar", "to nobody, kept until the start")
     assert {name: count for name, count in bus.counters().items() if count} == {"put": 1, "depth": 1}
     publisher.start()
     one, two = reader(bus, "room"), reader(bus, "room", "hall")
     publisher.put(["room", "hall"], "to two channels")
-    publisher.put("cellar", "to nobody")
+    publisher.put("room-1", "to nobody")
     wait_until(lambda: bus.counters()["sent"] == 4)
     assert read(one, 1) + read(two, 2) == ["to two channels"] * 3
     assert {name: count for name, count in bus.counters().items() if count} == {"put": 4, "sent": 4, "delivered": 3}
@@ -123,8 +123,8 @@ def test_what_a_slow_reader_holds_up_is_the_depth(make_bus: MakeBus, address: st
 
 
 @pytest.mark.parametrize("guarantee", ["fast", "replay"])
-def test_what_no_reader_takes_before_a_stop_is_dropped(make_bus: MakeBus, address: str, guarantee: str) -> None:
-    bus = make_bus(address, guarantee=guarantee, put_timeout=0.3)
+def test_what_no_reader_takes_before_a_stop_is_dropped(make_bus: MakeBus, tcp_address: str, guarantee: str) -> None:
+    bus = make_bus(tcp_address, guarantee=guarantee, put_timeout=0.3)
     publisher = bus.publish()
     publisher.start()
     idle = reader(bus, "room")
@@ -150,7 +150,7 @@ def test_a_long_message_of_a_killed_writer_is_dropped(make_bus: MakeBus, tcp_add
     os.kill(process, signal.SIGCONT)
     publisher.put("room", "whole")
     assert read(subscriber, 1) == ["whole"]
-    wait_until(lambda: bus.counters()["dropped"] == 1)
+    wait_until(lambda: bus.counters()["dropped"] == bus.counters()["sent"] == 1)
     assert (bus.counters()["put"], bus.counters()["depth"]) == (1, 0)
 
 
@@ -200,7 +200,9 @@ def test_what_comes_after_all_is_counted_and_what_is_gone_too(
     wait_until(lambda: second.counters["sent"] == 3)
     assert read(subscriber, 3) == [0, 1, 2]
     found = bus.counters()
-    assert (found["replayed"], found["reconnects"], found["gaps"]) == (3, 1, 0)
+    assert (found["replayed"], found["gaps"]) == (3, 0)
+    assert found["reconnects"] > 0
+    subscriber.wait_ready(10)
     second.close()
     # A bus that knows nothing of what was before.
     for ring in runtime_folder.glob("*.ring"):
@@ -210,7 +212,8 @@ def test_what_comes_after_all_is_counted_and_what_is_gone_too(
     subscriber.wait_ready(10)
     third.put("room", "after the gap")
     assert read(subscriber, 1) == ["after the gap"]
-    assert (bus.counters()["reconnects"], bus.counters()["gaps"]) == (2, 1)
+    assert bus.counters()["reconnects"] > found["reconnects"]
+    assert bus.counters()["gaps"] == 1
 
 
 def test_a_frame_that_cannot_be_read_is_a_dead_letter(make_bus: MakeBus, address: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -42,16 +43,17 @@ class Reader:
         self.heard: list[Any] = []
 
     def read(self) -> bool:
+        # ZeroMQ greets a new connection in the thread that uses the socket.
+        self.hub.has_heard()
         while (found := self.subscriber.receive(0)) is not None:
             self.heard.append(found.message if isinstance(found, Frame) else found)
         return True
 
     def question(self) -> Ask:
         """What it asks next."""
-        while True:
-            wait_until(lambda: self.read() and self.hub.has_heard())
-            if question := parse_ask(self.hub.hear()):
-                return question
+        while (question := parse_ask(self.told())) is None:
+            pass
+        return question
 
     def told(self) -> bytes:
         """What it sends next."""
@@ -175,9 +177,7 @@ def test_nothing_is_lost_while_the_questions_before_the_last_are_answered(tcp: B
 # -- what is gone ------------------------------------------------------------------------------------------------------
 
 
-def test_a_gap_stands_in_the_place_of_what_is_gone(
-    tcp: Buses, hub: Scripted, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_gap_stands_in_the_place_of_what_is_gone(tcp: Buses, hub: Scripted, caplog: pytest.LogCaptureFixture) -> None:
     reader = ready_at(10, tcp, hub, ["a", "b"])
     told = []
 
@@ -315,7 +315,6 @@ def test_exact_gaps(tcp: Buses, hub: Scripted, number: bytes, heard: list[Any]) 
 
 def test_all_channels_are_every_first_byte_of_a_name(tcp: Buses, hub: Scripted) -> None:
     reader = ready_at(10, tcp, hub, "")
-    assert hub.held == {HEADS, b"\xffs%b " % reader.question_uid(), *EVERYTHING} if False else True
     assert set(EVERYTHING) | {HEADS} < hub.held
     assert b"" not in hub.held
     hub.break_off()
@@ -362,7 +361,8 @@ def test_a_removed_channel_is_sent_until_it_no_longer_counts(tcp: Buses, hub: Sc
     hub.send(b"b 6", b"a 7")
     hub.answer(reader.question(), 16)
     reader.hears(5, 7)
-    assert not reader.subscriber.look_ready() or reader.subscriber.incoming.stream.is_plain
+    wait_until(reader.subscriber.look_ready)
+    assert reader.subscriber.incoming.stream.is_plain
 
 
 def test_what_was_read_of_a_removed_channel_is_not_delivered(tcp: Buses, hub: Scripted) -> None:
@@ -370,19 +370,13 @@ def test_what_was_read_of_a_removed_channel_is_not_delivered(tcp: Buses, hub: Sc
     hub.send(b"a 1", b"b 2", b"a 3")
     assert reader.subscriber.get(block=True, timeout=5) == 1
     reader.subscriber.ask_ready()
-    hub.answer(parse_asks(hub), 13)
+    hub.answer(hub.question(), 13)
     wait_until(reader.subscriber.look_ready)  # all three were read by that
     reader.subscriber.remove("b")
     reader.hears(3)
     hub.break_off()
     question = reader.question()
     assert (question.position, question.received) == (13, 0)
-
-
-def parse_asks(hub: Scripted) -> Ask:
-    while (question := parse_ask(hub.hear())) is None:
-        pass
-    return question
 
 
 def test_channels_may_change_while_what_was_missed_comes(tcp: Buses, hub: Scripted) -> None:
@@ -406,7 +400,7 @@ def test_ready_is_the_answer_to_the_last_question_in_its_place(tcp: Buses, hub: 
     reader = ready_at(10, tcp, hub)
     hub.send(b"a 1")
     reader.subscriber.ask_ready()
-    question = parse_asks(hub)
+    question = hub.question()
     hub.send(b"a 2")
     hub.answer(question, 12)
     hub.send(b"a 3")
@@ -509,7 +503,7 @@ def test_what_the_bus_says_to_others_or_wrongly_is_passed_over(tcp: Buses, hub: 
     reader = ready_at(10, tcp, hub)
     uid = next(topic for topic in hub.held if topic.startswith(b"\xffs"))
     hub.send(HEADS, HEADS + b"H", HEADS + b"H x y", HEADS + b"W", HEADS + b"W " + b"9" * 5000, HEADS + b"later 1")
-    hub.send(uid, uid + b"1", uid + b"1 E", uid + b"1 B", uid + b"1 E 1 2", uid + b"1 Z 9", probe(uid[2:-1]))
+    hub.send(uid, uid + b"1 E", uid + b"1 B", uid + b"1 E 1 2", uid + b"1 Z 9", probe(uid[2:-1]))
     hub.send(b"a 1")
     reader.hears(1)
     hub.break_off()
@@ -541,13 +535,11 @@ def test_without_the_probe_nobody_would_hear_of_it(tcp: Buses, hub: Scripted) ->
 
 
 def test_who_waits_without_end_is_healed_too(tcp: Buses, hub: Scripted) -> None:
-    import threading
-
     reader = ready_at(10, tcp, hub, probe=0.05)
     heard: list[Any] = []
     thread = threading.Thread(target=lambda: heard.append(reader.subscriber.get(block=True)))
     thread.start()
-    while (question := parse_asks(hub)).epoch == 0:
+    while (question := hub.question()).epoch == 0:
         pass
     hub.answer(question, 11, [b"a 1"])
     thread.join(10)
@@ -555,12 +547,10 @@ def test_who_waits_without_end_is_healed_too(tcp: Buses, hub: Scripted) -> None:
 
 
 def test_wait_ready_is_healed_too(tcp: Buses, hub: Scripted) -> None:
-    import threading
-
     reader = ready_at(10, tcp, hub, probe=0.05)
     thread = threading.Thread(target=reader.subscriber.wait_ready)
     thread.start()
-    while (question := parse_asks(hub)).epoch == 0:
+    while (question := hub.question()).epoch == 0:
         pass
     hub.answer(question, 11, [b"a 1"])
     thread.join(10)
@@ -573,7 +563,7 @@ async def test_asyncio_is_healed_too(tcp: Buses, hub: Scripted) -> None:
     also = asyncio.ensure_future(reader.subscriber.aio.wait_ready(10))
 
     def play() -> None:
-        while (question := parse_asks(hub)).epoch == 0:
+        while (question := hub.question()).epoch == 0:
             pass
         hub.answer(question, 11, [b"a 1"])
 

@@ -32,7 +32,7 @@ from shellbot.bus.hub.waiters import Waiters
 from shellbot.bus.hub.way_out import GaveUp, WayOut
 from shellbot.bus.page import Page
 from shellbot.bus.records import Assembler
-from shellbot.bus.ring import Ring
+from shellbot.bus.ring import SEGMENTS, Ring
 from shellbot.bus.transports import SendingEnd
 from shellbot.cells import process_tag
 
@@ -150,7 +150,8 @@ class Hub:
         while True:
             came = False
             for intake in reading:
-                if self._read(intake):
+                # Its program may have come again since, with the same queue.
+                if not intake.is_closed and self._read(intake):
                     came = True
             if self._local is not None and self._local.work():
                 came = True
@@ -228,12 +229,12 @@ class Hub:
             if self._assembler.open_bytes:
                 self._renew_open(ring)
             room = ring.reserve(intake.room)
+            if ring.offset >= self._head_at:
+                self._send_head()
             size = intake.read_into(room)
             if size:
                 texts = self._keep(ring, bytes(room[:size]), intake)
                 self._send(texts, intake)
-                if ring.offset >= self._head_at:
-                    self._send_head()
             else:
                 texts = []
         # While it waited for room its program may have come again, with the same queue.
@@ -296,6 +297,8 @@ class Hub:
     def accept(self, texts: list[bytes]) -> None:
         """Texts that come another way than out of a pipe."""
         if self._ring is not None:
+            if self._ring.offset >= self._head_at:
+                self._send_head()
             for text in texts:
                 self._ring.append(text + b"\n", 1)
             if self._tally is not None:
@@ -390,13 +393,18 @@ class Hub:
     def _send_head(self) -> None:
         if self._ring is None:
             return
-        # Where there is no room, one of the next will do.
+        # Where there is no room it is tried again after the next read.
         if self._end.send_now(head(self._ring.epoch, self.out.position)):
             self._headed = self.out.position
-        self._head_at = self._next_head_at()
+            self._head_at = self._next_head_at()
 
     def _next_head_at(self) -> int:
-        return self._ring.offset + self._ring.size // 4 if self._ring else 0
+        """Where the next segment begins: the ring gives up whole ones, so of what a reader got since its last head it
+        has all or nothing, and what is sent behind a gap is new to the reader."""
+        if self._ring is None:
+            return 0
+        segment = self._ring.size // SEGMENTS
+        return (self._ring.offset // segment + 1) * segment
 
     # -- other programs
 

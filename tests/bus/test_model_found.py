@@ -1,0 +1,108 @@
+"""What the model of publishers, hub and subscribers has found, each as a short story of its own."""
+
+from __future__ import annotations
+
+import threading
+from multiprocessing.connection import Connection
+
+import pytest
+
+from shellbot.bus import Publisher
+from shellbot.testing import kill, stopped
+from tests.bus.conftest import Buses
+from tests.bus.watching import state_of, wait_until
+
+
+def test_queues_that_are_handed_over_again_while_they_are_full_do_not_end_the_hub(tcp: Buses) -> None:
+    """The hub read on from a descriptor that it had given back a moment before."""
+    hub, *guests = (tcp.publisher() for _ in range(5))
+    subscriber = tcp.subscriber("room", ready=True)
+    pid = hub.pid
+    count = 5000
+
+    def flood(guest: Publisher) -> None:
+        for number in range(count):
+            guest.put("room", [guest.name, number, "x" * 100])
+
+    threads = [threading.Thread(target=flood, args=(guest,)) for guest in guests]
+    for number, guest in enumerate(guests):
+        guest.name = str(number)
+    with stopped(hub):
+        for thread in threads:
+            thread.start()
+        for guest in guests:
+            wait_until(guest.fan.full)
+        before = [guest.pid for guest in guests]
+        for guest in guests:
+            kill(guest)
+        for guest, old in zip(guests, before, strict=True):
+            wait_until(lambda: guest.pid not in (None, old) and state_of(guest.pid or 0) == "S")
+    for thread in threads:
+        thread.join()
+
+    heard = [subscriber.get(block=True, timeout=10) for _ in range(count * len(guests))]
+    for guest in guests:
+        assert [number for name, number, _ in heard if name == guest.name] == list(range(count))
+    assert (hub.pid, hub.restarts) == (pid, 0)
+
+
+class HeldUp(Publisher):
+    """One whose process is not there again before ``go_on`` is set."""
+
+    def prepare(self) -> None:
+        self.is_down, self.go_on = threading.Event(), threading.Event()
+
+    def _fork(self) -> Connection:
+        if "go_on" in self.__dict__:
+            self.is_down.set()
+            assert self.go_on.wait(10)
+        return super()._fork()
+
+
+@pytest.fixture
+def held_up(tcp: Buses) -> HeldUp:
+    """Its process was killed, and is not there again."""
+    publisher = HeldUp(tcp.context())
+    tcp.ends.append(publisher)
+    publisher.start()
+    publisher.prepare()
+    assert publisher.pid is not None
+    kill(publisher.pid)
+    assert publisher.is_down.wait(10)
+    return publisher
+
+
+def test_close_while_the_process_is_started_again_still_sends_all(tcp: Buses, held_up: HeldUp) -> None:
+    """close() took a publisher without a process for one that was never started."""
+    subscriber = tcp.subscriber("room")
+    subscriber.get()
+    held_up.put("room", 1)
+    closing = threading.Thread(target=held_up.close)
+    closing.start()
+    held_up.go_on.set()
+
+    closing.join(10)
+    assert not closing.is_alive()
+    assert not held_up.is_alive()
+    assert held_up.exitcode == 0
+
+
+def test_kill_while_the_process_is_started_again_is_for_good(held_up: HeldUp) -> None:
+    """kill() did nothing then."""
+    killing = threading.Thread(target=held_up.kill)
+    killing.start()
+    held_up.go_on.set()
+
+    killing.join(10)
+    held_up.join(10)
+    assert not held_up.is_alive()
+
+
+def test_with_does_not_start_twice_what_is_started_again(held_up: HeldUp) -> None:
+    entering = threading.Thread(target=held_up.__enter__)
+    entering.start()
+    held_up.go_on.set()
+
+    entering.join(10)
+    wait_until(lambda: held_up.restarts == 1)
+    assert held_up.is_alive()
