@@ -10,6 +10,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from shellbot.bot import ShellBot
     from shellbot.bus.bus import Bus
+    from shellbot.bus.frames import Frame, Gap
     from shellbot.bus.publisher import Publisher
     from shellbot.bus.subscriber import Subscriber
     from shellbot.commands.base import Command
@@ -25,6 +26,8 @@ _HOMES = {
     "Command": "shellbot.commands.base",
     "Context": "shellbot.context",
     "Engine": "shellbot.engine",
+    "Frame": "shellbot.bus.frames",
+    "Gap": "shellbot.bus.frames",
     "Publisher": "shellbot.bus.publisher",
     "ShellBot": "shellbot.bot",
     "Subscriber": "shellbot.bus.subscriber",
@@ -36,6 +39,8 @@ __all__ = [
     "Command",
     "Context",
     "Engine",
+    "Frame",
+    "Gap",
     "Publisher",
     "ShellBot",
     "Subscriber",

@@ -37,19 +37,31 @@ _TRUST = 0.25
 _PAGES_ARE_RECORDS = sys.platform == "linux"
 
 
+class _Parcel:
+    """A long text on its way into the queue."""
+
+    def __init__(self, cutter: Cutter, head: bytes, body: bytes) -> None:
+        self.head = head
+        self.body = body
+        self.pieces, self.last = cutter.cut(head, body)
+        self.start = 0
+
+
 class _Writer(threading.local):
-    """The id of the thread that writes; another one after a fork."""
+    """The id of the thread that writes; another one after a fork. And what of a long text had no room yet."""
 
     numbers = itertools.count()
 
     def __init__(self) -> None:
         self.pid = 0
         self.cutter = Cutter(b"")
+        self.parcel: _Parcel | None = None
 
     def renew(self) -> Cutter:
         pid = os.getpid()
         if self.pid != pid:
             self.pid = pid
+            self.parcel = None
             self.cutter = Cutter(writer_id(pid, next(self.numbers)))
         return self.cutter
 
@@ -141,17 +153,26 @@ class Fan:
         self.put(item, False)
 
     def put_text(self, head: bytes, body: bytes | memoryview, timeout: float | None = None) -> None:
-        """Queue a text, in two parts, that is known to hold no line break and not to begin with 0x01."""
+        """Queue a text, in two parts, that is known to hold no line break and not to begin with 0x01.
+
+        A long one that does not fit is gone on with when the same thread puts the same again, so that also one longer
+        than the queue gets through without waiting.
+        """
         if len(head) + len(body) < RECORD_BYTES:
             self.write(b"".join((head, body, b"\n")), timeout)
             return
-        pieces, last = self._writer.renew().cut(head, body)
+        writer = self._writer
+        cutter, parcel = writer.renew(), writer.parcel
+        if parcel is None or parcel.head != head or parcel.body != body:
+            parcel = writer.parcel = _Parcel(cutter, head, bytes(body))
+        until = monotonic() + (self.patience if timeout is None else timeout)
         # One write fills pages of 4096 bytes on Linux, so it ends with a whole piece also where it ends early.
-        step = len(pieces) if _PAGES_ARE_RECORDS else RECORD_BYTES
-        start = 0
-        while start < len(pieces):
-            start += self.write(pieces[start : start + step], timeout)
-        self.write(last, timeout)
+        step = len(parcel.pieces) if _PAGES_ARE_RECORDS else RECORD_BYTES
+        while parcel.start < len(parcel.pieces):
+            records = parcel.pieces[parcel.start : parcel.start + step]
+            parcel.start += self.write(records, max(0.0, until - monotonic()))
+        self.write(parcel.last, max(0.0, until - monotonic()))
+        writer.parcel = None
 
     def write(self, records: bytes, timeout: float | None = None) -> int:
         """Queue whole records, together at most 4096 bytes, or full ones in a row.

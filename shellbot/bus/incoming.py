@@ -173,23 +173,25 @@ class Incoming:
         if self._end is None:
             self.open()
         pending, stream = self.pending, self.stream
-        is_more = True
         with self._lock:
             end = self._opened()
-            while is_more and not pending:
+            while not pending:
                 try:
-                    # Without a step of Python per frame; what came before there was nothing is kept. A frame of a
-                    # reply has very many messages.
-                    pending.extend(map(end.recv, repeat(1, 1 if stream.is_syncing else self._burst)))
+                    # Without a step of Python per frame; what came before there was nothing is kept.
+                    pending.extend(map(end.recv, repeat(1, self._burst)))
                     self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
                 except end.blocked:
-                    is_more = False
                     self._burst = 1
+                    if not pending:
+                        return False
                 self._index += len(pending)
                 self._is_raw = True
-                if pending and not stream.is_plain:
+                if not stream.is_plain:
                     self._sort()
-        return bool(pending)
+                    if stream.is_syncing:
+                        # A frame of a reply has very many messages.
+                        self._burst = 1
+        return True
 
     def control(self, frame: bytes) -> None:
         """Deal with one of the bus's own frames, which was pending and has been taken."""

@@ -41,6 +41,9 @@ class Keeper:
         start_again: Starts it; raises what start() raises.
         over: Called when it has ended for good.
 
+    Attributes:
+        is_wanted: False once it is not to be started again.
+
     Runs in: a thread of its own; stop() and wait() from any.
     """
 

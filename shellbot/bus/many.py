@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from time import monotonic
+
 from shellbot.bus.fan import Fan
 from shellbot.bus.records import RECORD_BYTES
 from shellbot.errors import MessageTooLarge, NotRunning, QueueFull
@@ -14,20 +16,22 @@ def put_many(fan: Fan, heads: list[bytes], body: bytes, timeout: float | None) -
     check_total(heads, body)
     done = count = 0
     records = b""
+    until = monotonic() + (fan.patience if timeout is None else timeout)
     try:
         for head in heads:
+            left = max(0.0, until - monotonic())
             size = len(head) + len(body) + 1
             if records and len(records) + size > RECORD_BYTES:
-                fan.write(records, timeout)
+                fan.write(records, left)
                 done, records = count, b""
             if size > RECORD_BYTES:
-                fan.put_text(head, body, timeout)
+                fan.put_text(head, body, left)
                 done = count + 1
             else:
                 records += b"".join((head, body, b"\n"))
             count += 1
         if records:
-            fan.write(records, timeout)
+            fan.write(records, max(0.0, until - monotonic()))
     except (QueueFull, NotRunning) as error:
         sent = tuple(head[:-1].decode() for head in heads[:done])
         raise type(error)(str(error), sent=sent) from error

@@ -92,7 +92,8 @@ class Assembler:
                 continue
             writer, flag, piece = data[begin + 1 : begin + 13], data[begin + 13], view[begin + HEAD_BYTES : stop]
             if flag == _FIRST:
-                self._drop(writer)
+                # Its writer has begun another: it was told that the one before did not get through.
+                self._forget(writer)
                 parts_of[writer] = [piece]
                 self._marks[writer] = self.mark
                 self._open_bytes += len(piece)
@@ -108,7 +109,8 @@ class Assembler:
                     self._open_bytes -= len(text)
                     found.append(text)
             while self._open_bytes > MAX_OPEN_BYTES:
-                self._drop(next(iter(parts_of)))
+                self._forget(next(iter(parts_of)))
+                self.dropped += 1
         self._rest = data[start:]
         for writer, parts in parts_of.items():
             # Not to keep all of data for the sake of a piece.
@@ -131,7 +133,8 @@ class Assembler:
     def drop_dead(self, is_alive: Callable[[int], bool]) -> None:
         """Forget what processes left unfinished that are gone."""
         for writer in [writer for writer in self._open if not is_alive(writer_pid(writer))]:
-            self._drop(writer)
+            self._forget(writer)
+            self.dropped += 1
 
     @property
     def oldest_mark(self) -> int | None:
@@ -154,12 +157,11 @@ class Assembler:
         """Bytes of texts whose end has not come yet."""
         return self._open_bytes
 
-    def _drop(self, writer: bytes) -> None:
+    def _forget(self, writer: bytes) -> None:
         parts = self._open.pop(writer, None)
         if parts is not None:
             del self._marks[writer]
             self._open_bytes -= sum(map(len, parts))
-            self.dropped += 1
 
 
 def _split_long(data: bytes) -> list[bytes]:

@@ -100,7 +100,10 @@ class Subscriber:
         """
         found = self.take()
         if found is NOTHING:
-            found = self._await(timeout if block else 0)
+            if not block:
+                self.incoming.tend()
+                return None
+            found = self._await(timeout)
         return None if found is NOTHING else found
 
     def receive(self, timeout: float | None = None) -> Frame | Gap | None:
@@ -149,9 +152,6 @@ class Subscriber:
 
     def _await(self, timeout: float | None, with_gaps: bool = False) -> Any:
         """What comes next in this time, or NOTHING."""
-        if timeout is not None and timeout <= 0:
-            self.incoming.tend()
-            return NOTHING
         deadline = None if timeout is None else monotonic() + timeout
         found = NOTHING
         while found is NOTHING and self.incoming.wait(deadline):

@@ -12,8 +12,10 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Self
 
 from shellbot.bus import Bus, Publisher
@@ -34,8 +36,10 @@ class Nursery:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.settimeout(15)
         command = [sys.executable, "-m", __name__]
-        with theirs:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, start_new_session=True)
+        self._errors = tempfile.NamedTemporaryFile()
+        self._read = 0
+        with theirs, open(self._errors.name, "a") as errors:
+            self._process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stderr=errors, start_new_session=True)
 
     def program(self) -> Program:
         """One that does nothing yet, in a process group of its own."""
@@ -43,6 +47,12 @@ class Nursery:
         with theirs:
             socket.send_fds(self._ours, [b"!"], [theirs.fileno()])
         return Program(int(self._ours.recv(_BYTES)), ours)
+
+    def errors(self) -> str:
+        """What programs have said to standard error since the last call."""
+        said = Path(self._errors.name).read_text()[self._read :]
+        self._read += len(said)
+        return said
 
     def __enter__(self) -> Self:
         return self
@@ -54,6 +64,7 @@ class Nursery:
         finally:
             self._process.kill()
             self._process.wait()
+            self._errors.close()
 
 
 class Program:

@@ -375,3 +375,34 @@ def test_importing_the_bus_is_cheap() -> None:
     code = "import sys, shellbot.bus; print([name for name in ('zmq', 'asyncio', 'sqlite3') if name in sys.modules])"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def test_a_text_longer_than_the_queue_gets_through_without_waiting() -> None:
+    fan = Fan()
+    text = "x" * 1_000_000
+    refused = 0
+    found: list[bytes] = []
+    while True:
+        try:
+            fan.put_nowait(text)
+            break
+        except QueueFull:
+            refused += 1
+            found += fan.take()
+    found += fan.take()
+    assert refused >= 3
+    assert found == [text.encode()]
+    assert fan.assembler.dropped == 0
+
+
+def test_another_text_in_the_place_of_one_that_did_not_fit_is_no_mixture() -> None:
+    fan = Fan()
+    with pytest.raises(QueueFull):
+        fan.put_nowait("a" * 1_000_000)
+    found = fan.take()
+    fan.put_nowait("b" * 100_000)
+    found += fan.take()
+    with pytest.raises(QueueFull):
+        fan.put_nowait("a" * 1_000_000)
+    assert [len(text) for text in found] == [100_000]
+    assert fan.assembler.dropped == 0

@@ -355,16 +355,20 @@ class Buses(RuleBasedStateMachine):
         assert not complaints, complaints[:5]
 
     def teardown(self) -> None:
+        is_well = False
         try:
             if sys.exc_info()[0] is None:
                 self.finish()
-                self.is_well = True
+                is_well = True
         finally:
             for reader in self.readers:
                 reader.subscriber.close()
             for program in [*self.idle, *(sender.program for sender in self.senders)]:
                 program.close()
             self.stack.close()
+            self.steps.append(said := self.nursery.errors())
+        assert "Traceback" not in said, said
+        self.is_well = is_well
 
     # -- helpers
 
