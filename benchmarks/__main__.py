@@ -8,13 +8,18 @@ import sys
 from time import monotonic
 
 from benchmarks import bus, others, report
+from benchmarks.faults import bench as faults
 from benchmarks.runner import TrialFailed, measure
 
 BENCHES = {"bus": bus.groups}
+FAULTS = "faults"
 
 
 def main() -> None:
     options = _options()
+    if options.name == FAULTS:
+        _faults(options)
+        return
     groups = BENCHES[options.name]()
     if options.only:
         known = [group.key for group in groups]
@@ -46,15 +51,35 @@ def main() -> None:
         _say(f"written into {report.README}")
 
 
+def _faults(options: argparse.Namespace) -> None:
+    """Ends with exit code 1 where a promise did not hold."""
+    chosen = [row for row in faults.rows() if not options.only or any(word in row.fault for word in options.only)]
+    if not chosen:
+        sys.exit(f"bench: no fault has {' or '.join(options.only)} in its name")
+    if options.write:
+        _check_writable(options)
+    load = os.getloadavg()[0]
+    started = monotonic()
+    lines = faults.run(chosen, faults.LONG if options.long else 1, options.rounds or 1, lambda text: print(text, flush=True))
+    print("", *faults.remarks(lines), "", report.stamp(load, monotonic() - started), sep="\n")
+    if options.write:
+        text = f"{faults.table(lines)}\n\n{report.stamp(load, monotonic() - started)}"
+        report.write(options.name, text)
+        _say(f"written into {report.README}")
+    if broken := [f"{line.row.fault}, {line.row.level}: {'; '.join(line.broken)}" for line in lines if line.broken]:
+        sys.exit("bench: broken promises:\n" + "\n".join(broken))
+
+
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="bench", description="Measure; see benchmarks/README.md.")
-    parser.add_argument("name", choices=BENCHES, help="what to measure")
+    parser.add_argument("name", choices=[*BENCHES, FAULTS], help="what to measure")
     parser.add_argument("--write", action="store_true", help="put the table into benchmarks/README.md")
     parser.add_argument(
         "--force", action="store_true", help="write it also where files are not committed; the stamp says so"
     )
     parser.add_argument("--rounds", type=_count, help="rounds of every row, in place of their own numbers")
-    parser.add_argument("--only", action="append", metavar="ROW", help="measure only these rows; may be repeated")
+    parser.add_argument("--only", action="append", metavar="ROW", help="measure only these rows; may be repeated; a word, of faults")
+    parser.add_argument("--long", action="store_true", help="faults: each happens very often; takes hours")
     parser.add_argument("--quick", action="store_true", help="tiny counts: shows that it works, not how fast")
     return parser.parse_args()
 

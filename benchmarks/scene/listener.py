@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections import defaultdict
 from dataclasses import dataclass
 from time import monotonic, sleep
@@ -43,6 +44,7 @@ class Listener:
         next: The number after the last one that came, of each sender.
         gaps: What was told, with the time it was.
         pauses: When nothing came.
+        delays: Seconds from put to here, of messages that say when they were put.
         strange: How many messages came that no sender has put.
     """
 
@@ -52,6 +54,7 @@ class Listener:
         self.gaps: list[tuple[float, Gap]] = []
         self.pauses: list[Pause] = []
         self.strange = 0
+        self.delays = array("d")
         self._history = History()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
 
@@ -80,6 +83,8 @@ class Listener:
                         self.strange += 1
                         continue
                     self._history.arrived(_READER, found.channel, sender, number)
+                    if (stamp := found.message.get("at")) is not None:
+                        self.delays.append(now - stamp)
                     self.next[sender] = number + 1
         except BusClosed:
             return

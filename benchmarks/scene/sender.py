@@ -5,6 +5,7 @@ or ``{"error": kind, "text": ..}``. Then it is told, in any order:
 
 =====================================================  ===============================================================
 ``{"put": n, "rate": per second, "bytes": more}``      puts so many; says ``{"sent": all so far, "worst": seconds, "full": n}``
+``{"put": .., "stamp": true}``                         the same; each message says when it was put
 ``{"put": 0, ..}``                                     the same, until it is told something else
 ``{"pid": true}``                                      says ``{"pid": of its publisher, "restarts": n}``
 ``{"fork": true}``                                     forks a child that does nothing; says ``{"child": pid}``
@@ -42,15 +43,17 @@ class Sender:
         self._sent = self._full = 0
         self._worst = 0.0
 
-    def put(self, number: int, rate: float, size: int) -> dict[str, Any]:
+    def put(self, number: int, rate: float, size: int, is_stamped: bool) -> dict[str, Any]:
         self._worst = 0.0
-        more = {"text": "x" * size} if size else {}
+        more: dict[str, Any] = {"text": "x" * size} if size else {}
         step = max(1, int(rate * _BATCH)) if rate else 50
         begun = monotonic()
         done = 0
         while (done < number or not number) and (number or not self._orders.are_there):
             wanted = min(step, number - done) if number else step
             for _ in range(wanted):
+                if is_stamped:
+                    more["at"] = monotonic()
                 self._put_one(more)
             done += wanted
             if rate and (wait := begun + done / rate - monotonic()) > 0:
@@ -93,7 +96,7 @@ def main() -> None:
     sender = Sender(publisher, first["name"], orders)
     for order in orders:
         if "put" in order:
-            say(sender.put(order["put"], order.get("rate", 0), order.get("bytes", 0)))
+            say(sender.put(order["put"], order.get("rate", 0), order.get("bytes", 0), order.get("stamp", False)))
         elif "pid" in order:
             say({"pid": publisher.pid, "restarts": publisher.restarts})
         elif "fork" in order:

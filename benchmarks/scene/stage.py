@@ -51,9 +51,9 @@ class SenderProgram(Program):
         self.tell({"pid": True})
         return int(self.hear()["pid"])
 
-    def put(self, count: int, *, rate: float = 0, size: int = 0) -> Self:
+    def put(self, count: int, *, rate: float = 0, size: int = 0, is_stamped: bool = False) -> Self:
         """Let it put so many; 0 until it is told something else. finish() waits."""
-        self.tell({"put": count, "rate": rate, "bytes": size})
+        self.tell({"put": count, "rate": rate, "bytes": size, "stamp": is_stamped})
         return self
 
     def finish(self, timeout: float = 15.0) -> dict[str, Any]:
@@ -75,6 +75,34 @@ class SenderProgram(Program):
         return float(self.hear(timeout)["closed"])
 
 
+class ReaderProgram(Program):
+    """A program that reads; see reader.py."""
+
+    def __init__(self, address: str, channels: str | list[str] = "", *, last: int = 0, **bus: Any) -> None:
+        super().__init__(
+            "benchmarks.scene.reader", {"address": address, "channels": channels, "last": last, "bus": bus}
+        )
+        self.hear()
+
+    def ask(self, what: dict[str, Any], timeout: float = 40.0) -> Any:
+        self.tell(what)
+        return self.hear(timeout)
+
+    def next(self) -> dict[str, int]:
+        """The number after the last one that came, of each sender."""
+        found: dict[str, int] = self.ask({"next": True})
+        return found
+
+    def wait_for(self, sent: dict[str, int], timeout: float = 15.0) -> bool:
+        """Whether the last of these has come in time, of each sender."""
+        return bool(self.ask({"wait": sent, "timeout": timeout}, timeout + 5))
+
+    def judge(self, sent: dict[str, int], events: list[float]) -> dict[str, Any]:
+        """What became of these numbers of messages, and the longest pause after each of these moments."""
+        found: dict[str, Any] = self.ask({"judge": sent, "events": events})
+        return found
+
+
 class Stage:
     """All that is on one address; gone at the end."""
 
@@ -93,6 +121,11 @@ class Stage:
     def listener(self, channels: str | list[str] = "", *, address: str = "", last: int = 0, **bus: Any) -> Listener:
         """A reader in this process that is ready; of another address where something lies between."""
         made = Listener(address or self.address, channels, last=last, **self._bus | bus)
+        return self._stack.enter_context(made)
+
+    def reader(self, channels: str | list[str] = "", *, address: str = "", last: int = 0, **bus: Any) -> ReaderProgram:
+        """A program that reads, and is ready."""
+        made = ReaderProgram(address or self.address, channels, last=last, **self._bus | bus)
         return self._stack.enter_context(made)
 
     @property

@@ -188,9 +188,6 @@ class Incoming:
                 self._is_raw = True
                 if not stream.is_plain:
                     self._sort()
-                    if stream.is_syncing:
-                        # A frame of a reply has very many messages.
-                        self._burst = 1
         return True
 
     def control(self, frame: bytes) -> None:
@@ -222,6 +219,9 @@ class Incoming:
 
     def _follow(self) -> None:
         """Do what the stream has found necessary. The lock is held."""
+        if self.stream.is_syncing:
+            # A frame of a reply has very many messages.
+            self._burst = 1
         if self._end is not None and self.stream.out:
             self._send(self._end)
         if self._answered != self.stream.answered:
@@ -314,6 +314,7 @@ class Incoming:
         """
         left = None if deadline is None else deadline - monotonic()
         if left is not None and left <= 0:
+            self.tend()
             return False
         end = self.open()
         if end.fileno() < 0:

@@ -36,10 +36,13 @@ class Nursery:
         self._ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._ours.settimeout(15)
         command = [sys.executable, "-m", __name__]
-        self._errors = tempfile.NamedTemporaryFile()
         self._read = 0
-        with theirs, open(self._errors.name, "a") as errors:
-            self._process = subprocess.Popen(command, cwd=ROOT, stdin=theirs, stderr=errors, start_new_session=True)
+        number, name = tempfile.mkstemp(prefix="sb-")
+        self._errors = Path(name)
+        with theirs, open(number, "w") as errors:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, stdin=theirs.fileno(), stderr=errors, start_new_session=True
+            )
 
     def program(self) -> Program:
         """One that does nothing yet, in a process group of its own."""
@@ -50,7 +53,7 @@ class Nursery:
 
     def errors(self) -> str:
         """What programs have said to standard error since the last call."""
-        said = Path(self._errors.name).read_text()[self._read :]
+        said = self._errors.read_text()[self._read :]
         self._read += len(said)
         return said
 
@@ -64,7 +67,7 @@ class Nursery:
         finally:
             self._process.kill()
             self._process.wait()
-            self._errors.close()
+            self._errors.unlink()
 
 
 class Program:

@@ -32,11 +32,12 @@ def test_queues_that_are_handed_over_again_while_they_are_full_do_not_end_the_hu
             thread.start()
         for guest in guests:
             wait_until(guest.fan.full)
-        before = [guest.pid for guest in guests]
+        before = {guest.pid for guest in guests}
         for guest in guests:
             kill(guest)
-        for guest, old in zip(guests, before, strict=True):
-            wait_until(lambda: guest.pid not in (None, old) and state_of(guest.pid or 0) == "S")
+        # They wait for the hub's answer.
+        wait_until(lambda: not before & {guest.pid for guest in guests})
+        wait_until(lambda: all(guest.pid and state_of(guest.pid) == "S" for guest in guests))
     for thread in threads:
         thread.join()
 

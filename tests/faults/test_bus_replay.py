@@ -91,8 +91,8 @@ def test_a10_a_stopped_hub_makes_the_others_wait_and_then_say_so(stage: Stage) -
 
 def test_a11_a_publisher_that_was_killed_is_started_again_and_put_goes_on(stage: Stage) -> None:
     publisher = Bus(Context({"bus": {"address": stage.address, "linger": 0.5}})).publish()
-    listener = stage.listener()
     with publisher:
+        listener = stage.listener()
         first = publisher.pid or 0
         kill(first)
         for number in range(1000):

@@ -1,0 +1,218 @@
+"""Rows of what happens to processes: hubs, publishers, programs and readers killed or stopped."""
+
+from __future__ import annotations
+
+import os
+import signal
+from functools import partial
+from time import monotonic
+from typing import Any
+
+from benchmarks.faults.row import FAST, REPLAY, Outcome, Row
+from benchmarks.faults.scenes import CALM, followed, halt, judged, kill_hubs, pause, put_on
+from benchmarks.scene.stage import Stage, is_gone, wait_until
+from benchmarks.scene.talk import Program
+from shellbot.testing import kill, stopped
+
+MIB = 1024 * 1024
+
+
+def rows() -> list[Row]:
+    small = {"history": 4 * MIB}
+    return [
+        Row("hub killed, 3 programs x 5 k/s", FAST, partial(_hubs, 3, 5000, 5, {"guarantee": FAST}), is_harm=True),
+        Row("hub killed, 3 programs x 5 k/s", REPLAY, partial(_hubs, 3, 5000, 10, {})),
+        Row("hub killed, 3 programs x 30 k/s", REPLAY, partial(_hubs, 3, 30_000, 6, {})),
+        Row("hub killed, 4 programs flat out", REPLAY, partial(_hubs, 4, 0, 3, {}), is_paced=False),
+        Row("hub killed, 1 program alone, 20 k/s", REPLAY, partial(_hubs, 1, 20_000, 6, {})),
+        Row("hub killed, 2 programs with messages of 1 MiB", REPLAY, partial(_hubs, 2, 15, 5, {}, 1000 * 1000)),
+        Row("hub killed with its whole program", FAST, partial(_whole, {"guarantee": FAST}), is_harm=True),
+        Row("hub killed with its whole program", REPLAY, partial(_whole, {})),
+        Row("hub stopped for 2 s", REPLAY, _stopped_hub),
+        Row("kill of a publisher that is no hub", REPLAY, _guest),
+        Row("kill of the parent", REPLAY, _parent),
+        Row("subscriber killed, a new one with last=100,000", REPLAY, _reader),
+        Row("subscribers, 1,000 in 2 processes, ask at once", REPLAY, _crowd, is_paced=False),
+        Row("sigstop of a reader, 1.5 s, drop", FAST, partial(_slow, {"guarantee": FAST, "slow": "drop"}), is_harm=True),
+        Row("sigstop of a reader, 1.5 s, block", REPLAY, partial(_slow, {"slow": "block"})),
+        Row("sigstop of a reader, 2 s, disconnect", REPLAY, partial(_slow, {"slow": "disconnect"}, 2.0)),
+        Row(
+            "sigstop of a reader, 2 s, disconnect, ring of 4 MiB",
+            REPLAY,
+            partial(_slow, {"slow": "disconnect"} | small, 2.0),
+            is_gap_due=True,
+        ),
+    ]
+
+
+def _hubs(programs: int, rate: float, times: int, bus: dict[str, Any], size: int = 0, scale: int = 1) -> Outcome:
+    with Stage(**bus) as stage:
+        senders = [stage.sender(name) for name in "abcd"[:programs]]
+        reader = stage.reader()
+        put_on(senders, rate, size=size)
+        pause(CALM)
+        kills = kill_hubs(stage, times * scale, 0.3)
+        pause(CALM)
+        halt(senders, [reader])
+        found = judged(stage, [reader], [one.killed_at for one in kills])
+        found.takeovers = followed(kills)
+    return found
+
+
+def _whole(bus: dict[str, Any], scale: int = 1) -> Outcome:
+    """The program of the hub is killed and not started again. Judged is what the others put, and that what came of the
+    one that died is its beginning."""
+    found = Outcome()
+    for _ in range(3 * scale):
+        with Stage(**bus) as stage:
+            first, *others = (stage.sender(name) for name in "abc")
+            reader = stage.reader()
+            put_on([first, *others], 5000)
+            pause(CALM)
+            killed = monotonic()
+            hub = stage.wait_hub()
+            first.kill()
+            stage.wait_hub(other_than=hub)
+            took = monotonic() - killed
+            pause(CALM)
+            halt(others, [reader])
+            first.sent = reader.next().get("a", 0)
+            one = judged(stage, [reader], [killed])
+            one.takeovers.append(took)
+            found.add(one)
+    return found
+
+
+def _stopped_hub(scale: int = 1) -> Outcome:
+    found = Outcome()
+    for _ in range(scale):
+        with Stage() as stage:
+            senders = [stage.sender(name) for name in "ab"]
+            reader = stage.reader()
+            put_on(senders, 5000)
+            pause(CALM)
+            with stopped(stage.wait_hub()):
+                pause(2.0)
+            back = monotonic()
+            pause(CALM)
+            halt(senders, [reader])
+            found.add(judged(stage, [reader], [back]))
+    return found
+
+
+def _guest(scale: int = 1) -> Outcome:
+    with Stage() as stage:
+        senders = [stage.sender(name) for name in "ab"]
+        reader = stage.reader()
+        put_on(senders, 5000)
+        events = []
+        for _ in range(5 * scale):
+            hub = stage.wait_hub()
+            wait_until(lambda: (facts := stage.look()) and len({one.pid for one in facts.programs} - {0}) == 2)
+            facts = stage.look()
+            guest = next(one.pid for one in facts.programs if one.pid != hub) if facts else 0
+            events.append(monotonic())
+            kill(guest)
+            pause(0.1)
+        # What their processes did while they were away is seen at the next takeover.
+        killed = kill_hubs(stage, 1, 0.1)
+        halt(senders, [reader])
+        return judged(stage, [reader], events + [one.killed_at for one in killed])
+
+
+def _parent(scale: int = 1) -> Outcome:
+    """Its publisher, the hub, sends what was put and ends; the other program goes on."""
+    found = Outcome()
+    for _ in range(3 * scale):
+        with Stage() as stage:
+            first, second = (stage.sender(name) for name in "ab")
+            reader = stage.reader()
+            first.put(5000).finish()
+            put_on([second], 5000)
+            hub = stage.wait_hub()
+            killed = monotonic()
+            os.kill(first.pid, signal.SIGKILL)
+            wait_until(lambda hub=hub: is_gone(hub))  # type: ignore[misc]
+            ended = monotonic() - killed
+            stage.wait_hub(other_than=hub)
+            halt([second], [reader])
+            one = judged(stage, [reader], [killed])
+            if ended > 1.0:
+                one.broken.append(f"a publisher outlived its parent by {ended:.1f} s")
+            found.add(one)
+    return found
+
+
+def _reader(scale: int = 1) -> Outcome:
+    found = Outcome()
+    for _ in range(scale):
+        with Stage() as stage:
+            sender = stage.sender("a")
+            first = stage.reader()
+            put_on([sender], 10_000)
+            pause(1.0)
+            first.kill()
+            pause(CALM)
+            second = stage.reader(last=100_000)
+            began = monotonic()
+            halt([sender], [second])
+            found.add(judged(stage, [second], [began]))
+    return found
+
+
+def _crowd(scale: int = 1) -> Outcome:
+    found = Outcome()
+    for _ in range(scale):
+        with Stage() as stage:
+            sender, _other = stage.sender("a"), stage.sender("b")
+            first = {"address": stage.address, "channel": "a", "count": 500}
+            with Program("benchmarks.scene.crowd", first) as one, Program("benchmarks.scene.crowd", first) as two:
+                for crowd in (one, two):
+                    crowd.hear(60)
+                sender.put(50, rate=100)
+                sender.finish()
+                kills = kill_hubs(stage, 1, 0.05)
+                sender.put(50, rate=100)
+                sender.finish()
+                for crowd in (one, two):
+                    crowd.tell({"until": sender.sent})
+                for crowd in (one, two):
+                    told = crowd.hear(60)
+                    # Each of them tells its gaps; none was due.
+                    found.add(
+                        Outcome(
+                            sent=500 * sender.sent,
+                            delivered=told["delivered"],
+                            lost=told["lost"],
+                            unreported=told["lost"],
+                            duplicated=told["doubled"],
+                            recoveries=[told["pause"]],
+                        )
+                    )
+            found.takeovers += followed(kills)
+    return found
+
+
+def _slow(bus: dict[str, Any], seconds: float = 1.5, scale: int = 1) -> Outcome:
+    """1 KiB, 16 k/s. Another reader reads along."""
+    found = Outcome()
+    for _ in range(scale):
+        with Stage(**bus) as stage:
+            sender = stage.sender("a")
+            slow, other = stage.reader(), stage.reader()
+            put_on([sender], 10_000, size=1000, is_stamped=True)
+            pause(CALM)
+            with stopped(slow):
+                pause(seconds)
+            back = monotonic()
+            pause(CALM)
+            worst = sender.halt(60)["worst"]
+            put_on([sender], 200)
+            halt([sender], [slow, other])
+            one = judged(stage, [slow], [back], healed=back)
+            beside = other.judge(stage.sent, [])
+            one.notes.append(f"worst put {worst * 1000:.0f} ms, the other reader's p99 {beside['p99'] * 1000:.1f} ms")
+            if bus.get("guarantee") != FAST and beside["verdict"]["lost"]:
+                one.broken.append(f"the other reader lost {beside['verdict']['lost']}")
+            found.add(one)
+    return found
