@@ -210,16 +210,17 @@ def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeou
     if not logging.getLogger().isEnabledFor(logging.INFO):
         # Said in our own words.
         logging.getLogger("shellbot.bus.subscriber").addFilter(lambda record: not str(record.msg).startswith(_GAP_LOG))
-    seen = connections = 0
+    seen = connections = replayed = 0
     with bus.subscribe(channels, last) as subscriber:
         try:
             since = monotonic()
             while count is None or seen < count:
                 left = _LOOK_EVERY if timeout is None else since + timeout - monotonic()
                 frame = subscriber.receive(max(0.0, min(left, _LOOK_EVERY)))
-                if subscriber.reconnects > connections:
+                if subscriber.reconnects > connections and subscriber.replayed > replayed:
                     connections = subscriber.reconnects
-                    click.echo("shellbot: the bus is back", err=True)
+                    click.echo("shellbot: the bus is back, and what was missed follows", err=True)
+                replayed = subscriber.replayed
                 if isinstance(frame, Gap):
                     click.echo(f"shellbot: {_gap_text(frame)}", err=True)
                 elif frame is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -222,6 +223,7 @@ class Publisher(multiprocessing.Process):
             if self._thread is not None:
                 raise AssertionError("cannot start a process twice")
             receiver, self._report = multiprocessing.Pipe(duplex=False)
+            self._life = Life(self.context, self.options.linger)
             self._thread = threading.Thread(target=self._run_in_thread, name=self.name, daemon=True)
             self._thread.start()
             self._await_begun(receiver)
@@ -317,7 +319,7 @@ class Publisher(multiprocessing.Process):
 
     def _run_in_thread(self) -> None:
         try:
-            self._run(Life(self.context, self.options.linger), is_final=True)
+            self._run(self._life, is_final=True)
         except BusError:
             # start() raises it.
             pass
@@ -465,7 +467,10 @@ class Publisher(multiprocessing.Process):
     def terminate(self) -> None:
         """Ask the process to end after what is queued."""
         if self._thread is not None:
-            self.fan.put(None)
+            self._life.is_stopping = True
+            # One that is full wakes it, too.
+            with contextlib.suppress(queue.Full, BusError):
+                self.fan.put(None, False)
             return
         with self._changing:
             if self.pid is not None:
