@@ -67,7 +67,7 @@ class SendingEnd(Protocol):
         """Readable, once, when something has come since upstream() was last empty."""
 
     def asked(self) -> list[bytes]:
-        """Ids of the subscribers that have asked something and are still connected; for ``disconnect`` only."""
+        """Ids of the subscribers of ours that are connected; for ``disconnect`` only."""
 
     def cut(self, uid: bytes) -> bool:
         """Break the connection of this subscriber; False where it is gone already."""

@@ -50,6 +50,8 @@ class ZmqSending:
         self.socket = self._context.socket(zmq.XPUB)
         try:
             self.socket.set(zmq.XPUB_NODROP, slow.policy != "drop")
+            if self._connections is not None:
+                self.socket.set(zmq.XPUB_VERBOSE, 1)
             self.socket.set(zmq.XPUB_WELCOME_MSG, welcome)
             self.socket.set(zmq.SNDHWM, HIGH_WATER)
             self.socket.set(zmq.RCVHWM, 0)
@@ -101,16 +103,16 @@ class ZmqSending:
         return found
 
     def _recv_named(self, flags: int) -> bytes:
-        """As recv(); remembers which connection an ask came on."""
+        """As recv(); remembers which connection a subscriber of ours has."""
         frame = self.socket.recv(flags, copy=False)
         data = bytes(frame.buffer)
         if self._connections is not None:
-            if data[:1] == b"\x02" and (question := parse_ask(data)):
-                number = frame.get(zmq.SRCFD)
-                if (one := _Connection.of(int(number))) is not None:
-                    self._connections[question.uid] = one
-            elif uid := private_uid(data):
+            # libzmq subscribes again by itself on a new connection, before its program has looked at it.
+            uid = question.uid if (question := parse_ask(data)) else private_uid(data)
+            if uid and data[0] == 0:
                 self._connections.pop(uid, None)
+            elif uid and (one := _Connection.of(int(frame.get(zmq.SRCFD)))) is not None:
+                self._connections[uid] = one
         return data
 
     def asked(self) -> list[bytes]:
