@@ -60,7 +60,9 @@ def _faults(options: argparse.Namespace) -> None:
         _check_writable(options)
     load = os.getloadavg()[0]
     started = monotonic()
-    lines = faults.run(chosen, faults.LONG if options.long else 1, options.rounds or 1, lambda text: print(text, flush=True))
+    lines = faults.run(
+        chosen, faults.LONG if options.long else 1, options.rounds or 1, lambda text: print(text, flush=True)
+    )
     print("", *faults.remarks(lines), "", report.stamp(load, monotonic() - started), sep="\n")
     if options.write:
         text = f"{faults.table(lines)}\n\n{report.stamp(load, monotonic() - started)}"
@@ -78,7 +80,9 @@ def _options() -> argparse.Namespace:
         "--force", action="store_true", help="write it also where files are not committed; the stamp says so"
     )
     parser.add_argument("--rounds", type=_count, help="rounds of every row, in place of their own numbers")
-    parser.add_argument("--only", action="append", metavar="ROW", help="measure only these rows; may be repeated; a word, of faults")
+    parser.add_argument(
+        "--only", action="append", metavar="ROW", help="measure only these rows; may be repeated; a word, of faults"
+    )
     parser.add_argument("--long", action="store_true", help="faults: each happens very often; takes hours")
     parser.add_argument("--quick", action="store_true", help="tiny counts: shows that it works, not how fast")
     return parser.parse_args()

@@ -13,6 +13,8 @@ from benchmarks.scene.stage import Stage
 from shellbot.testing import FaultProxy
 
 MIB = 1024 * 1024
+# So that a path that is held or slow is felt.
+_BUFFER_BYTES = 256 * 1024
 
 # Does something to a proxy; gives when the path was back, each time.
 Fault = Callable[[FaultProxy], list[float]]
@@ -24,9 +26,9 @@ def rows() -> list[Row]:
         found += _pair(name, fault, 16_000)
     found.append(Row("reset, 30 in 3 s, at 60 k/s", REPLAY, partial(_run, resets, 60_000, {})))
     found += _pair("slice, 1 byte at a time, and reset 5 times", sliced, 1000)
-    slow = {"slow": "drop"}
-    found.append(Row("slow, 300 kB/s for 2 s, drop", FAST, partial(_run, slowed, 16_000, {"guarantee": FAST, **slow}), True))
-    found.append(Row("slow, 300 kB/s for 2 s", REPLAY, partial(_run, slowed, 16_000, {})))
+    name, dropping = "slow, 100 kB/s for 2 s, 1 kB", {"guarantee": FAST, "slow": "drop"}
+    found.append(Row(f"{name}, drop", FAST, partial(_run, slowed, 10_000, dropping, 1000), is_harm=True))
+    found.append(Row(name, REPLAY, partial(_run, slowed, 10_000, {}, 1000)))
     small = {"history": 4 * MIB, "slow": "disconnect"}
     long = partial(_run, refused_long, 5000, small, 1000)
     found.append(Row("refuse, longer than a ring of 4 MiB holds", REPLAY, long, is_gap_due=True))
@@ -43,7 +45,7 @@ def _pair(name: str, fault: Fault, rate: int) -> list[Row]:
 def _run(fault: Fault, rate: int, bus: dict[str, Any], size: int = 0, scale: int = 1) -> Outcome:
     found = Outcome()
     for _ in range(scale):
-        with Stage(**bus) as stage, FaultProxy(stage.address) as proxy:
+        with Stage(**bus) as stage, FaultProxy(stage.address, buffer_bytes=_BUFFER_BYTES) as proxy:
             sender = stage.sender("a")
             reader = stage.reader(address=proxy.address)
             put_on([sender], rate, size=size)
@@ -94,20 +96,23 @@ def sliced(proxy: FaultProxy) -> list[float]:
 
 
 def slowed(proxy: FaultProxy) -> list[float]:
-    proxy.rate(300_000)
+    proxy.rate(100_000)
     return [lasting(2.0, proxy.heal)]
 
 
 def cut_inside(proxy: FaultProxy) -> list[float]:
     """Resets in the middle of a frame, each a byte further."""
     events = []
-    for size in range(10_001, 10_021):
+    for number, size in enumerate(range(10_001, 10_021)):
         proxy.cut_after(size)
-        before = proxy.counts.resets
-        proxy.wait_until(lambda before=before: proxy.counts.resets >= before, 10)  # type: ignore[misc]
-        pause(0.05)
+        proxy.wait_until(partial(_has_reset, proxy, number), 10)
         events.append(monotonic())
+        pause(0.05)
     return events
+
+
+def _has_reset(proxy: FaultProxy, before: int) -> bool:
+    return proxy.counts.resets > before
 
 
 FAULTS: dict[str, Fault] = {

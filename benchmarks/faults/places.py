@@ -95,7 +95,7 @@ def _ring(spoil: Callable[[Path], object], scale: int = 1) -> Outcome:
             first.put(2000).finish()
             reader.wait_for(stage.sent)
             first.kill()
-            wait_until(lambda: stage.hub() is None)  # noqa: B023
+            wait_until(lambda: stage.hub() is None)
             for ring in runtime_folder().glob("*.ring"):
                 spoil(ring)
             second = stage.sender("b")
@@ -105,6 +105,10 @@ def _ring(spoil: Callable[[Path], object], scale: int = 1) -> Outcome:
             halt([second], [reader])
             found.add(judged(stage, [reader], [back], healed=back))
     return found
+
+
+def _has_no_hub(stage: Stage) -> bool:
+    return stage.hub() is None
 
 
 def _flips(scale: int = 1) -> Outcome:

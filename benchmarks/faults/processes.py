@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from functools import partial
 from time import monotonic
 from typing import Any
 
+import zmq
+
 from benchmarks.faults.row import FAST, REPLAY, Outcome, Row
 from benchmarks.faults.scenes import CALM, followed, halt, judged, kill_hubs, pause, put_on
-from benchmarks.scene.stage import Stage, is_gone, wait_until
+from benchmarks.scene.stage import Stage, free_address, is_gone, wait_until
 from benchmarks.scene.talk import Program
 from shellbot.testing import kill, stopped
 
@@ -29,11 +32,15 @@ def rows() -> list[Row]:
         Row("hub killed with its whole program", FAST, partial(_whole, {"guarantee": FAST}), is_harm=True),
         Row("hub killed with its whole program", REPLAY, partial(_whole, {})),
         Row("hub stopped for 2 s", REPLAY, _stopped_hub),
+        Row("kill of a process behind a queue, nobody starts it again", "none", _plain, is_harm=True),
         Row("kill of a publisher that is no hub", REPLAY, _guest),
         Row("kill of the parent", REPLAY, _parent),
-        Row("subscriber killed, a new one with last=100,000", REPLAY, _reader),
+        Row("subscriber killed, a new one from now on", FAST, partial(_reader, {"guarantee": FAST}, 0), is_harm=True),
+        Row("subscriber killed, a new one with last=100,000", REPLAY, partial(_reader, {}, 100_000)),
         Row("subscribers, 1,000 in 2 processes, ask at once", REPLAY, _crowd, is_paced=False),
-        Row("sigstop of a reader, 1.5 s, drop", FAST, partial(_slow, {"guarantee": FAST, "slow": "drop"}), is_harm=True),
+        Row(
+            "sigstop of a reader, 1.5 s, drop", FAST, partial(_slow, {"guarantee": FAST, "slow": "drop"}), is_harm=True
+        ),
         Row("sigstop of a reader, 1.5 s, block", REPLAY, partial(_slow, {"slow": "block"})),
         Row("sigstop of a reader, 2 s, disconnect", REPLAY, partial(_slow, {"slow": "disconnect"}, 2.0)),
         Row(
@@ -109,6 +116,45 @@ def _stopped_hub(scale: int = 1) -> Outcome:
     return found
 
 
+def _plain(scale: int = 1) -> Outcome:
+    """What a program does without shellbot: a multiprocessing.Queue, and a process that sends out of it."""
+    address = free_address()
+    theirs: multiprocessing.Queue[int | None] = multiprocessing.Queue()
+    sending = multiprocessing.Process(target=_send_out_of, args=(theirs, address), daemon=True)
+    sending.start()
+    context: zmq.Context[Any] = zmq.Context()
+    reader = context.socket(zmq.SUB)
+    reader.setsockopt(zmq.SUBSCRIBE, b"")
+    reader.connect(address)
+    count = 20_000
+    came = 0
+    try:
+        # It tells the numbers of those that were put before it was known that somebody reads.
+        theirs.put(-1)
+        while not reader.poll(1):
+            theirs.put(-1)
+        for number in range(count):
+            theirs.put(number)
+        sending.kill()
+        while reader.poll(500):
+            came += int(reader.recv()) >= 0
+    finally:
+        sending.join()
+        theirs.cancel_join_thread()
+        theirs.close()
+        reader.close(0)
+        context.term()
+    return Outcome(sent=count, delivered=came, lost=count - came, unreported=count - came)
+
+
+def _send_out_of(theirs: Any, address: str) -> None:
+    context: zmq.Context[Any] = zmq.Context()
+    out = context.socket(zmq.PUB)
+    out.bind(address)
+    while True:
+        out.send(b"%d" % theirs.get())
+
+
 def _guest(scale: int = 1) -> Outcome:
     with Stage() as stage:
         senders = [stage.sender(name) for name in "ab"]
@@ -145,7 +191,7 @@ def _parent(scale: int = 1) -> Outcome:
             hub = stage.wait_hub()
             killed = monotonic()
             os.kill(first.pid, signal.SIGKILL)
-            wait_until(lambda hub=hub: is_gone(hub))  # type: ignore[misc]
+            wait_until(partial(is_gone, hub))
             ended = monotonic() - killed
             stage.wait_hub(other_than=hub)
             halt([second], [reader])
@@ -156,17 +202,17 @@ def _parent(scale: int = 1) -> Outcome:
     return found
 
 
-def _reader(scale: int = 1) -> Outcome:
+def _reader(bus: dict[str, Any], last: int, scale: int = 1) -> Outcome:
     found = Outcome()
     for _ in range(scale):
-        with Stage() as stage:
+        with Stage(**bus) as stage:
             sender = stage.sender("a")
             first = stage.reader()
             put_on([sender], 10_000)
             pause(1.0)
             first.kill()
             pause(CALM)
-            second = stage.reader(last=100_000)
+            second = stage.reader(last=last)
             began = monotonic()
             halt([sender], [second])
             found.add(judged(stage, [second], [began]))
@@ -207,13 +253,13 @@ def _crowd(scale: int = 1) -> Outcome:
 
 
 def _slow(bus: dict[str, Any], seconds: float = 1.5, scale: int = 1) -> Outcome:
-    """1 KiB, 16 k/s. Another reader reads along."""
+    """1 kB, 5 k/s. Another reader reads along."""
     found = Outcome()
     for _ in range(scale):
         with Stage(**bus) as stage:
             sender = stage.sender("a")
             slow, other = stage.reader(), stage.reader()
-            put_on([sender], 10_000, size=1000, is_stamped=True)
+            put_on([sender], 5000, size=1000, is_stamped=True)
             pause(CALM)
             with stopped(slow):
                 pause(seconds)

@@ -1,8 +1,8 @@
 """A program with very many subscribers of one channel, read in turn.
 
-It is told ``{"address": .., "channel": .., "count": subscribers}``, says ``{"pid": its own}`` when all are ready, is told
-``{"until": n}`` and says ``{"delivered", "lost", "doubled", "gaps", "pause"}`` when each has the messages up to that number, or
-nothing has come for ten seconds.
+It is told ``{"address": .., "channel": .., "count": subscribers}`` and says ``{"pid": its own}`` when all are ready.
+It is told ``{"until": n}`` and says ``{"delivered", "lost", "doubled", "gaps", "pause"}`` when each has the messages up
+to that number, or nothing has come for ten seconds.
 """
 
 from __future__ import annotations

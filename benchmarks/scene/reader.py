@@ -1,7 +1,7 @@
 """A program that reads and judges.
 
-First it is told ``{"address": .., "channels": .., "last": .., "bus": {settings}}`` and says ``{"pid": its own}`` when it is
-ready. Then it is told, in any order:
+First it is told ``{"address": .., "channels": .., "last": .., "bus": {settings}}`` and says ``{"pid": its own}`` when
+it is ready. Then it is told, in any order:
 
 ==============================================  ======================================================================
 ``{"next": true}``                              says the number after the last one that came, by sender

@@ -1,16 +1,17 @@
 """A program that publishes as it is told.
 
-First it is told ``{"address": .., "name": .., "bus": {settings}, "crash": [..]}`` and says ``{"pid": of its publisher}``,
-or ``{"error": kind, "text": ..}``. Then it is told, in any order:
+First it is told ``{"address", "name", "bus": {settings}, "crash": [..]}`` and says ``{"pid": of its publisher}``, or
+``{"error": kind, "text": ..}``. Then it is told, in any order:
 
-=====================================================  ===============================================================
-``{"put": n, "rate": per second, "bytes": more}``      puts so many; says ``{"sent": all so far, "worst": seconds, "full": n}``
-``{"put": .., "stamp": true}``                         the same; each message says when it was put
-``{"put": 0, ..}``                                     the same, until it is told something else
-``{"pid": true}``                                      says ``{"pid": of its publisher, "restarts": n}``
-``{"fork": true}``                                     forks a child that does nothing; says ``{"child": pid}``
-``{"close": true}``                                    closes, says ``{"closed": seconds}``, and ends
-=====================================================  ===============================================================
+=============================================  =======================================================================
+``{"put": n, "rate": a second, "bytes": x}``    puts so many with so much text; says ``{"sent": so far, "worst": seconds
+                                               of a put, "full": how often the queue was}``
+``{"put": .., "stamp": true}``                 the same; each message says when it was put
+``{"put": 0, ..}``                             the same, until it is told something else
+``{"pid": true}``                              says ``{"pid": of its publisher, "restarts": n}``
+``{"fork": true}``                             forks a child that does nothing; says ``{"child": pid}``
+``{"close": true}``                            closes, says ``{"closed": seconds}``, and ends
+=============================================  =======================================================================
 """
 
 from __future__ import annotations
@@ -18,7 +19,6 @@ from __future__ import annotations
 import os
 import select
 import signal
-import sys
 from itertools import count
 from time import monotonic
 from typing import Any
@@ -109,4 +109,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

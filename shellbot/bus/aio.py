@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from typing import Any
 
 from shellbot.bus.frames import Frame, Gap
@@ -27,7 +28,9 @@ class AsyncSubscriber:
         self._subscriber = subscriber
         self._waiting: list[asyncio.Future[None]] = []
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._watched: tuple[int, int] | None = None
+        # What is watched, and how to end that.
+        self._watched: object = None
+        self._end_watch: Callable[[], object] | None = None
         self._reads = 0
 
     async def get(self, block: bool = True, timeout: float | None = None) -> Any:
@@ -95,8 +98,11 @@ class AsyncSubscriber:
             waiter: asyncio.Future[None] = loop.create_future()
             timer = loop.call_at(min(times), _settle, waiter) if times else None
             self._waiting.append(waiter)
-            self._watch(loop)
             try:
+                self._watch(loop)
+                if self._subscriber.incoming.has_news:
+                    # Of which nobody was told that waited.
+                    _settle(waiter)
                 await waiter
             finally:
                 self._waiting.remove(waiter)
@@ -113,27 +119,27 @@ class AsyncSubscriber:
         """Let all who wait look again. From any thread."""
         loop = self._loop
         if loop is not None and self._waiting:
-            loop.call_soon_threadsafe(self._wake)
+            # A loop that was closed has nobody who waits.
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(self._wake)
 
     def _wake(self) -> None:
         for waiter in self._waiting:
             _settle(waiter)
 
     def _watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        if self._watched is not None:
-            return
-        subscriber = self._subscriber
+        incoming = self._subscriber.incoming
         self._loop = loop
-        self._watched = subscriber.fileno(), subscriber.incoming.closing.fileno()
-        for descriptor in self._watched:
-            loop.add_reader(descriptor, self._wake)
+        if self._watched is not incoming.connection:
+            self.unwatch()
+            self._end_watch = incoming.watch(loop, self._wake)
+            self._watched = incoming.connection
 
     def unwatch(self) -> None:
         """The descriptor is about to change, or nobody waits."""
-        watched, self._watched = self._watched, None
-        if watched and self._loop and not self._loop.is_closed():
-            for descriptor in watched:
-                self._loop.remove_reader(descriptor)
+        end, self._watched, self._end_watch = self._end_watch, None, None
+        if end is not None:
+            end()
 
 
 def _settle(waiter: asyncio.Future[None]) -> None:

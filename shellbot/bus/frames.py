@@ -24,7 +24,7 @@ took since: that says exactly what it has. An ask with epoch 0 wants what comes 
 messages. *scope* is ``a`` (all channels), ``n`` and the names, or ``m``: more names than fit, so the reply has all
 channels, the first n messages too, and the subscriber leaves out what it does not want. *gap* is ``-``, or ``? ?`` for
 another history, or the first and the last position that are gone and, where the bus counts exactly, how many of them
-were for this subscriber: *table* names one counting, 0 none, and *count* is how many messages it has had for this scope.
+were for this subscriber: *table* names one counting, 0 none, and *count* is how many messages it has had of the scope.
 
 Fields are separated by one space. Golden frames of each version are in the tests.
 """
@@ -163,6 +163,11 @@ def wire_topics(topic: bytes) -> tuple[bytes, ...]:
 def is_covered(topic: bytes, held: Collection[bytes]) -> bool:
     """Whether frames of this topic reach one of these subscriptions, which are prefixes, of any program."""
     return topic in held or any(topic[:size] in held for size in range(len(topic)))
+
+
+def covers(held: Collection[bytes], frame: bytes) -> bool:
+    """Whether a message is of one of these topics."""
+    return frame[: frame.find(b" ") + 1] in held or b"" in held
 
 
 def private_topic(uid: bytes) -> bytes:

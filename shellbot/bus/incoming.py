@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import select
 import threading
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Callable, Collection
+from functools import partial
 from itertools import repeat
 from time import monotonic
 from typing import Any, Protocol
 
 from shellbot.bus import transports
+from shellbot.bus.frames import covers
 from shellbot.bus.injected import Injected
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.pulse import Pulse, Step
-from shellbot.bus.stream import Hole, Stream, covers
+from shellbot.bus.stream import Hole, Stream
 from shellbot.errors import BusClosed, BusError
 
 logger = logging.getLogger(__name__)
@@ -36,34 +39,105 @@ class Watcher(Protocol):
         """fileno() is about to change."""
 
 
-class Incoming:
-    """What has come and was not taken yet.
+class WayIn(Protocol):
+    """How frames reach one subscriber: by a connection of its own, or by a share of one.
 
     Attributes:
-        pending: Frames to take, from the left; one that cannot be decoded is to be given to control() if it begins
-            with 0xFF and is no :class:`Hole`.
-        stream: What is held of the bus.
-        socket: None until open(); may be given something with ``recv`` before.
+        pending: Frames to take, from the left; always the same object. One that cannot be decoded is to be given to
+            control() if it begins with 0xFF and is no :class:`Hole`.
         watcher: Told when something has changed that no descriptor tells.
-        closing: Readable after close().
+        stream: What is held of the bus, perhaps together with others.
     """
 
-    def __init__(self, context: ContextFace, channels: list[str], last: int) -> None:
-        self.pending: deque[bytes] = deque()
-        self.stream = Stream(channels, last)
+    pending: deque[bytes]
+    watcher: Watcher | None
+    is_closed: bool
+
+    @property
+    def stream(self) -> Stream: ...
+    @property
+    def socket(self) -> Any: ...
+    @property
+    def is_open(self) -> bool: ...
+    @property
+    def state(self) -> str: ...
+
+    @property
+    def reconnects(self) -> int:
+        """How many connections there were after the first."""
+
+    @property
+    def replayed(self) -> int:
+        """How many messages came out of replies."""
+
+    @property
+    def connection(self) -> object:
+        """What watch() watches: where this is another object, it is to be watched anew."""
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something has changed since it was last looked at, of which the watcher was told before."""
+
+    def fill(self) -> bool:
+        """With nothing pending, read what has come; whether something is pending now."""
+
+    def control(self, frame: bytes) -> None:
+        """Deal with one of the bus's own frames, which was pending and has been taken."""
+
+    def ask_ready(self) -> None: ...
+    def look_ready(self) -> bool: ...
+    def change(self, channels: list[str], fresh: Collection[str], gone: Collection[str]) -> None: ...
+
+    def tend(self) -> float | None:
+        """To be called where nothing was found to read; seconds until it is to be called again, None is never."""
+
+    def wait(self, deadline: float | None) -> bool:
+        """Sleep until something may have come; False at the deadline."""
+
+    def fileno(self) -> int: ...
+
+    def watch(self, loop: asyncio.AbstractEventLoop, look: Callable[[], object]) -> Callable[[], object]:
+        """Call this in the loop when something may have come, until what is given back is called. In the loop."""
+
+    def close(self) -> None: ...
+
+
+class Incoming:
+    """What has come on a connection and was not taken yet; see :class:`WayIn`.
+
+    Args:
+        settings: Where to connect; a context is read with the first use.
+        stream: What is held of the bus.
+        pending: Where to put what has come; what is there already was taken into account by the stream.
+        at: How many messages the stream has counted.
+
+    Attributes:
+        socket: None until open(); may be given something with ``recv`` before.
+        is_drained: Whether nothing was left to read when it was last read, and nothing was sent since.
+    """
+
+    def __init__(
+        self,
+        settings: ContextFace | BusOptions,
+        stream: Stream,
+        pending: deque[bytes] | None = None,
+        at: int = 0,
+    ) -> None:
+        self.pending: deque[bytes] = deque() if pending is None else pending
+        self.stream = stream
         self.socket: Any = None
         self.watcher: Watcher | None = None
-        self.closing = Waker()
         self.is_closed = False
-        self._context = context
-        self._options: BusOptions | None = None
+        self.is_drained = True
+        self._settings = settings
+        self._closing: Waker | None = None
         self._pulse = Pulse(0.0)
         self._end: transports.ReceivingEnd | None = None
         self._pid = 0
         self._lock = threading.RLock()
         self._burst = 1
         # How many messages and gaps ever lay in `pending`, and raw frames that do now.
-        self._index = 0
+        self._index = at
         self._is_raw = False
         self._answered = 0
         self._renewed_at = -1
@@ -79,6 +153,38 @@ class Incoming:
         if self.is_closed or self._renewed_at == self.stream.welcomes:
             return "disconnected"
         return self.stream.state
+
+    @property
+    def options(self) -> BusOptions:
+        """The settings, read once.
+
+        Raises:
+            BadAddress, ConfigError, GuaranteeUnavailable: A value cannot be used.
+        """
+        if not isinstance(self._settings, BusOptions):
+            self._settings = BusOptions.read(self._settings)
+        return self._settings
+
+    @property
+    def at(self) -> int:
+        """How many messages and gaps lay ready before what is pending."""
+        return self._index - len(self.pending)
+
+    @property
+    def reconnects(self) -> int:
+        return max(0, self.stream.welcomes - 1)
+
+    @property
+    def replayed(self) -> int:
+        return self.stream.replayed
+
+    @property
+    def connection(self) -> object:
+        return self
+
+    @property
+    def has_news(self) -> bool:
+        return self.is_closed
 
     def open(self) -> transports.ReceivingEnd:
         """The connection, made now where there is none.
@@ -100,7 +206,7 @@ class Incoming:
         if self.socket is not None:
             self.stream.open(uid, "", replays=False, is_exact=False)
             return Injected(self.socket)
-        self._options = options = BusOptions.read(self._context)
+        options = self.options
         transport = transports.load(options.address)
         end = transport.connect(options.address)
         self.stream.open(uid, options.address.url, replays=options.guarantee != "fast", is_exact=options.exact_gaps)
@@ -128,8 +234,7 @@ class Incoming:
         """Give the connection up, and make a new one; what we have stays."""
         with self._lock:
             end = self._opened()
-            assert self._options is not None
-            address = self._options.address
+            address = self.options.address
             logger.warning("the bus on %s does not answer, connecting again", address.url)
             if self.watcher is not None:
                 self.watcher.unwatch()
@@ -142,14 +247,16 @@ class Incoming:
         """Send what the stream has to say. The lock is held."""
         for frame in self.stream.out:
             end.send(frame)
+            self.is_drained = False
         self.stream.out.clear()
 
     def close(self) -> None:
         self.is_closed = True
-        self.closing.set()
         if self._pid not in (0, os.getpid()):
-            # The connection belongs to the process we were forked from.
+            # The connection, and the pipe of who waits, belong to the process we were forked from.
             return
+        if self._closing is not None:
+            self._closing.set()
         with self._lock:
             end, self._end = self._end, None
             self.pending.clear()
@@ -177,11 +284,14 @@ class Incoming:
             end = self._opened()
             while not pending:
                 try:
-                    # Without a step of Python per frame; what came before there was nothing is kept.
-                    pending.extend(map(end.recv, repeat(1, self._burst)))
+                    # Without a step of Python per frame; what came before there was nothing is kept. A frame of a
+                    # reply has very many messages; and nothing is read behind a frame that may move the anchor.
+                    pending.extend(map(end.recv, repeat(1, self._burst if stream.is_plain else 1)))
+                    self.is_drained = False
                     self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
                 except end.blocked:
                     self._burst = 1
+                    self.is_drained = True
                     if not pending:
                         return False
                 self._index += len(pending)
@@ -219,9 +329,6 @@ class Incoming:
 
     def _follow(self) -> None:
         """Do what the stream has found necessary. The lock is held."""
-        if self.stream.is_syncing:
-            # A frame of a reply has very many messages.
-            self._burst = 1
         if self._end is not None and self.stream.out:
             self._send(self._end)
         if self._answered != self.stream.answered:
@@ -327,7 +434,11 @@ class Incoming:
             return True
         poller = select.poll()
         poller.register(self.open().fileno(), select.POLLIN)
-        poller.register(self.closing.fileno(), select.POLLIN)
+        if self._closing is None:
+            self._closing = Waker()
+        if self.is_closed:
+            raise BusClosed("this subscriber was closed")
+        poller.register(self._closing.fileno(), select.POLLIN)
         waits = [wait for wait in (left, due) if wait is not None]
         poller.poll(min(waits) * 1000 if waits else None)
         if self.is_closed:
@@ -337,3 +448,14 @@ class Incoming:
     def fileno(self) -> int:
         """Readable, once, when something has come since nothing was left."""
         return self.open().fileno()
+
+    def watch(self, loop: asyncio.AbstractEventLoop, look: Callable[[], object]) -> Callable[[], object]:
+        number = self.fileno()
+        loop.add_reader(number, look)
+        return partial(unwatch, loop, number)
+
+
+def unwatch(loop: asyncio.AbstractEventLoop, number: int) -> None:
+    """Watch a descriptor no more, in a loop that may be closed."""
+    if not loop.is_closed():
+        loop.remove_reader(number)

@@ -66,7 +66,7 @@ class Pulse:
             self._is_asking = self._was_owed = True
             self.due = now + every
             return Step.ASK
-        self._is_asking = True
+        self._is_asking, self._quiet = False, every
         self._patience = min(2 * self._patience, max(every, LONGEST_PATIENCE))
         self.due = now + self._patience
         return Step.RENEW

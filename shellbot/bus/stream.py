@@ -14,9 +14,10 @@ then the bus goes on sending what was removed.
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 
-from shellbot.bus.frames import ALL, HEADS, MANY, Gap, ask, private_topic, scope_of, subscription, wire_topics
+from shellbot.bus.frames import ALL, HEADS, MANY, Gap, ask, covers, private_topic, scope_of, subscription, wire_topics
+from shellbot.bus.latest import Latest
 
 logger = logging.getLogger(__name__)
 
@@ -73,9 +74,7 @@ class Stream:
         # Set while frames of removed channels may still come.
         self._is_filtering = False
         self._last = last
-        # With `last`: what came on the first connection before its answer, and what the answer has.
-        self._kept: list[bytes] | None = None
-        self._latest: list[bytes] = []
+        self._latest: Latest | None = None
         self._is_many = False
         self._skip = 0
         self._table = self._count = 0
@@ -105,6 +104,10 @@ class Stream:
         return "live" if self.answered else "new"
 
     @property
+    def wants_past(self) -> bool:
+        return bool(self._last)
+
+    @property
     def is_ready(self) -> bool:
         """Whether the last question was answered."""
         return 0 < self.asked == self.answered
@@ -114,6 +117,7 @@ class Stream:
     def subscribe(self) -> None:
         """Say everything, on a connection that was told nothing."""
         self._wired = self.held
+        self.out.clear()
         self._tell(b"\x01", (HEADS, self._private, *self.held))
 
     def ask(self) -> None:
@@ -124,7 +128,7 @@ class Stream:
         scope = scope_of(self.held) if self._is_exact or self._last else ALL
         self._is_many = scope == MANY
         if self._last:
-            self._kept, self._latest = [], []
+            self._latest = Latest(self._last)
         self.out.append(ask(self._uid, self.asked, scope, last=self._last))
 
     def change(self, channels: list[str], fresh: Iterable[str], gone: Iterable[str]) -> None:
@@ -132,14 +136,15 @@ class Stream:
         before = self.held
         self.channels = channels
         self.held = before.union(map(subscription, fresh)).difference(map(subscription, gone))
-        if not self._uid:
+        if not (self._uid or self.is_syncing):
             self._counted = self._asked_for = self._scope = self.held
-        if not self._uid or self.held == before:
+            return
+        if self.held == before:
             return
         self._tell(b"\x01", self.held - self._wired)
         self._wired |= self.held
         self._is_filtering |= not before <= self.held
-        if not (self.is_syncing or self._kept is not None):
+        if not self.is_syncing and self._latest is None:
             # Otherwise that is done when the reply has ended.
             self._leave()
             if self.asked:
@@ -150,6 +155,40 @@ class Stream:
         """So many messages that lay ready are not delivered after all."""
         self._base -= count
         self._behind_hole = -1
+
+    # -- a part of it -----------------------------------------------------------------------------------------------
+
+    @property
+    def anchor(self) -> tuple[int, int] | None:
+        """The last place in the bus that was told; each time another object."""
+        return self._anchor
+
+    def received(self, at: int) -> int:
+        """How many messages came since the anchor."""
+        return at - self._base
+
+    def part(self, channels: list[str], at: int, counts: Mapping[bytes, int] | None) -> Stream:
+        """The stream of one who had a share of this one up to here, and goes on alone, as after a break.
+
+        Args:
+            channels: Those it holds.
+            counts: How many messages of each topic came since the anchor; None: nobody knows.
+        """
+        part = Stream(channels)
+        part._replays = self._replays
+        if b"" in part.held:
+            counted = self._counted
+        else:
+            counted = part.held if b"" in self._counted else part.held & self._counted
+        # Else nobody has promised anything yet, or what is missing will be told as a gap of unknown size.
+        if self._anchor is not None and counts is not None and counted:
+            shares = counts.items()
+            received = sum(count for one, count in shares if b"" in counted or one in counted)
+            part._anchor, part._base, part._counted = self._anchor, at - received, counted
+        part.welcomes = min(1, self.answered)
+        part.is_syncing = True
+        part._settle()
+        return part
 
     def _tell(self, sign: bytes, topics: Iterable[bytes]) -> None:
         self.out += [sign + wire for one in topics for wire in wire_topics(one)]
@@ -226,15 +265,13 @@ class Stream:
 
     def _settle(self) -> None:
         is_agreed = self._anchor is None or self._counted == self.held
-        self.is_plain = is_agreed and not (self.is_syncing or self._is_filtering or self._kept is not None)
+        self.is_plain = is_agreed and not (self.is_syncing or self._is_filtering or self._latest)
 
     def _data(self, frame: bytes) -> list[bytes]:
         if self.is_syncing:
             return []
-        if self._kept is not None:
-            if covers(self.held, frame):
-                self._kept.append(frame)
-            if len(self._kept) < self._last:
+        if self._latest is not None:
+            if not covers(self.held, frame) or not self._latest.keep(frame):
                 return []
             found = self._give_kept()
             self._settle()
@@ -317,8 +354,8 @@ class Stream:
     def _missed(self, texts: list[bytes]) -> list[bytes]:
         if self._is_many:
             texts = [text for text in texts if covers(self._scope, text)]
-        if self._kept is not None:
-            self._latest += texts
+        if self._latest is not None:
+            self._latest.answer += texts
             return []
         if not self.is_syncing:
             return []
@@ -334,8 +371,8 @@ class Stream:
     def _end(self, epoch: int, position: int, table: int, count: int, at: int) -> list[bytes]:
         """The last question is answered, and all that was put before is here."""
         found: list[bytes] = []
-        if self._kept is not None:
-            found = self._give_latest(self._kept)
+        if self._latest is not None:
+            found = self._give_latest(self._latest)
         elif self._anchor is not None:
             found = self._check(epoch, position, at)
         if self._is_unsure:
@@ -370,28 +407,17 @@ class Stream:
         return [text for text in texts if covers(self.held, text)] if self._is_filtering else texts
 
     def _give_kept(self) -> list[bytes]:
-        """With ``last``: deliver what came before the answer, which is not waited for any more."""
-        kept, self._kept, self._latest = self._kept, None, []
-        if not kept:
+        """Deliver what came before the answer with the last messages, which is not waited for any more."""
+        latest, self._latest = self._latest, None
+        if latest is None or not latest.kept:
             return []
         self._last = 0
-        return self._wanted(kept)
+        return self._wanted(latest.kept)
 
-    def _give_latest(self, kept: list[bytes]) -> list[bytes]:
-        """With ``last``: the answer, which ends as what came before its end does.
-
-        Either may have what the other has not: channels whose subscription was not in force yet, or was asked for later.
-        """
-        latest, self._kept, self._latest, self._last = self._latest, None, [], 0
-        backwards: list[bytes] = []
-        for frame in reversed(kept):
-            if covers(self._asked_for, frame):
-                while latest and (text := latest.pop()) != frame:
-                    backwards.append(text)
-            backwards.append(frame)
-        found = self._wanted([*latest, *reversed(backwards)])
-        self.replayed += max(0, len(found) - len(kept))
-        return found
+    def _give_latest(self, latest: Latest) -> list[bytes]:
+        self._latest, self._last = None, 0
+        self.replayed += len(self._wanted(latest.answer))
+        return self._wanted(latest.together(self._asked_for))
 
     # -- what is gone -----------------------------------------------------------------------------------------------
 
@@ -415,8 +441,3 @@ class Stream:
 
     def _hole(self, first: int | None, last: int | None, at_most: int | None) -> Hole:
         return Hole.of(Gap(tuple(self.channels), first, last, at_most))
-
-
-def covers(held: Collection[bytes], frame: bytes) -> bool:
-    """Whether a data frame is of one of these topics."""
-    return frame[: frame.find(b" ") + 1] in held or b"" in held

@@ -13,9 +13,10 @@ import orjson
 import six
 
 from shellbot.bus.frames import CONTROL, Frame, Gap, subscription
-from shellbot.bus.incoming import Incoming
+from shellbot.bus.incoming import Incoming, WayIn
 from shellbot.bus.options import ContextFace
-from shellbot.bus.stream import Hole
+from shellbot.bus.shared import way_in
+from shellbot.bus.stream import Hole, Stream
 from shellbot.codecs import MAX_BYTES, SHALLOW_BYTES, is_deep
 from shellbot.errors import BusClosed, BusTimeout, ConfigError, InvalidChannel
 
@@ -44,6 +45,9 @@ class Subscriber:
     connection is in force is not seen, but for the ``last`` messages. What is missed while a connection is broken
     comes after all, in its place, or a :class:`Gap` says that it is gone. Use one subscriber per thread; ``close()``
     may be called from any.
+
+    Of very many in one process, those after the first 8 of an address share one connection. Where one of these holds
+    2,000 messages and is not read, the others wait for it; with ``bus.slow: disconnect`` a second at most.
 
     Args:
         context: Settings, or only the address, e.g. ``"tcp://127.0.0.1:5555"``.
@@ -79,9 +83,11 @@ class Subscriber:
         self.gaps = 0
         self.broken = 0
         self.dead_letters: deque[bytes] = deque(maxlen=KEPT_LETTERS)
-        self.incoming = Incoming(context, self.channels, last)
+        self._prepared = Incoming(context, Stream(self.channels, last))
+        self.incoming: WayIn = self._prepared
         self._pending = self.incoming.pending
-        self._fill = self.incoming.fill
+        self._is_begun = False
+        self._fill = self._begin
         self._names: dict[bytes, str] = {}
         self._head = b""
         self._aio: AsyncSubscriber | None = None
@@ -164,7 +170,11 @@ class Subscriber:
         while True:
             if not pending and not self._fill():
                 return NOTHING
-            data = pending.popleft()
+            try:
+                data = pending.popleft()
+            except IndexError:
+                # Closed by another thread meanwhile; fill() says so.
+                continue
             head, _, body = data.partition(b" ")
             try:
                 message = _loads(body)
@@ -249,6 +259,7 @@ class Subscriber:
 
     def ask_ready(self) -> None:
         """Begin to wait: ask the publisher, where no answer is due anyway."""
+        self._open()
         self.incoming.ask_ready()
 
     def look_ready(self) -> bool:
@@ -273,6 +284,23 @@ class Subscriber:
 
     # -- the connection ---------------------------------------------------------------------------------------------
 
+    def _begin(self) -> bool:
+        """The fill() of the first look."""
+        self._open()
+        return self._fill()
+
+    def _open(self) -> None:
+        """With the first use: have a connection, or share one."""
+        if not self._is_begun:
+            found = way_in(self._prepared)
+            found.watcher = self._prepared.watcher
+            self.incoming = found
+            if self._prepared.is_closed:
+                # Meanwhile, by another thread or a signal, which saw only this one.
+                found.close()
+            self._fill = found.fill
+            self._is_begun = True
+
     @property
     def socket(self) -> Any:
         """None until first used; may be given something with ``recv``, which gives str or bytes."""
@@ -280,7 +308,7 @@ class Subscriber:
 
     @socket.setter
     def socket(self, socket: Any) -> None:
-        self.incoming.socket = socket
+        self._prepared.socket = socket
 
     @property
     def state(self) -> str:
@@ -290,15 +318,16 @@ class Subscriber:
     @property
     def reconnects(self) -> int:
         """How many connections there were after the first."""
-        return max(0, self.incoming.stream.welcomes - 1)
+        return self.incoming.reconnects
 
     @property
     def replayed(self) -> int:
         """How many messages came after all, which were missed while a connection was broken, or put before it."""
-        return self.incoming.stream.replayed
+        return self.incoming.replayed
 
     def fileno(self) -> int:
         """Readable, once, when something has come since nothing was left."""
+        self._open()
         return self.incoming.fileno()
 
     @property
@@ -307,7 +336,10 @@ class Subscriber:
 
     def close(self) -> None:
         """Leave the bus. Whoever waits, in any thread, gets BusClosed. From any thread, any number of times."""
-        self.incoming.close()
+        incoming = self.incoming
+        incoming.close()
+        if self.incoming is not incoming:
+            self.incoming.close()
 
     def __enter__(self) -> Self:
         return self

@@ -190,14 +190,13 @@ class World:
         is_begun = False
         while not is_begun or at < len(self.history):
             if at < self.floor:
-                first = at + 1
-                had = self.had(question, self.floor)
-                gap = b""
-                if self.is_exact and question.table == self.epoch and not is_begun:
-                    gap = b" %d" % max(0, had - question.had)
-                    at, skip = self.floor, max(0, question.had - had)
-                else:
-                    at, skip = self.behind(question, skip), 0
+                first, gap = at + 1, b""
+                is_counted = self.is_exact and question.table == self.epoch and not is_begun
+                if is_counted:
+                    skip = max(0, question.had - self.had(question, self.floor))
+                at, skip = self.behind(question, skip), 0
+                if is_counted:
+                    gap = b" %d" % (self.had(question, at) - question.had)
                 yield reply_begin(question, self.epoch, b"%d %d%b" % (first, at, gap))
             elif not is_begun:
                 yield reply_begin(question, self.epoch)
@@ -219,8 +218,11 @@ class World:
                 yield reply_missed(question, b"\n".join(texts))
 
     def behind(self, question: Ask, count: int) -> int:
-        """Where a reply goes on behind a gap: nobody knows how many of the messages that the subscriber has are in it,
-        so as many as it may have are left out and told as gone."""
+        """Where a reply goes on behind a gap, so that nothing the subscriber has comes again.
+
+        Unless it was counted, nobody knows how many of the messages it has are in the gap: as many as it may have are
+        left out behind it, and told as gone.
+        """
         if question.scope == MANY and question.received:
             return len(self.history)
         at = self.floor

@@ -7,7 +7,7 @@ order, each once. Which of them it must get is in :meth:`Account.due`; what is n
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from itertools import combinations
+from itertools import combinations, groupby
 from typing import NamedTuple
 
 # Texts of this many bytes were always in the ring of 4 MiB: what the records cost is counted with the texts, and the
@@ -32,13 +32,13 @@ class Put:
 
     Attributes:
         at: When its program was told to put it.
-        is_sure: Whether put() returned.
+        sure_at: When it was heard that put() had returned; None: not yet.
     """
 
     text: Text
     at: int
     size: int
-    is_sure: bool = False
+    sure_at: int | None = None
 
 
 class Told(NamedTuple):
@@ -53,7 +53,7 @@ class Account:
 
     Attributes:
         since: Channels it holds, and from when on all that is put there was promised to it; None: not yet.
-        wants_past: Whether it began with messages from before: from the first of a sender on it has all.
+        past: Channels of which it began with messages from before: from the first of a sender on it has all of them.
         trace: What came, in order.
         leaks: What came of it on channels not held then.
         calm_from: Where in the trace its first promise was given.
@@ -61,10 +61,18 @@ class Account:
 
     name: str
     since: dict[str, int | None]
-    wants_past: bool = False
+    past: set[str] = field(default_factory=set)
     trace: list[Text | Told] = field(default_factory=list)
     leaks: list[Text] = field(default_factory=list)
     calm_from: int | None = None
+
+    def __str__(self) -> str:
+        """What came, in few words."""
+        found: list[str] = []
+        for sender, same in groupby(self.trace, lambda one: one.sender if isinstance(one, Text) else ""):
+            first, *_, last = [*same] * 2
+            found.append(f"{first} to {last}" if sender else str(first))
+        return f"{self.name} with {self.since} saw {'; '.join(found)}"
 
     def holds(self, channel: str) -> bool:
         return channel in self.since or "" in self.since
@@ -105,8 +113,13 @@ class Promise:
         return found
 
     def bytes_since(self, at: int) -> int:
-        """How much was put at this time and later: only so much can have pushed something out of the ring."""
-        return sum(put.size + RECORD_COST for puts in self.puts.values() for put in puts if put.at >= at)
+        """How much the bus can have taken since then: only that can have pushed something out of the ring."""
+        found = 0
+        for puts in self.puts.values():
+            later = sum(put.size + RECORD_COST for put in puts if put.sure_at is None or put.sure_at >= at)
+            earlier = sum(put.size + RECORD_COST for put in puts) - later
+            found += later + min(earlier, QUEUE_BYTES)
+        return found
 
     def taken(self, sender: str) -> list[Put]:
         """Texts of a sender that the bus took, as far as anybody can know.
@@ -116,7 +129,7 @@ class Promise:
         puts = self.puts.get(sender, [])
         seen = {text for account in self.accounts for text in account.trace if isinstance(text, Text)}
         count = max((place for place, put in enumerate(puts, 1) if put.text in seen), default=0)
-        sure = [put for put in puts if put.is_sure]
+        sure = [put for put in puts if put.sure_at is not None]
         if sender not in self.killed:
             return puts[: max(count, len(sure))]
         # One whose beginning was read may have its end in the queue: it fills what those behind it leave of that.
@@ -134,9 +147,10 @@ class Promise:
         for sender in self.puts:
             has_begun = False
             for put in self.taken(sender):
-                has_begun |= put.text in got
                 begin = account.begins(put.text.channel)
-                if begin is not None and (put.at > begin or (account.wants_past and has_begun)):
+                is_past = not account.past.isdisjoint(("", put.text.channel))
+                has_begun |= is_past and put.text in got
+                if begin is not None and (put.at > begin or (is_past and has_begun)):
                     found.append(put)
         return found
 

@@ -112,6 +112,39 @@ def test_what_the_ring_no_longer_holds_is_told_first() -> None:
     assert texts == texts_of(100_000)[first:]
 
 
+@pytest.mark.parametrize("scope", [b"a", b"n", b"m"])
+@pytest.mark.parametrize("ahead", [0, 1, 5, 1000])
+def test_nothing_that_was_received_is_sent_again_behind_a_gap(scope: bytes, ahead: int) -> None:
+    """The ring may begin between the anchor and the last message that came."""
+    kept = Kept()
+    put = [b"%b %0100d" % (b"a" if number % 10 == 0 else b"b", number) for number in range(60_000)]
+    kept.put(*put)
+    first = kept.ring.first
+    names = (b"a",) if scope == b"n" else ()
+    wanted = [(at, text) for at, text in enumerate(put, 1) if not names or text[:2] == b"a "]
+    anchor = first - 100
+    had = [pair for pair in wanted if anchor < pair[0] <= first + ahead]
+    begins, texts, _ = kept.whole(kept.answer(anchor, len(had), scope=scope, names=names))
+    gap_first, gap_last = map(int, begins[0].split(b" ")[1:3])
+    assert gap_first == anchor + 1
+    assert texts == [text for at, text in wanted if at > gap_last]
+    if had:
+        assert gap_last >= had[-1][0]
+
+
+@pytest.mark.parametrize("ahead", [0, 1, 500])
+def test_a_bus_that_counts_goes_on_exactly_behind_what_was_received(ahead: int) -> None:
+    kept = Kept(is_exact=True)
+    assert kept.tally is not None
+    put = [b"%b %0100d" % (b"a" if number % 10 == 0 else b"b", number) for number in range(60_000)]
+    kept.put(*put)
+    had = sum(text[:1] == b"a" for text in put[: kept.ring.first + ahead])
+    question = {"scope": b"n", "names": (b"a",), "table": kept.tally.table, "had": had}
+    begins, texts, _ = kept.whole(kept.answer(0, had, **question))
+    assert begins[0].split(b" ")[3] == b"0"
+    assert texts == [text for text in put if text[:1] == b"a"][had:]
+
+
 def test_the_gap_of_another_history_has_no_numbers() -> None:
     kept = Kept()
     kept.put(*texts_of(3))

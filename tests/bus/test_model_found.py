@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import threading
 from multiprocessing.connection import Connection
 
 import pytest
 
 from shellbot.bus import Publisher
+from shellbot.bus.frames import parse_ask, welcome
+from shellbot.bus.hub.answers import Answer
+from shellbot.bus.options import MIN_HISTORY
+from shellbot.bus.records import Cutter, writer_id
+from shellbot.bus.ring import Ring
+from shellbot.bus.stream import Hole, Stream
 from shellbot.testing import kill, stopped
 from tests.bus.conftest import Buses
 from tests.bus.watching import state_of, wait_until
@@ -107,3 +115,77 @@ def test_with_does_not_start_twice_what_is_started_again(held_up: HeldUp) -> Non
     entering.join(10)
     wait_until(lambda: held_up.restarts == 1)
     assert held_up.is_alive()
+
+
+def test_what_a_reader_has_does_not_come_again_behind_a_gap() -> None:
+    """It had more than the ring has given up since it was last told a position: all the rest came twice."""
+    ring = Ring(None, MIN_HISTORY)
+    stream = Stream(["room"])
+    stream.open(b"0" * 32, "tcp://127.0.0.1:5555", replays=True, is_exact=False)
+
+    def connect(at: int) -> list[bytes]:
+        """What a new connection brings."""
+        found = stream.sort([welcome(ring.epoch)], at)
+        question = parse_ask(stream.out.pop())
+        assert question is not None
+        answer = Answer(question, ring, ring.position, 0.0)
+        frames: list[bytes] = []
+
+        def send(frame: bytes) -> bool:
+            frames.append(frame)
+            return True
+
+        while not answer.go_on(send, ring.position):
+            pass
+        return found + stream.sort(frames, at + len(found))
+
+    connect(0)
+    texts = [b'room "%d %b"' % (number, b"x" * 100_000) for number in range(60)]
+    for text in texts:
+        ring.append(text + b"\n", 1)
+    had = stream.sort(texts[:50], 0)
+    assert 0 < ring.first < 50
+
+    found = connect(len(had))
+    came = [text for text in [*had, *found] if not isinstance(text, Hole)]
+    assert came == sorted(set(came), key=texts.index)
+    told = sum(hole.gap.at_most or 0 for hole in found if isinstance(hole, Hole))
+    assert len(texts) - len(came) <= told
+    ring.close()
+
+
+def test_a_long_message_outlives_its_writer_and_the_hub_that_read_its_beginning(tcp: Buses) -> None:
+    """The next hub forgot the beginning, as its writer was dead, before it was handed the queue with the end."""
+    hub, guest, heir = (tcp.publisher() for _ in range(3))
+    subscriber = tcp.subscriber("room", ready=True)
+    long = "x" * 100_000
+    ours, theirs = multiprocessing.Pipe()
+
+    def write() -> None:
+        pieces = Cutter(writer_id(os.getpid(), 0)).cut(b"room ", b'"%b"' % long.encode())
+        for piece in pieces:
+            guest.fan.write(piece)
+            theirs.send(True)
+            theirs.recv()
+
+    writer = multiprocessing.get_context("fork").Process(target=write)
+    writer.start()
+    assert ours.poll(10)
+    wait_until(lambda: not guest.fan.queued_bytes)
+    assert guest.pid is not None
+    assert hub.pid is not None
+    with stopped(guest.pid):
+        with stopped(hub.pid) as pid:
+            for _ in range(2):
+                ours.recv()
+                ours.send(True)
+            writer.join(10)
+            kill(pid)
+        heir.put("room", "the next hub is there")
+        assert subscriber.get(block=True, timeout=10) == "the next hub is there"
+
+    guest.put("room", "what was put behind it")
+    assert subscriber.get(block=True, timeout=10) == long
+    assert subscriber.get(block=True, timeout=10) == "what was put behind it"
+    ours.close()
+    theirs.close()

@@ -1,9 +1,8 @@
-"""Many programs on one address: what dies or breaks, and what becomes of the messages (docs/decisions/0007-the-hub.md)."""
+"""Many programs on one address: what dies or breaks, and what becomes of the messages; see decision 7."""
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -18,11 +17,10 @@ import pytest
 import zmq
 
 from benchmarks.scene.listener import Listener
-from benchmarks.scene.stage import SenderProgram, Stage, free_address, is_gone, wait_until
+from benchmarks.scene.stage import SenderProgram, Stage, is_gone, wait_until
 from shellbot.bus import Bus
 from shellbot.bus.hub.seat import Answer, Hello
 from shellbot.context import Context
-from shellbot.errors import AddressInUse
 from shellbot.testing import FaultProxy, Verdict, kill, kill_every, stopped
 
 
@@ -71,7 +69,7 @@ def test_at_fast_a_killed_hub_takes_messages_with_it(folder: Path) -> None:
         for sender in senders:
             before = sender.halt()["sent"]
             sender.put(0, rate=100)
-            wait_until(lambda name=sender.name, before=before: listener.next[name] > before)
+            assert listener.wait_for({sender.name: before + 1})
             sender.halt()
         assert listener.wait_for(stage.sent)
         assert listener.verdict(stage.sent).lost > 0
@@ -88,7 +86,7 @@ def test_a_killed_hub_is_followed_and_nothing_is_lost(stage: Stage, programs: in
     for sender in senders:
         sender.halt()
     all_came(stage, listener)
-    assert listener.subscriber.reconnects >= 4
+    assert listener.subscriber.reconnects >= 1
 
 
 @pytest.mark.long
@@ -286,12 +284,12 @@ AT_TAKEOVER = [
     ("shellbot.bus.transports.zmq:ZmqSending._bind", "after"),
     ("shellbot.bus.hub.seat:FileSeat.open_door", "before"),
     ("shellbot.bus.hub.seat:FileSeat.open_door", "after"),
-    ("shellbot.bus.hub.loop:Hub._go_on_with", "before"),
-    ("shellbot.bus.hub.loop:Hub._go_on_with", "after"),
+    ("shellbot.bus.hub.journal:Journal.recover", "before"),
+    ("shellbot.bus.hub.journal:Journal.recover", "after"),
     ("shellbot.bus.hub.process:hand_over", "before"),
     ("shellbot.bus.hub.process:hand_over", "after"),
-    ("shellbot.bus.hub.loop:Hub._let_in", "before"),
-    ("shellbot.bus.hub.loop:Hub._let_in", "after"),
+    ("shellbot.bus.hub.guests:Guests._let_in", "before"),
+    ("shellbot.bus.hub.guests:Guests._let_in", "after"),
     ("shellbot.bus.hub.answers:Answer.go_on", "before"),
     ("shellbot.bus.hub.answers:Answer.go_on", "after"),
 ]
@@ -303,9 +301,7 @@ def name_of(case: Any) -> str:
 
 @pytest.mark.parametrize("size", [0, 20_000], ids=["small", "pieces"])
 @pytest.mark.parametrize(("point", "when"), AT_WORK, ids=name_of)
-def test_a_hub_that_dies_at_any_point_of_its_work_loses_nothing(
-    folder: Path, point: str, when: str, size: int
-) -> None:
+def test_a_hub_that_dies_at_any_point_of_its_work_loses_nothing(folder: Path, point: str, when: str, size: int) -> None:
     """With the smallest ring, which comes round soon."""
     flag = folder / "die"
     with Stage(history=4 * 1024 * 1024) as stage:
@@ -360,7 +356,7 @@ def test_half_of_a_long_message_of_a_killed_program_disturbs_nobody(stage: Stage
     hub.put(0, rate=100)
     for number in range(3):
         dying.put(0, size=1_000_000)
-        wait_until(lambda: listener.next[dying.name] > 3)
+        assert listener.wait_for({dying.name: 4})
         dying.kill()
         dying.sent = -1
         dying = stage.sender(f"next-{number}")

@@ -5,6 +5,7 @@ Senders are programs of their own; readers are threads of the test, where it mat
 
 from __future__ import annotations
 
+import json
 import os
 import resource
 import socket
@@ -12,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,7 +59,7 @@ def go_on_until_heard(stage: Stage, listener: Listener) -> None:
         sender.put(0, rate=200)
         before = sender.halt()["sent"]
         sender.put(0, rate=200)
-        wait_until(lambda name=sender.name, before=before: listener.next[name] > before)
+        assert listener.wait_for({sender.name: before + 1})
         sender.halt()
     assert listener.wait_for(stage.sent)
 
@@ -174,12 +176,13 @@ def test_b09_a_plain_socket_that_comes_late_misses_what_was_put(stage: Stage) ->
     context: zmq.Context[Any] = zmq.Context()
     late = context.socket(zmq.SUB)
     late.setsockopt(zmq.SUBSCRIBE, b"a ")
-    late.connect(stage.address)
     sender.put(20).finish()
+    wait_until(lambda: (facts := stage.look()) and facts.sent == 20)
+    late.connect(stage.address)
     sender.put(0, rate=100)
     first = late.recv()
     sender.halt()
-    assert b'"n":0' not in first
+    assert read_message(json.loads(first.partition(b" ")[2]))[1] >= 20
     late.close(0)
     context.term()
 
@@ -194,13 +197,15 @@ def test_b09_who_comes_late_gets_the_last_messages_or_exactly_those_from_now_on(
         late.wait_ready(10)
         from_now.wait_ready(10)
         sender.halt()
+        sender.put(100).finish()
         for subscriber in (late, from_now):
-            numbers = []
+            numbers: list[int] = []
             while not numbers or numbers[-1] < sender.sent - 1:
                 numbers.append(subscriber.get(block=True, timeout=5)["n"])
             assert numbers == list(range(numbers[0], sender.sent))
             if subscriber is late:
-                assert late.replayed >= 300 and numbers[0] >= 700
+                assert late.replayed > 0
+                assert numbers[0] >= 700
         assert subscriber.gaps == 0
 
 
@@ -242,7 +247,8 @@ def test_b10_with_disconnect_the_others_go_on_and_it_catches_up() -> None:
         assert sender.put(30_000, size=1000).finish()["full"] == 0
         assert listener.wait_for(stage.sent)
         facts = stage.look()
-        assert facts is not None and facts.cuts >= 1
+        assert facts is not None
+        assert facts.cuts >= 1
         came = [stuck.receive(5) for _ in range(30_000)]
         assert not any(isinstance(one, Gap) for one in came)
         assert [one.message["n"] for one in came] == list(range(30_000))  # type: ignore[union-attr]
@@ -256,12 +262,13 @@ def test_b10_one_that_lags_more_than_the_ring_holds_is_told_so() -> None:
         with FaultProxy(stage.address, buffer_bytes=64 * 1024) as proxy:
             slow, listener = stage.listener(address=proxy.address), stage.listener()
             proxy.hold("down")
-            assert sender.put(30_000, size=1000).finish()["full"] == 0
+            assert sender.put(12_000, rate=6000, size=1000).finish()["full"] == 0
             assert listener.wait_for(stage.sent)
             proxy.heal()
             assert slow.wait_for(stage.sent)
             verdict = slow.verdict(stage.sent)
-            assert verdict.lost > 0 and slow.gaps
+            assert verdict.lost > 0
+            assert slow.gaps
             assert (verdict.unreported, verdict.duplicated, verdict.reordered) == (0, 0, 0)
         all_came(stage, listener)
 
@@ -291,11 +298,15 @@ def dark(direction: Any) -> Callable[[FaultProxy, Callable[[], None]], None]:
     return cut
 
 
+def has_reset(proxy: FaultProxy, before: int) -> bool:
+    return proxy.counts.resets > before
+
+
 def half_a_frame(proxy: FaultProxy, wait_more: Callable[[], None]) -> None:
-    for size in (1, 7, 100, 1001, 30_003):
+    for resets, size in enumerate((1, 7, 100, 1001, 10_003)):
         proxy.cut_after(size)
         wait_more()
-        proxy.wait_until(lambda wanted=proxy.counts.resets: proxy.counts.resets >= min(wanted, 1))
+        wait_until(partial(has_reset, proxy, resets))
 
 
 def hold(proxy: FaultProxy, wait_more: Callable[[], None]) -> None:
@@ -524,7 +535,7 @@ def test_b19_a_clock_that_jumps_a_day_changes_nothing(stage: Stage, tmp_path: Pa
     for jump in ("+1d", "-1d", "+0"):
         wanted = listener.next["a"] + 1000
         moment.write_text(jump)
-        wait_until(lambda wanted=wanted: listener.next["a"] > wanted)
+        assert listener.wait_for({"a": wanted})
     kill(stage.wait_hub())
     for sender in (jumping, steady):
         sender.halt()
@@ -542,9 +553,7 @@ def run_limited(code: str, descriptors: int) -> subprocess.CompletedProcess[str]
         resource.setrlimit(resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     command = [sys.executable, "-c", code]
-    return subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=18, preexec_fn=limit, check=False
-    )
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=18, preexec_fn=limit, check=False)
 
 
 @pytest.mark.xfail(strict=True, reason="zmq.ZMQError comes out of transports/zmq.py as it is")
@@ -620,7 +629,7 @@ def test_b14_what_came_behind_the_begin_of_a_gap_does_not_come_again(more_kib: i
             listener, other = stage.listener("a", address=proxy.address), stage.listener("b")
 
             def fill(bytes_: int) -> None:
-                filler.put(bytes_ // 10_000, size=10_000 - 40).finish()
+                filler.put(bytes_ // 3000, size=3000 - 40).finish()
                 assert other.wait_for({"b": filler.sent})
 
             sender.put(10).finish()
@@ -634,6 +643,10 @@ def test_b14_what_came_behind_the_begin_of_a_gap_does_not_come_again(more_kib: i
             fill(more_kib * 1024)
             sender.put(1).finish()
             proxy.heal()
-            assert listener.wait_for({"a": 31})
-            verdict = listener.verdict({"a": 31})
+            sender.put(0, rate=200)
+            assert listener.wait_for({"a": 32})
+            sender.halt()
+            put = {"a": sender.sent}
+            assert listener.wait_for(put)
+            verdict = listener.verdict(put)
             assert (verdict.unreported, verdict.duplicated, verdict.reordered) == (0, 0, 0)

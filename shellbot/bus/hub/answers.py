@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Iterator
 
-from shellbot.bus.frames import MANY, MISSED_BYTES, NAMED, Ask, reply_begin, reply_end, reply_missed
+from shellbot.bus.frames import ALL, MANY, MISSED_BYTES, NAMED, Ask, reply_begin, reply_end, reply_missed
 from shellbot.bus.hub.tally import ExactTally
 from shellbot.bus.records import Assembler
 from shellbot.bus.ring import Ring
@@ -40,6 +40,7 @@ class Answer:
         self.begun = begun
         self.bytes_sent = 0
         self.gaps = 0
+        self._texts_sent = 0
         self.is_blocked = False
         self._ring = ring
         self._tally = tally
@@ -60,24 +61,48 @@ class Answer:
             self._say_begin(b"? ?")
         else:
             self._at = question.position
-            if not self._tell_gap():
+            if not self._tell_gap(now):
                 self._say_begin(b"-")
 
     def _say_begin(self, gap: bytes) -> None:
         self.gaps += gap != b"-"
         self._ready.append(reply_begin(self.question, self._ring.epoch, gap))
 
-    def _tell_gap(self) -> bool:
-        """Whether the ring no longer holds what comes next; then go on where it begins."""
+    def _tell_gap(self, now: int) -> bool:
+        """Whether the ring no longer holds what comes next; then go on where it begins, or behind what was received.
+
+        What the subscriber has of the positions since its anchor are the first so many of its scope, but nobody knows
+        any more which those are. Nothing it has may lie behind the gap, or it would get that twice.
+        """
         first = self._ring.first
         if self._at >= first:
             return False
-        gap = b"%d %d" % (self._at + 1, first)
-        if self._tally and self._tally.covers(self.question):
-            gap += b" %d" % max(0, self._tally.gone(self.question) - self.question.had)
-        self._say_begin(gap)
-        self._at, self._skip = first, 0
+        question, begin = self.question, self._at
+        received, gone = self._skip, b""
+        if self._tally is not None and self._tally.covers(question):
+            had = question.had + self._texts_sent
+            lost = self._tally.gone(question)
+            received, gone = max(0, had - lost), b" %d" % max(0, lost - had)
+        elif question.scope == ALL:
+            first, received = max(first, begin + received), 0
+        elif question.scope == MANY and question.received:
+            first, received = now, 0
+        self._at = self._behind(first, received, now)
+        self._skip = 0
+        self._say_begin(b"%d %d%b" % (begin + 1, self._at, gone))
         return True
+
+    def _behind(self, position: int, count: int, now: int) -> int:
+        """The position of the last of so many messages of the scope, from a position on."""
+        if not count:
+            return position
+        for first, texts, _ in whole_records(self._ring, position):
+            for number, text in enumerate(texts, first + 1):
+                if number > position and self._of_scope([text]):
+                    count -= 1
+                    if not count:
+                        return min(number, now)
+        return now
 
     def go_on(self, send_now: Callable[[bytes], bool], now: int) -> bool:
         """Send the next slice; whether the reply is complete. ``now`` messages were sent to all so far."""
@@ -85,18 +110,23 @@ class Answer:
             return False
         if self._at < now:
             came, self._seen = self._ring.offset - self._seen, self._ring.offset
-            self._tell_gap()
-            before = self._at
-            self._ready.extend(self._missed(self._slice(now, max(SLICE_BYTES, 2 * came))))
-            if self._at == before:
-                logger.error("the ring is damaged, and a reader is told that messages are gone position=%d", before)
-                self._say_begin(b"? ?")
-                self._at = now
+            self._tell_gap(now)
+            self._go_through(now, max(SLICE_BYTES, 2 * came))
         if not self._send(send_now) or self._at < now:
             return False
         # Made now, for it says where it stands: had it to wait, others would have gone before it.
         self.is_blocked = not send_now(self._end(now))
         return not self.is_blocked
+
+    def _go_through(self, now: int, budget: int) -> None:
+        """Make the next slice ready."""
+        before = self._at
+        if before < now:
+            self._ready.extend(self._missed(self._slice(now, budget)))
+            if self._at == before:
+                logger.error("the ring is damaged, and a reader is told that messages are gone position=%d", before)
+                self._say_begin(b"? ?")
+                self._at = now
 
     def _send(self, send_now: Callable[[bytes], bool]) -> bool:
         while self._ready:
@@ -123,6 +153,7 @@ class Answer:
                 if self._skip:
                     self._skip -= 1
                 else:
+                    self._texts_sent += 1
                     yield text
             self._at = min(until, first + len(texts))
             budget -= size
