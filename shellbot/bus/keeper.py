@@ -14,8 +14,8 @@ from shellbot.errors import ShellbotError
 
 logger = logging.getLogger(__name__)
 
-# A process that dies young is started again after a pause that doubles.
-_YOUNG = 1.0
+# A process that dies as soon as it is there is started again after a pause that doubles.
+_YOUNG = 0.1
 _FIRST_PAUSE = 0.02
 _LONGEST_PAUSE = 2.0
 # Where no descriptor tells of the end.

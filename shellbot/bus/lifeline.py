@@ -5,14 +5,23 @@ from __future__ import annotations
 import ctypes
 import multiprocessing
 import os
+import resource
 import select
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from shellbot.cells import is_alive, process_tag
+from shellbot.errors import BusError
 
 _IN_ATTRIB = 4
+
+
+def out_of_descriptors(error: Exception) -> BusError:
+    """What to tell people when the system gives no descriptor."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    text = f"nothing more can be opened: {error}. This process may have {limit} open files; raise that with ulimit -n"
+    return BusError(text)
 
 
 class ProcessWatch:
@@ -63,7 +72,11 @@ class Waker:
     """A descriptor that another thread, or a signal, makes readable."""
 
     def __init__(self) -> None:
-        self._reading, self._writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._reading = self._writing = -1
+        try:
+            self._reading, self._writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            raise out_of_descriptors(error) from error
 
     def fileno(self) -> int:
         return self._reading
@@ -88,8 +101,9 @@ class Waker:
             pass
 
     def __del__(self) -> None:
-        os.close(self._reading)
-        os.close(self._writing)
+        if self._reading >= 0:
+            os.close(self._reading)
+            os.close(self._writing)
 
 
 class FileWatch:

@@ -12,7 +12,7 @@ A writer has one text in work; '<' where another is open drops the old part.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 RECORD_BYTES = 4096
 HEAD_BYTES = 14
@@ -130,9 +130,9 @@ class Assembler:
         data, self._rest = self._rest, b""
         return self.feed(data) if data else []
 
-    def drop_dead(self, is_alive: Callable[[int], bool]) -> None:
+    def drop_dead(self, is_alive: Callable[[int], bool], spared: Collection[bytes] = ()) -> None:
         """Forget what processes left unfinished that are gone."""
-        for writer in [writer for writer in self._open if not is_alive(writer_pid(writer))]:
+        for writer in [one for one in self._open if one not in spared and not is_alive(writer_pid(one))]:
             self._forget(writer)
             self.dropped += 1
 
@@ -151,6 +151,11 @@ class Assembler:
                 sign = b"+" if start else b"<"
                 found.append(b"\x01%b%b%b\n" % (writer, sign, data[start : start + PIECE_BYTES]))
         return found
+
+    @property
+    def open_writers(self) -> frozenset[bytes]:
+        """Who has begun a text whose end has not come yet."""
+        return frozenset(self._open)
 
     @property
     def open_bytes(self) -> int:

@@ -38,8 +38,9 @@ logger = logging.getLogger(__name__)
 
 # So many subscribers of an address have connections of their own before others share one.
 DIRECT = 8
-# A tap never has more frames than this.
+# A tap never has more frames than this; ten times as many while a question is out, as the answer comes behind them.
 HELD = 2000
+HELD_BEFORE_ANSWER = 20_000
 # Seconds that a full tap may hold up the others at `disconnect`, untouched. Its thread may have many others to read.
 PATIENCE = 1.0
 
@@ -249,8 +250,10 @@ class Line:
         self._asked: dict[str, int] = {}
         self._answered = 0
         self._unanswered: set[Tap] = set()
-        # Those that hold the line up: when they were last found to have taken something, and how many they had then.
+        # Who is full: when it was last found to have taken something, and how many it had then; and whether that holds
+        # the line up.
         self._full: dict[Tap, tuple[float, int]] = {}
+        self._is_stuck = False
         self._waiting: dict[Tap, None] = {}
         self._leader: Tap | None = None
         self._watches: dict[asyncio.AbstractEventLoop, _Watch] = {}
@@ -327,7 +330,9 @@ class Line:
         """Let a tap go on with a connection of its own."""
         with self:
             self._check(tap)
-            return tap.own or self._part_with(tap)
+            own = tap.own or self._part_with(tap)
+            self._change_now()
+            return own
 
     def _part_with(self, tap: Tap) -> Incoming:
         at = self.incoming.at
@@ -401,6 +406,7 @@ class Line:
         """What needs not wait until all is handed out."""
         if not (self.is_closed or self._joining or self.incoming.pending) and self._is_to_change:
             self._change_all()
+        self._is_held_up()
         self._pass_on(True)
 
     def _change_all(self) -> None:
@@ -447,7 +453,7 @@ class Line:
 
     def _pump(self, has_enough: Callable[[], object]) -> None:
         incoming = self.incoming
-        was_held_up = bool(self._full)
+        was_stuck = self._is_stuck
         left = _AT_A_TIME
         while not (self._is_held_up() or self.is_closed):
             if incoming.pending:
@@ -466,7 +472,7 @@ class Line:
             if has_enough():
                 break
         self._tell_answered()
-        self._pass_on(was_held_up)
+        self._pass_on(was_stuck)
 
     def _read(self) -> bool:
         incoming, replayed = self.incoming, self.stream.replayed
@@ -532,17 +538,21 @@ class Line:
 
     def _is_held_up(self) -> bool:
         """Whether nothing may be handed out, for one that is full."""
-        now = monotonic() if self._full else 0.0
-        for tap, (since, count) in list(self._full.items()):
-            left = len(tap.pending)
-            if left <= HELD - _AT_ONCE:
-                del self._full[tap]
-            elif left < count:
-                self._full[tap] = now, left
-            elif self.options.slow == "disconnect" and now - since >= PATIENCE:
-                logger.warning("a subscriber that was not read for %g s goes on with a connection of its own", PATIENCE)
-                self._part_with(tap)
-        return bool(self._full)
+        if self._full or self._is_stuck:
+            now = monotonic()
+            for tap, (since, count) in list(self._full.items()):
+                left = len(tap.pending)
+                if left <= HELD - _AT_ONCE:
+                    del self._full[tap]
+                elif left < count:
+                    self._full[tap] = now, left
+                elif self.options.slow == "disconnect" and now - since >= PATIENCE:
+                    logger.warning("who was not read for %g s goes on with a connection of its own", PATIENCE)
+                    self._part_with(tap)
+            is_asking = self._unanswered or self._is_to_change
+            most = (HELD_BEFORE_ANSWER if is_asking else HELD) - _AT_ONCE
+            self._is_stuck = any(len(tap.pending) > most for tap in self._full)
+        return self._is_stuck
 
     def _tell_answered(self) -> None:
         if self._answered != self.stream.answered:
@@ -572,9 +582,9 @@ class Line:
         if tap is self._leader:
             self.waker.set()
 
-    def _pass_on(self, was_held_up: bool) -> None:
+    def _pass_on(self, was_stuck: bool) -> None:
         """Who watches the descriptor must look without its signal, which was taken, where something may be left."""
-        if (was_held_up or self.incoming.pending or not self.incoming.is_drained) and not self._full:
+        if (was_stuck or self.incoming.pending or not self.incoming.is_drained) and not self._is_stuck:
             if self._leader is not None:
                 self.waker.set()
             for watch in self._watches.values():
@@ -587,7 +597,7 @@ class Line:
             return self._tend()
 
     def _tend(self) -> float | None:
-        if self._full:
+        if self._is_stuck:
             # The bus may say what it will, nobody hears it.
             if self.options.slow != "disconnect":
                 return None
@@ -628,7 +638,7 @@ class Line:
                     if left is not None and left <= 0:
                         return False
                     times = [time for time in (left, due) if time is not None]
-                    descriptors = [] if self._full or not is_leader else [self.incoming.fileno()]
+                    descriptors = [] if self._is_stuck or not is_leader else [self.incoming.fileno()]
                 if is_leader:
                     poller = poll()
                     for descriptor in (*descriptors, self.waker.fileno()):
@@ -652,7 +662,7 @@ class Line:
                 self._watches[loop] = _Watch(self, loop)
             watch = self._watches[loop]
             watch.count += 1
-            if watch.count == 1 and not self._full:
+            if watch.count == 1 and not self._is_stuck:
                 watch.begin()
             self._pass_on(False)
         return partial(self._unwatch, watch)
@@ -673,7 +683,7 @@ class Line:
             if watch.is_moved:
                 watch.end()
             self._pump(lambda: False)
-            if self._full:
+            if self._is_stuck:
                 # Its descriptor may stay readable, and cannot be read.
                 watch.end()
             else:

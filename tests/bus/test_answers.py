@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from shellbot.bus.frames import Ask
-from shellbot.bus.hub.answers import Answer
+from shellbot.bus.hub.answers import MAX_HEADS, Answer, Heads
 from shellbot.bus.hub.tally import ExactTally
 from shellbot.bus.records import Assembler, Cutter, writer_id
 from shellbot.bus.ring import Ring
@@ -20,6 +20,7 @@ class Kept:
     def __init__(self, size: int = 4 * MIB, *, is_exact: bool = False) -> None:
         self.ring = Ring(None, size)
         self.tally = ExactTally(self.ring) if is_exact else None
+        self.heads = Heads(0)
         self._assembler = Assembler()
         self._cutter = Cutter(writer_id(1, 1))
 
@@ -46,7 +47,7 @@ class Kept:
 
     def answer(self, position: int = 0, received: int = 0, **fields: object) -> Answer:
         question = Ask(UID, b"1", self.ring.epoch, position, received)._replace(**fields)
-        return Answer(question, self.ring, self.ring.position, 0.0, self.tally)
+        return Answer(question, self.ring, self.ring.position, 0.0, self.heads, self.tally)
 
     def whole(self, answer: Answer) -> tuple[list[bytes], list[bytes], bytes]:
         """What begins of a reply say, its texts, and its end."""
@@ -148,9 +149,10 @@ def test_a_bus_that_counts_goes_on_exactly_behind_what_was_received(ahead: int) 
 def test_the_gap_of_another_history_has_no_numbers() -> None:
     kept = Kept()
     kept.put(*texts_of(3))
-    for answer in (kept.answer(0, epoch=kept.ring.epoch + 1), kept.answer(4)):
+    # all of a ring that began anew is new to the subscriber, nothing of one that has lost its end
+    for answer, missed in ((kept.answer(2, 1, epoch=kept.ring.epoch + 1), texts_of(3)), (kept.answer(4), [])):
         begins, texts, end = kept.whole(answer)
-        assert (begins, texts) == ([b"%d ? ?" % kept.ring.epoch], [])
+        assert (begins, texts) == ([b"%d ? ?" % kept.ring.epoch], missed)
         assert end.startswith(b"E %d 3 " % kept.ring.epoch)
 
 
@@ -186,6 +188,34 @@ def test_without_an_anchor_nothing_is_sent_again() -> None:
     kept.put(*texts_of(10))
     begins, texts, end = kept.whole(kept.answer(epoch=0))
     assert (begins, texts, end[:1]) == ([b"%d -" % kept.ring.epoch], [], b"E")
+
+
+@pytest.mark.parametrize("scope", [b"n", b"m"])
+def test_what_lies_behind_the_next_head_was_not_received(scope: bytes) -> None:
+    """So it is sent, though nobody knows any more which messages were received."""
+    kept = Kept()
+    for number in range(60):
+        kept.put(*texts_of(1000))
+        kept.heads.add((number + 1) * 1000)
+    first = kept.ring.first
+    anchor = first // 1000 * 1000
+    names = (b"a",) if scope == b"n" else ()
+    begins, texts, _ = kept.whole(kept.answer(anchor, 700, scope=scope, names=names))
+    gap_last = int(begins[0].split(b" ")[2])
+    assert first < gap_last <= anchor + 1000
+    assert len(texts) == 60_000 - gap_last
+
+
+def test_heads_that_are_forgotten_are_not_guessed() -> None:
+    heads = Heads(5)
+    assert [heads.behind(position, 99) for position in (0, 4, 5)] == [5, 5, 99]
+    for position in range(10, 10 * MAX_HEADS, 10):
+        heads.add(position)
+        heads.add(position)
+    assert [heads.behind(position, 99) for position in (7, 10, 15)] == [10, 20, 20]
+    heads.add(10 * MAX_HEADS)
+    assert heads.behind(2, 99) == 99
+    assert heads.behind(15, 99) == 20
 
 
 def test_a_gap_says_exactly_how_many_are_gone_where_the_bus_counts() -> None:

@@ -8,6 +8,7 @@ that its subscriber does not read, another gap is told in the middle.
 from __future__ import annotations
 
 import logging
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -16,10 +17,32 @@ from shellbot.bus.hub.tally import ExactTally
 from shellbot.bus.records import Assembler
 from shellbot.bus.ring import Ring
 
+MAX_HEADS = 10_000
+
 logger = logging.getLogger(__name__)
 
 # At least so many bytes of the ring are gone through in one turn, and always more than came in since the last one.
 SLICE_BYTES = 256 * 1024
+
+
+class Heads:
+    """The positions at which subscribers were told how far the bus is, by this hub."""
+
+    def __init__(self, position: int) -> None:
+        # Whoever asks has its connection to this hub, and what it has from before is from before this hub began.
+        self._positions = deque([position], maxlen=MAX_HEADS)
+
+    def add(self, position: int) -> None:
+        if position > self._positions[-1]:
+            self._positions.append(position)
+
+    def behind(self, position: int, default: int) -> int:
+        """The first of them after this position; the default where it is not known."""
+        positions = self._positions
+        if position < positions[0] and len(positions) == MAX_HEADS:
+            return default
+        at = bisect_right(positions, position)
+        return positions[at] if at < len(positions) else default
 
 
 class Answer:
@@ -35,7 +58,15 @@ class Answer:
         is_blocked: Whether its reader had no room when it last went on.
     """
 
-    def __init__(self, question: Ask, ring: Ring, now: int, begun: float, tally: ExactTally | None = None) -> None:
+    def __init__(
+        self,
+        question: Ask,
+        ring: Ring,
+        now: int,
+        begun: float,
+        heads: Heads,
+        tally: ExactTally | None = None,
+    ) -> None:
         self.question = question
         self.begun = begun
         self.bytes_sent = 0
@@ -43,6 +74,7 @@ class Answer:
         self._texts_sent = 0
         self.is_blocked = False
         self._ring = ring
+        self._heads = heads
         self._tally = tally
         self._wanted = frozenset(question.names) if question.scope == NAMED else None
         self._skip = 0 if question.scope == MANY else question.received
@@ -57,7 +89,12 @@ class Answer:
             self._say_begin(b"-")
             if question.last:
                 self._ready.extend(self._missed(self._latest(question.last, now)))
-        elif question.epoch != ring.epoch or question.position > now:
+        elif question.epoch != ring.epoch:
+            self._say_begin(b"? ?")
+            # All of a ring that began anew is new to it.
+            self._at, self._skip = ring.first, 0
+        elif question.position > now:
+            # This ring has lost its end, as in a machine that fell, and nobody knows what it had.
             self._say_begin(b"? ?")
         else:
             self._at = question.position
@@ -85,9 +122,11 @@ class Answer:
             received, gone = max(0, had - lost), b" %d" % max(0, lost - had)
         elif question.scope == ALL:
             first, received = max(first, begin + received), 0
-        elif question.scope == MANY and question.received:
-            first, received = now, 0
-        self._at = self._behind(first, received, now)
+        elif question.scope == MANY:
+            received = question.received
+        # It has heard no head since its anchor, so it has nothing of what came behind the next.
+        latest = max(first, min(now, self._heads.behind(question.position, now)))
+        self._at = min(latest, self._behind(first, received, now))
         self._skip = 0
         self._say_begin(b"%d %d%b" % (begin + 1, self._at, gone))
         return True
@@ -96,6 +135,8 @@ class Answer:
         """The position of the last of so many messages of the scope, from a position on."""
         if not count:
             return position
+        if self.question.scope == MANY:
+            return now
         for first, texts, _ in whole_records(self._ring, position):
             for number, text in enumerate(texts, first + 1):
                 if number > position and self._of_scope([text]):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from time import monotonic
 from typing import Protocol
 
 from shellbot.bus.hub.intake import Intake
@@ -10,6 +11,9 @@ from shellbot.bus.hub.tally import ExactTally
 from shellbot.bus.records import Assembler
 from shellbot.bus.ring import SEGMENTS, Ring
 from shellbot.cells import process_tag
+
+# A process that was killed with its hub is started again sooner, and one that is stopped perhaps goes on.
+_PATIENCE = 60.0
 
 logger = logging.getLogger(__name__)
 
@@ -72,6 +76,9 @@ class Journal:
         self._tally = tally
         self._segment_bytes = ring.size // SEGMENTS
         self._room = memoryview(b"")
+        # Writers of texts that another hub began to read, and until when their ends are waited for.
+        self._inherited: frozenset[bytes] = frozenset()
+        self._waiting_until = 0.0
 
     @property
     def segment(self) -> int:
@@ -120,6 +127,9 @@ class Journal:
             for record in ring.records_from(last.since if ring.holds(last.since) else last.offset):
                 self.assembler.mark = record.offset
                 self.assembler.feed_through(bytes(record.body))
+        # Their ends may be in queues that are not handed to us yet.
+        self._inherited = self.assembler.open_writers
+        self._waiting_until = monotonic() + _PATIENCE
         left = ring.leftover()
         if left is None:
             return []
@@ -128,9 +138,11 @@ class Journal:
         return texts
 
     def forget_dead(self) -> None:
-        _forget_dead(self.assembler)
+        if self._inherited and monotonic() > self._waiting_until:
+            self._inherited = frozenset()
+        _forget_dead(self.assembler, self._inherited)
 
 
-def _forget_dead(assembler: Assembler) -> None:
+def _forget_dead(assembler: Assembler, spared: frozenset[bytes] = frozenset()) -> None:
     if assembler.open_bytes:
-        assembler.drop_dead(lambda pid: process_tag(pid) != 0)
+        assembler.drop_dead(lambda pid: process_tag(pid) != 0, spared)

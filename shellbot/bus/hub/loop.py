@@ -291,6 +291,7 @@ class Hub:
         # Where there is no room it is tried again after the next read.
         if self._ring is not None and self._end.send_now(head(self._ring.epoch, self.out.position)):
             self._headed = self.out.position
+            self._replies.heads.add(self._headed)
             self._segment = self._source.segment
 
     def facts(self) -> Facts:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from time import monotonic
 
 from shellbot.bus.frames import Ask, reply_begin, reply_end
-from shellbot.bus.hub.answers import Answer
+from shellbot.bus.hub.answers import Answer, Heads
 from shellbot.bus.hub.tally import ExactTally
 from shellbot.bus.hub.way_out import WayOut
 from shellbot.bus.ring import Ring
@@ -23,10 +23,12 @@ class Replies:
         ring: None at the guarantee ``fast``, where a reply says only that what was subscribed is in force.
 
     Attributes:
+        heads: Where subscribers were told how far the bus is.
         given, given_bytes, gaps: What has been answered, what of the past was sent for it, and what was gone.
     """
 
     def __init__(self, end: SendingEnd, ring: Ring | None, out: WayOut, tally: ExactTally | None) -> None:
+        self.heads = Heads(out.position)
         self.given = self.given_bytes = self.gaps = 0
         self._end = end
         self._ring = ring
@@ -70,7 +72,8 @@ class Replies:
     def _begin(self, question: Ask, now: float) -> None:
         if self._ring is not None:
             del self._owed[question.uid]
-            self._begun[question.uid] = Answer(question, self._ring, self._out.position, now, self._tally)
+            now_at = self._out.position
+            self._begun[question.uid] = Answer(question, self._ring, now_at, now, self.heads, self._tally)
         elif all(map(self._end.send_now, (reply_begin(question, 0), reply_end(question, 0, 0)))):
             del self._owed[question.uid]
             self.given += 1

@@ -16,6 +16,7 @@ from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.bus.frames import parse_ask, private_uid
 from shellbot.bus.holder import holder_of
 from shellbot.bus.hub.seat import FileSeat
+from shellbot.bus.lifeline import out_of_descriptors
 from shellbot.bus.transports import Slow
 from shellbot.errors import AddressInUse, BadAddress
 
@@ -36,6 +37,18 @@ class _Context(zmq.Context[Any]):
         self.set(zmq.MAX_SOCKETS, _SOCKETS)
 
 
+def _socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[Any]:
+    """
+    Raises:
+        BusError: There is no room for one more.
+    """
+    try:
+        socket: zmq.Socket[Any] = context.socket(kind)
+    except zmq.ZMQError as error:
+        raise out_of_descriptors(error) from error
+    return socket
+
+
 class ZmqSending:
     """An XPUB socket, bound."""
 
@@ -47,7 +60,7 @@ class ZmqSending:
         self._path = address.place if address.scheme == "ipc" else ""
         self._connections: dict[bytes, _Connection] | None = {} if slow.policy == "disconnect" else None
         self._context: zmq.Context[Any] = zmq.Context()
-        self.socket = self._context.socket(zmq.XPUB)
+        self.socket = _socket(self._context, zmq.XPUB)
         try:
             self.socket.set(zmq.XPUB_NODROP, slow.policy != "drop")
             if self._connections is not None:
@@ -175,7 +188,7 @@ class ZmqReceiving:
     blocked = zmq.Again
 
     def __init__(self, address: Address) -> None:
-        self.socket = _Context.instance().socket(zmq.XSUB)
+        self.socket = _socket(_Context.instance(), zmq.XSUB)
         where = address.to_connect
         self.address = address
         self.socket.set(zmq.RCVHWM, HIGH_WATER)
