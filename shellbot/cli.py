@@ -27,8 +27,14 @@ from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
 
 
+_FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
 def _set_level(context: click.Context, parameter: click.Parameter, count: int) -> None:
     # Once before the command and once behind it: what is asked for counts.
+    if count:
+        for handler in logging.getLogger().handlers:
+            handler.setFormatter(logging.Formatter(_FULL))
     if count or context.parent is None:
         logging.getLogger().setLevel([logging.WARNING, logging.INFO, logging.DEBUG][min(count, 2)])
 
@@ -46,9 +52,12 @@ _verbose = click.option(
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, "--version", message="shellbot %(version)s")
 @_verbose
-def cli() -> None:
+@click.pass_context
+def cli(context: click.Context) -> None:
     """Bots for group chats, votes in direct channels, and the bus between them."""
-    logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    # Who watches a terminal wants to read what happens; a server's log wants to be searched.
+    is_full = context.invoked_subcommand == "run" or logging.getLogger().level < logging.WARNING
+    logging.basicConfig(format=_FULL if is_full else "shellbot: %(message)s", stream=sys.stderr)
 
 
 def main() -> None:

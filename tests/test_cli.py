@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from shellbot.bus.bus import Bus
+from shellbot.bus.hub.facts import Look
 from shellbot.context import Context
 from tests.bus.watching import state_of, wait_until
 from tests.processes import started
@@ -343,3 +344,32 @@ def test_sub_tells_that_what_was_missed_follows(address):
     assert out == "room 3\n"
     # Twice where the second message came between the connection and the reply.
     assert set(err.splitlines()) == {"shellbot: the bus is back, and what was missed follows"}
+
+
+def test_pub_that_waits_for_its_input_is_healed(address):
+    """Its process is forked while another thread reads the standard input, which holds a lock of that."""
+    with (
+        running("sub", "room", "--bus", address, "--count", "3") as sub,
+        running("pub", "room", "--bus", address) as pub,
+    ):
+        pub.stdin.write("1\n")
+        pub.stdin.flush()
+        assert sub.stdout.readline() == "room 1\n"
+        for number in (2, 3):
+            with Look(Context({"bus": {"address": address}})) as look:
+                hub = look.facts().pid
+            os.kill(hub, signal.SIGKILL)
+            pub.stdin.write(f"{number}\n")
+            pub.stdin.flush()
+            assert sub.stdout.readline() == f"room {number}\n"
+        out, err = pub.communicate(timeout=15)
+        assert pub.returncode == 0
+        assert [line.startswith("shellbot: the publisher process died") for line in err.splitlines()] == [True, True]
+
+
+def test_one_pub_after_another_loses_nothing(address):
+    with running("sub", "room", "--bus", address, "--count", "5") as sub:
+        for number in range(5):
+            assert shellbot("pub", "room", str(number), "--bus", address).returncode == 0
+        out, _ = sub.communicate(timeout=15)
+    assert out.splitlines() == [f"room {number}" for number in range(5)]

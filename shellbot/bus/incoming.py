@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import select
@@ -12,7 +11,7 @@ from collections.abc import Callable, Collection
 from functools import partial
 from itertools import repeat
 from time import monotonic
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from shellbot.bus import transports
 from shellbot.bus.frames import covers
@@ -22,6 +21,9 @@ from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.pulse import Pulse, Step
 from shellbot.bus.stream import Hole, Stream
 from shellbot.errors import BusClosed, BusError
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger(__name__)
 
@@ -235,7 +237,9 @@ class Incoming:
         with self._lock:
             end = self._opened()
             address = self.options.address
-            logger.warning("the bus on %s does not answer, connecting again", address.url)
+            # Once for each time that it is gone.
+            level = logging.DEBUG if self._renewed_at == self.stream.welcomes else logging.WARNING
+            logger.log(level, "the bus on %s does not answer; waiting for it", address.url)
             if self.watcher is not None:
                 self.watcher.unwatch()
             end.close()

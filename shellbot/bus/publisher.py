@@ -9,10 +9,12 @@ import os
 import queue
 import signal
 import socket
+import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
 from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from os import write
 from time import monotonic
@@ -287,6 +289,13 @@ class Publisher(multiprocessing.Process):
         super().join(5.0) if self._thread is None else self._thread.join(5.0)
         if self._keeper is None:
             self.close()
+
+    def _bootstrap(self, parent_sentinel: int | None = None) -> int:
+        """The first that multiprocessing does in the process."""
+        # It would close this, and wait for ever where another thread of the parent was reading from it as we forked.
+        vars(sys)["stdin"] = None
+        bootstrap: Callable[..., int] = vars(BaseProcess)["_bootstrap"]
+        return bootstrap(self, parent_sentinel=parent_sentinel)
 
     def run(self) -> None:
         """Send until the end; in the process, or called in line."""

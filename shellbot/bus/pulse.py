@@ -9,7 +9,8 @@ from __future__ import annotations
 from enum import Enum
 
 LONGEST_QUIET = 60.0
-LONGEST_PATIENCE = 2.0
+# ZeroMQ itself tries on meanwhile, every 0.2 s.
+LONGEST_PATIENCE = 60.0
 # A bus that replays to others, too, may take longer to answer than one that is only asked whether it is there.
 _REPLAY = 4
 

@@ -11,7 +11,6 @@ A tap that is full holds the line up. At ``block``, until it is read, as a socke
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import os
 import threading
@@ -22,7 +21,7 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from select import POLLIN, poll
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from weakref import WeakSet, WeakValueDictionary, ref
 
 from shellbot.bus import transports
@@ -33,6 +32,9 @@ from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions
 from shellbot.bus.stream import Hole, Stream
 from shellbot.errors import BusClosed, BusError
+
+if TYPE_CHECKING:
+    import asyncio
 
 logger = logging.getLogger(__name__)
 

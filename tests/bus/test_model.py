@@ -11,7 +11,7 @@ import os
 import random
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from time import monotonic
@@ -34,6 +34,7 @@ from tests.bus.watching import wait_until
 
 HISTORY = 4 * 1024 * 1024
 LIMIT = 10.0
+STILL = 1.0
 # One is the beginning of another.
 CHANNELS = ["room", "room1", "room10"]
 LONG = 100_000
@@ -55,12 +56,14 @@ class Sender:
     """A program, as long as it publishes.
 
     Attributes:
+        let_read: Called when its queue stands still: a bus waits for its slowest reader.
         waiting: What it was told to put and has not confirmed; with each number the texts of one put().
     """
 
     name: str
     program: Program
     promise: Promise
+    let_read: Callable[[], object]
     waiting: dict[int, list[Put]] = field(default_factory=dict)
     number: int = 0
 
@@ -85,7 +88,11 @@ class Sender:
                 put.sure_at = self.promise.now
 
     def confirm_all(self) -> None:
-        self.confirm(LIMIT)
+        deadline = monotonic() + LIMIT
+        while self.waiting and monotonic() < deadline:
+            self.confirm(STILL)
+            if self.waiting:
+                self.let_read()
         assert not self.waiting, f"{self.name} has not put {min(self.waiting)} in {LIMIT:g} s"
 
     def ask(self, *order: Any) -> Any:
@@ -156,7 +163,7 @@ class Buses(RuleBasedStateMachine):
     def start(self) -> None:
         program = self.idle.pop() if self.idle else self.nursery.program()
         self.started += 1
-        sender = Sender(f"s{self.started}", program, self.promise)
+        sender = Sender(f"s{self.started}", program, self.promise, self.let_read)
         self.step(f"{sender.name} starts, pid {program.pid}")
         self.senders.append(sender)
         said = sender.ask("start", self.folder, self.settings)
@@ -212,7 +219,7 @@ class Buses(RuleBasedStateMachine):
         sender.confirm_all()
         self.step(f"{sender.name} puts to {channels}, and after {count} of them the hub is killed, pid {pid}")
         sender.put(channels, [60, 4096, LONG] * 10)
-        sender.confirm(LIMIT, count)
+        sender.confirm(STILL, count)
         self.kill_process(pid)
 
     @precondition(lambda self: len(self.senders) > 1)
@@ -429,6 +436,13 @@ class Buses(RuleBasedStateMachine):
             # Its process may still be at work; it is looked after at the end.
             self.stack.callback(sender.program.close)
 
+    def let_read(self) -> None:
+        """Nobody holds the bus up any more."""
+        if self.is_held:
+            self.heal()
+        for reader in self.readers:
+            reader.take(sys.maxsize)
+
     def wait_ready(self, reader: Reader) -> None:
         """What is put from now on must come; where there is somebody to say so."""
         if self.senders and not (reader.is_far and self.is_held):
@@ -453,7 +467,7 @@ class Buses(RuleBasedStateMachine):
 
     def read(self, readers: list[Reader]) -> None:
         """All that must come; then it is judged."""
-        deadline = monotonic() + LIMIT
+        since = monotonic()
         while True:
             for reader in readers:
                 reader.take(sys.maxsize)
@@ -462,8 +476,10 @@ class Buses(RuleBasedStateMachine):
                 break
             awaited = self.promise.awaited(late[0].account)
             state = f"{late[0].subscriber.state}, {late[0].subscriber.reconnects} reconnects"
-            assert monotonic() < deadline, f"{late[0].account.name} waits for {awaited[:5]}; it is {state}"
+            assert monotonic() < since + LIMIT, f"{late[0].account.name} waits for {awaited[:5]}; it is {state}"
             late[0].take(1, 0.1)
+            if monotonic() > since + STILL:
+                self.let_read()
         for reader in readers:
             complaints = self.promise.complaints(reader.account)
             assert not complaints, f"{reader.account.name}: {complaints[:5]}"

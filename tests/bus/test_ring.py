@@ -651,62 +651,80 @@ def make_state(path: Path, state: tuple[int, bool] | None) -> int:
         return ring.position + 1 + LINES * leftover
 
 
+# Before every line, or before some of them, at most so many apart.
+APART = [
+    pytest.param(40, id="some"),
+    pytest.param(1, id="all", marks=[pytest.mark.long, pytest.mark.timeout(120)]),
+]
+
+
+def drawn_steps(apart: int) -> Iterator[int]:
+    """Growing numbers without end, each at most so much above the one before."""
+    seed = int.from_bytes(os.urandom(4))
+    print(f"random.Random({seed}), at most {apart} apart")
+    chance = random.Random(seed)
+    step = 0
+    while True:
+        step += chance.randint(1, apart)
+        yield step
+
+
+@pytest.mark.parametrize("apart", APART)
 @pytest.mark.parametrize("state", STATES.values(), ids=STATES)
 def test_a_kill_before_any_line_of_the_ring_loses_nothing(
-    path: Path, pipe: tuple[int, int], state: tuple[int, bool] | None
+    path: Path, pipe: tuple[int, int], state: tuple[int, bool] | None, apart: int
 ) -> None:
-    """A hub opens the ring, takes over, and reads twice. It is killed before each line it runs of the ring, one after
-    the other; then the next one goes on."""
+    """A hub opens the ring, takes over, and reads twice. It is killed before one line it runs of the ring, then before
+    a later one, until it comes to its end; each time the next one goes on."""
     reader, writer = pipe
     os.set_blocking(reader, False)
     number = make_state(path, state)
     before = path.read_bytes() if state else None
     epoch = None if before is None else Ring(path, SIZE).epoch
-    step = 0
-    code = -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        step += 1
+
+    def hub(step: int) -> None:
+        kill_me_before_step(step)
+        carry_on(path, reader, most=2)
+
+    for step in drawn_steps(apart):
         if before is None:
             path.unlink(missing_ok=True)
         else:
             path.write_bytes(before)
         os.write(writer, lines(number, 2 * LINES))
 
-        def hub(step: int = step) -> None:
-            kill_me_before_step(step)
-            carry_on(path, reader, most=2)
-
-        code = ended(forked(hub))
+        code = ended(forked(partial(hub, step)))
         carry_on(path, reader)
 
         with opened(path) as ring:
-            assert ring.position == number - 1 + 2 * LINES
-            assert epoch in (ring.epoch, None)
-            assert ring.leftover() is None
+            assert ring.position == number - 1 + 2 * LINES, step
+            assert epoch in (ring.epoch, None), step
+            assert ring.leftover() is None, step
             check_lines(ring, ring.first if code == 0 else number - 1)
+        if code != -signal.SIGKILL:
+            break
     assert code == 0
     assert step > 100
 
 
-def test_kills_during_one_recovery_after_the_other_lose_nothing(path: Path, pipe: tuple[int, int]) -> None:
+@pytest.mark.parametrize("apart", APART)
+def test_kills_during_one_recovery_after_the_other_lose_nothing(path: Path, pipe: tuple[int, int], apart: int) -> None:
     """Each hub gets a little further than the one before, and all are killed."""
     reader, writer = pipe
     os.set_blocking(reader, False)
     number = make_state(path, (2 * LAP - 1, True))
     os.write(writer, lines(number, 3 * LINES))
 
-    step = 0
-    code = -signal.SIGKILL
-    while code == -signal.SIGKILL:
-        step += 1
+    def hub(step: int) -> None:
+        kill_me_before_step(step)
+        carry_on(path, reader)
 
-        def hub(step: int = step) -> None:
-            kill_me_before_step(step)
-            carry_on(path, reader)
-
-        code = ended(forked(hub))
+    for step in drawn_steps(apart):
+        code = ended(forked(partial(hub, step)))
         with opened(path) as ring:
             check_lines(ring, number - 1 - LINES)
+        if code != -signal.SIGKILL:
+            break
     assert code == 0
     with opened(path) as ring:
         assert ring.position == number - 1 + 3 * LINES

@@ -55,7 +55,7 @@ def test_a_bus_that_said_little_keeps_little(folder: Path) -> None:
     ring = seat.ring(16 * MIB)
     assert (ring.epoch, ring.position) == (epoch, 1)
     assert path.stat().st_blocks * 512 >= 16 * MIB
-    for number in range(300):
+    for _ in range(300):
         ring.append(b"x" * 99_999 + b"\n", 1)
     assert ring.position == 301
     del ring
@@ -103,6 +103,12 @@ def test_a_stranger_without_the_cookie_is_not_let_in(folder: Path, door: tuple[s
     os.close(reading)
     os.close(writing)
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_one_that_dies_at_the_door_has_gone_and_said_nothing_wrong(door: tuple[socket.socket, socket.socket]) -> None:
+    inside, outside = door
+    outside.close()
+    assert receive(inside) == "it has gone before it said who it is"
 
 
 def test_who_shows_the_cookie_hands_over_its_ends(folder: Path, door: tuple[socket.socket, socket.socket]) -> None:

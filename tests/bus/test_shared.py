@@ -592,9 +592,11 @@ async def test_a_loop_sleeps_while_somebody_holds_it_up(ipc: Buses, sharing: Non
         return [await reads.aio.get(timeout=LONG) for _ in range(3000)]
 
     reading = asyncio.ensure_future(read())
-    await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(3000)])
+    await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900)])
     line = line_of(reads)
     await asyncio.to_thread(wait_until, lambda: line._is_stuck and reads.aio._waiting)
+    # What comes now makes the descriptor readable, and is not read.
+    await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900, 3000)])
     with mock.patch.object(line, "_pump", wraps=line._pump) as looked:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(reading), 0.1)
@@ -845,6 +847,23 @@ class Reader:
     def look(self) -> None:
         if self.subscriber.look_ready():
             self.promised.update(self.subscriber.channels)
+
+
+def test_who_leaves_something_behind_wakes_the_leader() -> None:
+    hub = Paper()
+    with mock.patch("shellbot.bus.transports.load", return_value=hub), mock.patch.object(shared, "DIRECT", 0):
+        context = Context({"bus": {"address": "tcp://127.0.0.1:5555", "probe": 0}})
+        with Subscriber(context, "a") as leads, Subscriber(context, "b") as polls:
+            settle(hub, [Reader(leads), Reader(polls)])
+            line = line_of(polls)
+            line._leader, tap = leads.incoming, leads.incoming  # type: ignore[assignment]
+            line.waker.clear()
+            hub.put(b"b 1")
+            hub.put(b"a 2")
+            assert polls.get() == 1
+            assert not tap.pending
+            assert select.select([line.waker.fileno()], [], [], 0)[0]
+            line._leader = None
 
 
 CHANNELS = ["a", "b", "c"]

@@ -30,6 +30,8 @@ from tests.bus.watching import ROOT
 from tests.conftest import missing
 
 MIB = 1024 * 1024
+# What takes about a second must be over in so many, on a busy machine too.
+SOON = 3.0
 
 
 @pytest.fixture
@@ -160,9 +162,10 @@ def test_b04_a_stopped_publisher_is_noticed_and_nothing_is_lost(stage: Stage) ->
     sender.put(100).finish()
     with stopped(stage.wait_hub()):
         sender.put(1000).finish()
-        wait_until(lambda: listener.subscriber.state == "disconnected")
+        wait_until(lambda: listener.subscriber.state == "disconnected", SOON)
         # the harm, where nobody asks: all seems well
         assert unaware.subscriber.state == "live"
+    assert listener.wait_for(stage.sent, SOON)
     all_came(stage, listener, unaware)
     assert listener.gaps == []
 
@@ -465,8 +468,8 @@ def test_b17_at_fast_the_last_message_is_lost_with_its_connection(fast: Stage) -
 
 def test_b17_the_last_message_comes_though_nothing_follows_it(stage: Stage) -> None:
     for listener in lose_the_tail(stage):
+        assert listener.wait_for(stage.sent, SOON)
         all_came(stage, listener)
-        assert listener.longest_pause(listener.pauses[-1].begun) < 5
 
 
 def test_b17_the_last_message_comes_though_the_connection_is_silent(stage: Stage) -> None:
@@ -480,6 +483,7 @@ def test_b17_the_last_message_comes_though_the_connection_is_silent(stage: Stage
         sender.put(1).finish()
         proxy.wait_until(lambda: proxy.counts.bytes_swallowed)
         proxy.heal()
+        assert listener.wait_for(stage.sent, SOON)
         all_came(stage, listener)
         listener.close()
 

@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 NEWS_EVERY = 0.25
 # The rest of the loop is looked after once in so many reads while texts keep coming.
 _BUSY = 32
+# When leaving, so often it is looked whether a reply can go on.
+_LEAVE_LOOK = 0.02
 
 
 class Hub:
@@ -107,6 +109,7 @@ class Hub:
         try:
             self.out.send(self._source.recover())
             self._run()
+            self._take_leave()
         except GaveUp:
             self._life.is_hurried = True
             logger.error("stopped with messages that no subscriber took; sent=%d", self.out.position)
@@ -148,6 +151,24 @@ class Hub:
                     reading.append(found)
                 elif not self._watching.serve(descriptor):
                     self._waiters.forget(descriptor)
+
+    def _take_leave(self) -> None:
+        """Where no other program goes on: let those who have come, and wait for what they missed, have it."""
+        until = monotonic() + self._life.closing_time
+        while self._ring is not None and not self._guests.are_there() and self._is_owing():
+            left = until - monotonic()
+            if left <= 0:
+                return
+            for descriptor, _ in self._watching.poller.poll(min(left, _LEAVE_LOOK) * 1000):
+                if descriptor not in self._intakes and not self._watching.serve(descriptor):
+                    self._waiters.forget(descriptor)
+            self._serve_upstream()
+            self._replies.go_on(monotonic())
+
+    def _is_owing(self) -> bool:
+        """Whether a subscriber of ours still waits for an answer on its connection."""
+        uids = {uid for topic in self._waiters.held if (uid := private_uid(b"\x01" + topic))}
+        return bool(self._replies) or not uids <= self._replies.answered
 
     def _look_after(self, now: float, came: bool) -> float | None:
         """All that is not reading and sending; for how many milliseconds there is nothing more of it to do."""

@@ -34,6 +34,8 @@ class Replies:
         self._ring = ring
         self._out = out
         self._tally = tally
+        # Who was answered on its connection to this hub.
+        self.answered: set[bytes] = set()
         self._owed: dict[bytes, Ask] = {}
         self._begun: dict[bytes, Answer] = {}
 
@@ -46,6 +48,7 @@ class Replies:
 
     def forget(self, uid: bytes) -> None:
         """This subscriber has gone."""
+        self.answered.discard(uid)
         self._begun.pop(uid, None)
         self._owed.pop(uid, None)
 
@@ -76,11 +79,13 @@ class Replies:
             self._begun[question.uid] = Answer(question, self._ring, now_at, now, self.heads, self._tally)
         elif all(map(self._end.send_now, (reply_begin(question, 0), reply_end(question, 0, 0)))):
             del self._owed[question.uid]
+            self.answered.add(question.uid)
             self.given += 1
 
     def _end_of(self, answer: Answer, now: float) -> None:
         uid = answer.question.uid
         del self._begun[uid]
+        self.answered.add(uid)
         self.given += 1
         self.given_bytes += answer.bytes_sent
         self.gaps += answer.gaps

@@ -272,6 +272,8 @@ def receive(connection: socket.socket) -> Guest | str:
     except OSError as error:
         return str(error)
     try:
+        if not data:
+            raise ValueError("it has gone before it said who it is")
         if hasattr(socket, "SO_PEERCRED"):
             raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
             if _CREDENTIALS.unpack(raw)[1] != os.getuid():
