@@ -44,7 +44,7 @@ class Listener:
         next: The number after the last one that came, of each sender.
         gaps: What was told, with the time it was.
         pauses: When nothing came.
-        delays: Seconds from put to here, of messages that say when they were put.
+        stamps, delays: When those messages were put that say so, and the seconds from then to here.
         strange: How many messages came that no sender has put.
     """
 
@@ -54,6 +54,7 @@ class Listener:
         self.gaps: list[tuple[float, Gap]] = []
         self.pauses: list[Pause] = []
         self.strange = 0
+        self.stamps = array("d")
         self.delays = array("d")
         self._history = History()
         self._thread = threading.Thread(target=self._run, name="listener", daemon=True)
@@ -84,6 +85,7 @@ class Listener:
                         continue
                     self._history.arrived(_READER, found.channel, sender, number)
                     if (stamp := found.message.get("at")) is not None:
+                        self.stamps.append(stamp)
                         self.delays.append(now - stamp)
                     self.next[sender] = number + 1
         except BusClosed:
@@ -109,6 +111,11 @@ class Listener:
         """Seconds in which nothing came after a moment, of a pause that began before another."""
         now = monotonic() if until is None else until
         return max((pause.since(since) for pause in self.pauses if pause.begun <= now), default=0.0)
+
+    def delays_of(self, since: float, until: float) -> list[float]:
+        """Seconds from put to here of what was put in this time, the shortest first."""
+        found = zip(self.stamps, self.delays, strict=True)
+        return sorted(delay for stamp, delay in found if since <= stamp <= until)
 
     def close(self) -> None:
         self.subscriber.close()

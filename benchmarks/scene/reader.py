@@ -7,7 +7,9 @@ it is ready. Then it is told, in any order:
 ``{"next": true}``                              says the number after the last one that came, by sender
 ``{"wait": numbers, "timeout": seconds}``       says whether these came in time
 ``{"judge": numbers, "events": [moments]}``     says what became of these, the gaps with their moments, and the longest
-                                                pause after each moment; once
+                                                pause after each moment and before the next; once
+``{"delays": [since, until]}``                  says ``{"p50", "p99", "max"}`` of the seconds that those took which were
+                                                put in this time, and say when
 ==============================================  ======================================================================
 """
 
@@ -15,6 +17,8 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict
+from itertools import pairwise
+from math import inf
 from typing import Any
 
 from benchmarks.scene.listener import Listener
@@ -25,15 +29,21 @@ _NEAR = 0.5
 
 
 def judge(listener: Listener, sent: dict[str, int], events: list[float]) -> dict[str, Any]:
-    delays = sorted(listener.delays)
+    windows = [(event, min(event + _NEAR, following)) for event, following in pairwise([*events, inf])]
     return {
         "verdict": asdict(listener.verdict(sent)),
         "gaps": [[moment, gap.at_most] for moment, gap in listener.gaps],
-        "pauses": [listener.longest_pause(event, event + _NEAR) for event in events],
-        "p99": delays[len(delays) * 99 // 100] if delays else 0.0,
+        "pauses": [listener.longest_pause(event, until) for event, until in windows],
         "replayed": listener.subscriber.replayed,
         "reconnects": listener.subscriber.reconnects,
     }
+
+
+def delays(listener: Listener, since: float, until: float) -> dict[str, float]:
+    found = listener.delays_of(since, until)
+    if not found:
+        return {"p50": 0.0, "p99": 0.0, "max": 0.0}
+    return {"p50": found[len(found) // 2], "p99": found[len(found) * 99 // 100], "max": found[-1]}
 
 
 def main() -> None:
@@ -49,6 +59,8 @@ def main() -> None:
                 say(listener.wait_for(order["wait"], order["timeout"]))
             elif "judge" in order:
                 say(judge(listener, order["judge"], order["events"]))
+            elif "delays" in order:
+                say(delays(listener, *order["delays"]))
 
 
 if __name__ == "__main__":

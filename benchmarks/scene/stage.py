@@ -102,6 +102,11 @@ class ReaderProgram(Program):
         found: dict[str, Any] = self.ask({"judge": sent, "events": events})
         return found
 
+    def delays(self, since: float, until: float) -> dict[str, float]:
+        """``p50``, ``p99`` and ``max`` of the seconds that stamped messages took which were put in this time."""
+        found: dict[str, float] = self.ask({"delays": [since, until]})
+        return found
+
 
 class Stage:
     """All that is on one address; gone at the end."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import queue
+from collections.abc import Callable
 from time import monotonic
+from typing import Any
 
 from shellbot.bus.fan import Fan
 from shellbot.bus.records import RECORD_BYTES
@@ -35,6 +38,24 @@ def put_many(fan: Fan, heads: list[bytes], body: bytes, timeout: float | None) -
     except (QueueFull, NotRunning) as error:
         sent = tuple(head[:-1].decode() for head in heads[:done])
         raise type(error)(str(error), sent=sent) from error
+
+
+def put_foreign(fan: Any, heads: list[bytes], body: bytes, timeout: float | None, is_read: Callable[[], bool]) -> None:
+    """Into a queue that was put in the place of ours: one text per channel."""
+    check_total(heads, body)
+    text = body.decode()
+    sent: list[str] = []
+    for head in heads:
+        if not is_read():
+            raise NotRunning("the publisher process has ended; make a new one", sent=tuple(sent))
+        try:
+            if timeout == 0:
+                fan.put_nowait(head.decode() + text)
+            else:
+                fan.put(head.decode() + text)
+        except queue.Full as error:
+            raise QueueFull("the queue is full", sent=tuple(sent)) from error
+        sent.append(head[:-1].decode())
 
 
 def check_total(heads: list[bytes], body: bytes) -> None:

@@ -13,7 +13,6 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from os import write
@@ -23,7 +22,6 @@ from typing import Any, Self
 
 import orjson
 
-from shellbot import errors
 from shellbot.bus import transports
 from shellbot.bus.counters import counted_of_publisher
 from shellbot.bus.fan import Fan
@@ -33,13 +31,14 @@ from shellbot.bus.hub.local import run_with_socket
 from shellbot.bus.hub.process import Process
 from shellbot.bus.keeper import Keeper
 from shellbot.bus.lifeline import ProcessWatch, Waker, interrupts_held
-from shellbot.bus.many import check_total, put_many
+from shellbot.bus.many import put_foreign, put_many
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.readiness import wait_covered
 from shellbot.bus.records import RECORD_BYTES
+from shellbot.bus.report import Report
 from shellbot.cells import process_tag
 from shellbot.codecs import MAX_BYTES, OPTIONS, SHALLOW_BYTES, encode, examine
-from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning, QueueFull
+from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning
 
 logger = logging.getLogger(__name__)
 
@@ -96,7 +95,7 @@ class Publisher(multiprocessing.Process):
         self.on_restart: Callable[[], object] | None = None
         self._changing = threading.Lock()
         self._at_exit: Finalize | None = None
-        self._report: Connection | None = None
+        self._report: Report | None = None
         self._parent_tag = 0
         self._asking, self._asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
 
@@ -150,7 +149,9 @@ class Publisher(multiprocessing.Process):
             raise InvalidMessage("there is no message; put a JSON value other than None and ''")
         fan = self.fan
         if type(fan) is not Fan:
-            self._put_foreign(heads, body, timeout)
+            if self._is_closed:
+                raise BusClosed("this publisher was closed; make a new one with bus.publish()")
+            put_foreign(fan, heads, body, timeout, lambda: self.pid is None or self.is_alive())
         elif len(heads) == 1:
             fan.put_text(heads[0], body, timeout)
         else:
@@ -163,25 +164,6 @@ class Publisher(multiprocessing.Process):
             self._topics.clear()
         self._topics[channel] = head
         return head
-
-    def _put_foreign(self, heads: list[bytes], body: bytes, timeout: float | None) -> None:
-        """Into a queue that is not ours: one text per channel."""
-        if self._is_closed:
-            raise BusClosed("this publisher was closed; make a new one with bus.publish()")
-        check_total(heads, body)
-        text = body.decode()
-        sent: list[str] = []
-        for head in heads:
-            if self.pid is not None and not self.is_alive():
-                raise NotRunning("the publisher process has ended; make a new one", sent=tuple(sent))
-            try:
-                if timeout == 0:
-                    self.fan.put_nowait(head.decode() + text)
-                else:
-                    self.fan.put(head.decode() + text)
-            except queue.Full as error:
-                raise QueueFull("the queue is full", sent=tuple(sent)) from error
-            sent.append(head[:-1].decode())
 
     def fileno(self) -> int:
         """The writing end of the queue: writable when put_nowait() fits, for ``loop.add_writer()``."""
@@ -224,28 +206,32 @@ class Publisher(multiprocessing.Process):
         if transports.load(where).IN_PROCESS:
             if self._thread is not None:
                 raise AssertionError("cannot start a process twice")
-            receiver, self._report = multiprocessing.Pipe(duplex=False)
+            self._report = Report()
             self._life = Life(self.context, self.options.linger)
-            self._thread = threading.Thread(target=self._run_in_thread, name=self.name, daemon=True)
+            arguments = (self._life, self._report)
+            self._thread = threading.Thread(target=self._run_in_thread, args=arguments, name=self.name, daemon=True)
             self._thread.start()
-            self._await_begun(receiver)
         else:
-            self._await_begun(self._fork())
+            self._fork()
+        try:
+            self._await_begun()
+        except BaseException:
+            self.close()
+            raise
+        if self._thread is None:
             if type(self.fan) is Fan:
                 self.fan.page.keep()
             self._keeper = Keeper(self, self._start_again, self._tell_over)
             self._keeper.start()
         self._at_exit = Finalize(None, _close_forgotten, args=(weakref.ref(self),), exitpriority=10)
 
-    def _fork(self) -> Connection:
-        """Start the process; gives where it reports."""
-        receiver, self._report = multiprocessing.Pipe(duplex=False)
+    def _fork(self) -> None:
+        """Start the process, which will report."""
+        self._report = Report()
         self._parent_tag = process_tag()
         with interrupts_held():
             super().start()
-        self._report.close()
-        self._report = None
-        return receiver
+        self._report.only_hear()
 
     def _tell_over(self) -> None:
         if type(self.fan) is Fan:
@@ -260,35 +246,26 @@ class Publisher(multiprocessing.Process):
                 return
             # multiprocessing starts the process of an object once only: it shall not know of the one before.
             self.__dict__ |= {"_popen": None, "_target": None, "_args": (), "_kwargs": {}}
-            receiver = self._fork()
-        self._await_begun(receiver)
+            self._fork()
+        self._await_begun()
         if self.on_restart is not None:
             self.on_restart()
 
-    def _await_begun(self, receiver: Connection) -> None:
-        with receiver:
-            try:
-                if not receiver.poll(_START_TIMEOUT):
-                    raise NotRunning(f"the publisher does not answer after {_START_TIMEOUT:g} s; see its log")
-                report = receiver.recv_bytes()
-            except EOFError as error:
-                self._give_up_start()
+    def _await_begun(self) -> None:
+        report, self._report = self._report, None
+        assert report is not None
+        try:
+            report.hear()
+        except BaseException as error:
+            if self._thread is None:
+                if not isinstance(error, BusError | EOFError) or isinstance(error, NotRunning):
+                    # It may be anywhere.
+                    super().kill()
+                super().join(5.0)
+            if isinstance(error, EOFError):
                 text = f"the publisher ended before it listened, exit code {self.exitcode}; see its log"
                 raise NotRunning(text) from error
-            except BaseException:
-                super().kill()
-                self._give_up_start()
-                raise
-        if report:
-            found = orjson.loads(report)
-            self._give_up_start()
-            kind = getattr(errors, found["kind"], BusError)
-            raise kind(found["text"], **found["fields"])
-
-    def _give_up_start(self) -> None:
-        super().join(5.0) if self._thread is None else self._thread.join(5.0)
-        if self._keeper is None:
-            self.close()
+            raise
 
     def _bootstrap(self, parent_sentinel: int | None = None) -> int:
         """The first that multiprocessing does in the process."""
@@ -302,7 +279,7 @@ class Publisher(multiprocessing.Process):
         if multiprocessing.current_process() is self:
             self._run_as_child()
         else:
-            self._run(Life(self.context, self.options.linger), is_final=False)
+            self._run(Life(self.context, self.options.linger), None, is_final=False)
 
     def process(self, item: str) -> None:
         """Send one text. A class of yours may do something else with it."""
@@ -324,18 +301,15 @@ class Publisher(multiprocessing.Process):
         if type(self.fan) is Fan:
             # Then the end of all who put is seen as the end of the queue.
             self.fan.only_read()
-        self._run(life, is_final=True)
+        self._run(life, self._report, is_final=True)
 
-    def _run_in_thread(self) -> None:
+    def _run_in_thread(self, life: Life, report: Report) -> None:
         try:
-            self._run(self._life, is_final=True)
-        except BusError:
-            # start() raises it.
-            pass
+            self._run(life, report, is_final=True)
         except Exception:
             logger.exception("the publisher ended")
 
-    def _run(self, life: Life, *, is_final: bool) -> None:
+    def _run(self, life: Life, report: Report | None, *, is_final: bool) -> None:
         if self.socket is not None:
             run_with_socket(self.fan, self.process, self.socket, life, self.context)
             self.socket = None
@@ -354,29 +328,15 @@ class Publisher(multiprocessing.Process):
                 process=None if type(self).process is Publisher.process else self.process,
                 is_again=self._is_again,
                 expose=expose,
-                begun=lambda: self._tell(None),
+                begun=lambda: report and report.tell(),
             ).run()
         except BusError as error:
-            if self._report is None:
+            if report is None or not report.tell(error):
                 raise
-            self._tell(error)
         else:
             # Killed otherwise: another process will read on.
             if type(self.fan) is Fan:
                 self.fan.page.end_reading(is_final)
-
-    def _tell(self, error: BusError | None) -> None:
-        """Report to start(): nothing when all is well."""
-        report, self._report = self._report, None
-        if report is None:
-            return
-        told = {} if error is None else {"kind": type(error).__name__, "text": error.args[-1], "fields": vars(error)}
-        try:
-            report.send_bytes(orjson.dumps(told) if told else b"")
-        except OSError:
-            # The parent has gone meanwhile; we see that elsewhere.
-            pass
-        report.close()
 
     # -- ending -----------------------------------------------------------------------------------------------------
 

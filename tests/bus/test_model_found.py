@@ -5,13 +5,13 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
-from multiprocessing.connection import Connection
+from typing import Any
 
 import pytest
 
 from shellbot.bus import Publisher
 from shellbot.bus.frames import parse_ask, welcome
-from shellbot.bus.hub.answers import Answer
+from shellbot.bus.hub.answers import Answer, Heads
 from shellbot.bus.options import MIN_HISTORY
 from shellbot.bus.records import Cutter, writer_id
 from shellbot.bus.ring import Ring
@@ -61,7 +61,7 @@ class HeldUp(Publisher):
     def prepare(self) -> None:
         self.is_down, self.go_on = threading.Event(), threading.Event()
 
-    def _fork(self) -> Connection:
+    def _fork(self) -> Any:
         if "go_on" in self.__dict__:
             self.is_down.set()
             assert self.go_on.wait(10)
@@ -128,7 +128,7 @@ def test_what_a_reader_has_does_not_come_again_behind_a_gap() -> None:
         found = stream.sort([welcome(ring.epoch)], at)
         question = parse_ask(stream.out.pop())
         assert question is not None
-        answer = Answer(question, ring, ring.position, 0.0)
+        answer = Answer(question, ring, ring.position, 0.0, Heads(0))
         frames: list[bytes] = []
 
         def send(frame: bytes) -> bool:

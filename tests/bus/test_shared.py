@@ -595,12 +595,13 @@ async def test_a_loop_sleeps_while_somebody_holds_it_up(ipc: Buses, sharing: Non
     await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900)])
     line = line_of(reads)
     await asyncio.to_thread(wait_until, lambda: line._is_stuck and reads.aio._waiting)
-    # What comes now makes the descriptor readable, and is not read.
     await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900, 3000)])
     with mock.patch.object(line, "_pump", wraps=line._pump) as looked:
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(asyncio.shield(reading), 0.1)
         assert looked.call_count < 5
+        # Its descriptor is readable now and then, and cannot be read.
+        assert [watch._number for watch in line._watches.values()] == [-1]
     if is_closed:
         sleeps.close()
     else:
