@@ -25,6 +25,8 @@ def groups() -> list[Group]:
         _idle(),
         _ready(),
         _stopped(),
+        _stuck(),
+        _takeover(),
         _channels(),
         _asyncio(),
         _publishers(),
@@ -177,6 +179,50 @@ def _stopped() -> Group:
         Figure(f"{title}: publisher's side grows", of("fast", "mib"), "MiB", at_most(8), None, 1, True),
     ]
     return Group("stopped", [trial], figures, rounds=3)
+
+
+def _stuck() -> Group:
+    pace = {"rate": 20_000, "seconds": 10}
+    trials = [
+        Trial(name, "stuck", {"is_stopped": is_stopped, **pace}, {"rate": 1000, "seconds": 0.3})
+        for name, is_stopped in (("undisturbed", False), ("stuck", True))
+    ]
+    title = "1 of 2 subscribers stopped for 10 s"
+    figures = [
+        Figure(
+            f"{title}: the other's p99, of none stopped",
+            ratio("stuck", "undisturbed", "p99"),
+            "x",
+            at_most(1.2),
+            at_most(1.0),
+        ),
+        *(
+            Figure(f"{words}: {name}", of(trial, name), "ms")
+            for trial, words in (("stuck", f"{title}: the other's"), ("undisturbed", "the same, none stopped"))
+            for name in ("p50", "p99", "max")
+        ),
+        *_never(f"{title}: the other", "undisturbed", "stuck"),
+        Figure(f"{title}: the stopped one, lost and not told", of("stuck", "untold"), "", at_most(0), None, 0, True),
+        Figure(f"{title}: the stopped one, doubled", of("stuck", "one doubled"), "", at_most(0), None, 0, True),
+        Figure(f"{title}: how often it was cut off", of("stuck", "cuts"), "", at_least(1), digits=0),
+    ]
+    return Group("stuck", trials, figures, rounds=3)
+
+
+def _takeover() -> Group:
+    figures = []
+    trials = []
+    for rate in (5, 10, 30):
+        name = f"3 x {rate} k/s"
+        arguments = {"programs": 3, "rate": rate * 1000, "kills": 10}
+        trials.append(Trial(name, "takeover", arguments, {"rate": 500, "kills": 1}))
+        title = f"hub killed, {name}"
+        figures += [
+            Figure(f"{title}: silence, p50", of(name, "p50"), "ms", at_most(50), at_most(10), 1),
+            Figure(f"{title}: silence, longest", of(name, "max"), "ms", at_most(500), at_most(50), 1, True),
+            *_never(title, name),
+        ]
+    return Group("takeover", trials, figures, rounds=2)
 
 
 def _channels() -> Group:

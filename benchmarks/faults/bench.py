@@ -87,6 +87,8 @@ def remarks(lines: Sequence[Line]) -> list[str]:
     for line in lines:
         row, outcome = line.row, line.outcome
         said = list(dict.fromkeys(outcome.notes))[:3]
+        if row.why_no_harm:
+            said.append(row.why_no_harm)
         if outcome.takeovers:
             said.insert(0, f"{len(outcome.takeovers)} take-overs, {milliseconds(outcome.takeovers)} ms")
         if outcome.told:

@@ -24,7 +24,7 @@ def rows() -> list[Row]:
     found: list[Row] = []
     for name, fault in FAULTS.items():
         found += _pair(name, fault, 16_000)
-    found.append(Row("reset, 30 in 3 s, at 60 k/s", REPLAY, partial(_run, resets, 60_000, {})))
+    found.append(Row("reset, 30 in 3 s, at 120 k/s", REPLAY, partial(_run, resets, 120_000, {})))
     found += _pair("slice, 1 byte at a time, and reset 5 times", sliced, 1000)
     name, dropping = "slow, 100 kB/s for 2 s, 1 kB", {"guarantee": FAST, "slow": "drop"}
     found.append(Row(f"{name}, drop", FAST, partial(_run, slowed, 10_000, dropping, 1000), is_harm=True))

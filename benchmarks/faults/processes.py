@@ -6,11 +6,13 @@ import multiprocessing
 import os
 import signal
 from functools import partial
+from multiprocessing.connection import Connection
 from time import monotonic
 from typing import Any
 
 import zmq
 
+from benchmarks.faults.acts import hubs_killed, reader_stopped
 from benchmarks.faults.row import FAST, REPLAY, Outcome, Row
 from benchmarks.faults.scenes import CALM, followed, halt, judged, kill_hubs, pause, put_on
 from benchmarks.scene.stage import Stage, free_address, is_gone, wait_until
@@ -18,6 +20,7 @@ from benchmarks.scene.talk import Program
 from shellbot.testing import kill, stopped
 
 MIB = 1024 * 1024
+_CROWD = "subscribers, 1,000 in 2 processes"
 
 
 def rows() -> list[Row]:
@@ -27,17 +30,20 @@ def rows() -> list[Row]:
         Row("hub killed, 3 programs x 5 k/s", REPLAY, partial(_hubs, 3, 5000, 10, {})),
         Row("hub killed, 3 programs x 30 k/s", REPLAY, partial(_hubs, 3, 30_000, 6, {})),
         Row("hub killed, 4 programs flat out", REPLAY, partial(_hubs, 4, 0, 3, {}), is_paced=False, may_lose=True),
-        Row("hub killed, 1 program alone, 20 k/s", REPLAY, partial(_hubs, 1, 20_000, 5, {}, every=1.2)),
+        Row("hub killed, 1 program alone, 20 k/s", REPLAY, partial(_hubs, 1, 20_000, 5, {})),
         Row("hub killed, 2 programs with messages of 1 MiB", REPLAY, partial(_hubs, 2, 15, 5, {}, 1000 * 1000)),
         Row("hub killed with its whole program", FAST, partial(_whole, {"guarantee": FAST}), is_harm=True),
         Row("hub killed with its whole program", REPLAY, partial(_whole, {})),
-        Row("hub stopped for 2 s", REPLAY, _stopped_hub),
-        Row("kill of a process behind a queue, nobody starts it again", "none", _plain, is_harm=True),
+        Row("hub stopped for 2 s", FAST, partial(_stopped_hub, {"guarantee": FAST}), is_harm=True),
+        Row("hub stopped for 2 s", REPLAY, partial(_stopped_hub, {})),
+        Row("kill of a process behind a queue, nobody starts it again", "none", partial(_plain, False), is_harm=True),
         Row("kill of a publisher that is no hub", REPLAY, _guest),
+        Row("kill of the parent, whose queue is multiprocessing's", "none", partial(_plain, True), is_harm=True),
         Row("kill of the parent", REPLAY, _parent),
         Row("subscriber killed, a new one from now on", FAST, partial(_reader, {"guarantee": FAST}, 0), is_harm=True),
         Row("subscriber killed, a new one with last=100,000", REPLAY, partial(_reader, {}, 100_000)),
-        Row("subscribers, 1,000 in 2 processes, ask at once", REPLAY, _crowd, is_paced=False),
+        Row(f"{_CROWD}, one hub killed", FAST, partial(_crowd, {"guarantee": FAST}), is_harm=True),
+        Row(f"{_CROWD}, ask at once", REPLAY, partial(_crowd, {}), is_paced=False),
         Row(
             "sigstop of a reader, 1.5 s, drop", FAST, partial(_slow, {"guarantee": FAST, "slow": "drop"}), is_harm=True
         ),
@@ -52,27 +58,8 @@ def rows() -> list[Row]:
     ]
 
 
-def _hubs(
-    programs: int,
-    rate: float,
-    times: int,
-    bus: dict[str, Any],
-    size: int = 0,
-    every: float = 0.3,
-    scale: int = 1,
-) -> Outcome:
-    """One that dies within a second is started again later and later, so one that is alone is killed less often."""
-    with Stage(**bus) as stage:
-        senders = [stage.sender(name) for name in "abcd"[:programs]]
-        reader = stage.reader()
-        put_on(senders, rate, size=size)
-        pause(CALM)
-        kills = kill_hubs(stage, times * scale, every)
-        pause(CALM)
-        halt(senders, [reader])
-        found = judged(stage, [reader], [one.killed_at for one in kills])
-        found.takeovers = followed(kills)
-    return found
+def _hubs(programs: int, rate: float, times: int, bus: dict[str, Any], size: int = 0, *, scale: int = 1) -> Outcome:
+    return hubs_killed(programs, rate, times * scale, bus, size)
 
 
 def _whole(bus: dict[str, Any], scale: int = 1) -> Outcome:
@@ -99,10 +86,11 @@ def _whole(bus: dict[str, Any], scale: int = 1) -> Outcome:
     return found
 
 
-def _stopped_hub(scale: int = 1) -> Outcome:
+def _stopped_hub(bus: dict[str, Any], scale: int = 1) -> Outcome:
+    """The reader gives the connection up meanwhile, and asks on a new one for what it missed."""
     found = Outcome()
     for _ in range(scale):
-        with Stage() as stage:
+        with Stage(**bus) as stage:
             senders = [stage.sender(name) for name in "ab"]
             reader = stage.reader()
             put_on(senders, 5000)
@@ -116,43 +104,62 @@ def _stopped_hub(scale: int = 1) -> Outcome:
     return found
 
 
-def _plain(scale: int = 1) -> Outcome:
-    """What a program does without shellbot: a multiprocessing.Queue, and a process that sends out of it."""
-    address = free_address()
-    theirs: multiprocessing.Queue[int | None] = multiprocessing.Queue()
-    sending = multiprocessing.Process(target=_send_out_of, args=(theirs, address), daemon=True)
-    sending.start()
+def _plain(is_parent: bool, scale: int = 1) -> Outcome:
+    """What a program does without shellbot: a multiprocessing.Queue, and a process that sends out of it. All is put,
+    and then that process is killed, or the program."""
+    address, count = free_address(), 20_000
+    mine, theirs = multiprocessing.Pipe()
+    program = multiprocessing.Process(target=_put_into_queue, args=(theirs, address, count))
     context: zmq.Context[Any] = zmq.Context()
     reader = context.socket(zmq.SUB)
-    reader.setsockopt(zmq.SUBSCRIBE, b"")
+    # No limits here and there, so that what is lost is lost by the kill.
+    reader.set(zmq.RCVHWM, 0)
+    reader.set(zmq.SUBSCRIBE, b"")
     reader.connect(address)
-    count = 20_000
+    program.start()
+    sending = 0
     came = 0
     try:
-        # It tells the numbers of those that were put before it was known that somebody reads.
-        theirs.put(-1)
-        while not reader.poll(1):
-            theirs.put(-1)
-        for number in range(count):
-            theirs.put(number)
-        sending.kill()
+        sending = mine.recv()
+        reader.recv()
+        mine.send("go on")
+        mine.recv()
+        os.kill(program.pid if is_parent and program.pid else sending, signal.SIGKILL)
         while reader.poll(500):
             came += int(reader.recv()) >= 0
+        is_orphan = is_parent and not is_gone(sending)
     finally:
-        sending.join()
-        theirs.cancel_join_thread()
-        theirs.close()
+        program.kill()
+        program.join()
+        if sending and not is_gone(sending):
+            os.kill(sending, signal.SIGKILL)
         reader.close(0)
         context.term()
-    return Outcome(sent=count, delivered=came, lost=count - came, unreported=count - came)
+    notes = ["the process behind the queue outlives its parent"] if is_orphan else []
+    return Outcome(sent=count, delivered=came, lost=count - came, unreported=count - came, notes=notes)
 
 
-def _send_out_of(theirs: Any, address: str) -> None:
+def _put_into_queue(told: Connection, address: str, count: int) -> None:
+    """A program: says the pid of its process that sends, sends -1 until somebody reads, and puts."""
+    queue: multiprocessing.Queue[int] = multiprocessing.Queue()
+    sending = multiprocessing.Process(target=_send_out_of, args=(queue, address), daemon=True)
+    sending.start()
+    told.send(sending.pid)
+    while not told.poll(0.001):
+        queue.put(-1)
+    for number in range(count):
+        queue.put(number)
+    told.send("all is put")
+    signal.pause()
+
+
+def _send_out_of(queue: multiprocessing.Queue[int], address: str) -> None:
     context: zmq.Context[Any] = zmq.Context()
     out = context.socket(zmq.PUB)
+    out.set(zmq.SNDHWM, 0)
     out.bind(address)
     while True:
-        out.send(b"%d" % theirs.get())
+        out.send(b"%d" % queue.get())
 
 
 def _guest(scale: int = 1) -> Outcome:
@@ -219,23 +226,26 @@ def _reader(bus: dict[str, Any], last: int, scale: int = 1) -> Outcome:
     return found
 
 
-def _crowd(scale: int = 1) -> Outcome:
+def _crowd(bus: dict[str, Any], scale: int = 1) -> Outcome:
+    """A hundred messages a second, before, while and after the hub is killed."""
     found = Outcome()
     for _ in range(scale):
-        with Stage() as stage:
+        with Stage(**bus) as stage:
             sender, _other = stage.sender("a"), stage.sender("b")
-            first = {"address": stage.address, "channel": "a", "count": 500}
+            first = {"address": stage.address, "channel": "a", "count": 500, "bus": bus}
             with Program("benchmarks.scene.crowd", first) as one, Program("benchmarks.scene.crowd", first) as two:
-                for crowd in (one, two):
+                crowds = (one, two)
+                for crowd in crowds:
                     crowd.hear(60)
-                sender.put(50, rate=100)
-                sender.finish()
+                put_on([sender], 100)
+                pause(CALM)
                 kills = kill_hubs(stage, 1, 0.05)
-                sender.put(50, rate=100)
-                sender.finish()
-                for crowd in (one, two):
+                # All are back by then, so that also at `fast` the last one comes to each.
+                pause(1.0)
+                sender.halt()
+                for crowd in crowds:
                     crowd.tell({"until": sender.sent})
-                for crowd in (one, two):
+                for crowd in crowds:
                     told = crowd.hear(60)
                     # Each of them tells its gaps; none was due.
                     found.add(
@@ -256,22 +266,10 @@ def _slow(bus: dict[str, Any], seconds: float = 1.5, scale: int = 1) -> Outcome:
     """1 kB, 5 k/s. Another reader reads along."""
     found = Outcome()
     for _ in range(scale):
-        with Stage(**bus) as stage:
-            sender = stage.sender("a")
-            slow, other = stage.reader(), stage.reader()
-            put_on([sender], 5000, size=1000, is_stamped=True)
-            pause(CALM)
-            with stopped(slow):
-                pause(seconds)
-            back = monotonic()
-            pause(CALM)
-            worst = sender.halt(60)["worst"]
-            put_on([sender], 200)
-            halt([sender], [slow, other])
-            one = judged(stage, [slow], [back], healed=back)
-            beside = other.judge(stage.sent, [])
-            one.notes.append(f"worst put {worst * 1000:.0f} ms, the other reader's p99 {beside['p99'] * 1000:.1f} ms")
-            if bus.get("guarantee") != FAST and beside["verdict"]["lost"]:
-                one.broken.append(f"the other reader lost {beside['verdict']['lost']}")
-            found.add(one)
+        beside = reader_stopped(bus, 5000, 1000, seconds)
+        put, delay = beside.worst_put * 1000, beside.delays["p99"] * 1000
+        beside.one.notes.append(f"worst put {put:.0f} ms, the other reader's p99 {delay:.1f} ms")
+        if bus.get("guarantee") != FAST and beside.other.lost:
+            beside.one.broken.append(f"the other reader lost {beside.other.lost}")
+        found.add(beside.one)
     return found

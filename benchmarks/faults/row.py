@@ -70,6 +70,7 @@ class Row:
         is_gap_due: What is missed is not in the ring any more, so it may be lost, and a gap is told.
         may_lose: Without readers to wait for, the ring can come round before they are back; a gap tells that.
         is_paced: Below saturation, so the hub must be followed in time.
+        why_no_harm: Where no row of this kind shows a harm without the repair: why there is none, and what is shown.
     """
 
     fault: str
@@ -79,6 +80,7 @@ class Row:
     is_gap_due: bool = False
     may_lose: bool = False
     is_paced: bool = True
+    why_no_harm: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,11 +25,11 @@ from benchmarks.scene.listener import Listener
 from benchmarks.scene.talk import Orders, say
 
 # A pause belongs to an event if it begins so soon after it, in seconds.
-_NEAR = 0.5
+NEAR = 0.5
 
 
 def judge(listener: Listener, sent: dict[str, int], events: list[float]) -> dict[str, Any]:
-    windows = [(event, min(event + _NEAR, following)) for event, following in pairwise([*events, inf])]
+    windows = [(event, min(event + NEAR, following)) for event, following in pairwise([*events, inf])]
     return {
         "verdict": asdict(listener.verdict(sent)),
         "gaps": [[moment, gap.at_most] for moment, gap in listener.gaps],

@@ -384,7 +384,7 @@ class Ring:
             return "no file"
         head = os.pread(descriptor, _FACTS_AT + _FACTS.size, 0)
         magic, check = struct.unpack_from("QQ", head.ljust(_FACTS_AT, b"\0"))
-        if magic != _MAGIC or check != zlib.crc32(head[_FACTS_AT:]):
+        if len(head) < _FACTS_AT + _FACTS.size or magic != _MAGIC or check != zlib.crc32(head[_FACTS_AT:]):
             return "the file holds no ring"
         size, self.epoch, segment, _ = _FACTS.unpack_from(head, _FACTS_AT)
         if (size, segment, found) != (self.size, self._segment, _PAGE + self.size):

@@ -159,9 +159,16 @@ class Promise:
         return [put for put in self.due(account) if put.text not in got]
 
     def awaited(self, account: Account) -> list[Put]:
-        """What must still come: it is missing, and the ring has it, or no gap has told that it is gone."""
+        """What must still come: it is missing, and the ring has it, or no gap has told that it is gone.
+
+        Lest it came twice, what follows a gap in the ring may be left out and told as gone with it: no more than the
+        reader had before, as nobody knows any more how much of that is in the gap.
+        """
         held = [put for put in self.missing(account) if self.bytes_since(put.at) < HELD_BYTES]
-        return held or self.untold(account)
+        trace = account.trace
+        last_gap = max((place for place, one in enumerate(trace) if isinstance(one, Told)), default=0)
+        had = sum(isinstance(one, Text) for one in trace[:last_gap])
+        return held if len(held) > had else self.untold(account)
 
     def untold(self, account: Account) -> list[Put]:
         """What is missing for which there are not gaps enough in its place."""

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule, run_state_machine_as_test
 
 from shellbot.bus import Bus, Gap, Subscriber
-from shellbot.bus.hub.facts import Look
+from shellbot.bus.hub.facts import Facts, Look
 from shellbot.context import Context
 from shellbot.errors import BusError
 from shellbot.testing import FaultProxy, History, Verdict, kill, read_message, stopped
@@ -295,6 +295,7 @@ class Buses(RuleBasedStateMachine):
         name = f"r{len(self.promise.accounts) + 1}"
         where = "far" if is_far else "near"
         self.step(f"{name} opens {where} for {channels}{f', and the last {last}' if last else ''}")
+        is_still = bool(last) and self.wait_still()
         context = Context({"bus": self.settings | {"address": self.proxy.address if is_far else self.address}})
         account = Account(name, dict.fromkeys(channels))
         self.promise.accounts.append(account)
@@ -302,7 +303,8 @@ class Buses(RuleBasedStateMachine):
         self.readers.append(reader)
         reader.take(1)
         if last:
-            self.get_past(reader, last)
+            self.wait_ready(reader)
+            self.get_past(reader, last if is_still else 0)
         elif waits:
             self.wait_ready(reader)
 
@@ -406,18 +408,16 @@ class Buses(RuleBasedStateMachine):
 
     def hub(self) -> int:
         """Pid of whoever is the hub now."""
-        found: list[int] = []
+        found: list[Facts] = []
+        wait_until(lambda: (facts := self.look()) is not None and not found.append(facts), LIMIT)
+        return found[0].pid
 
-        def look() -> bool:
-            try:
-                with Look(Context({"bus": self.settings})) as looking:
-                    found.append(looking.facts().pid)
-            except BusError:
-                return False
-            return True
-
-        wait_until(look, LIMIT)
-        return found[0]
+    def look(self) -> Facts | None:
+        try:
+            with Look(Context({"bus": self.settings})) as looking:
+                return looking.facts()
+        except BusError:
+            return None
 
     def kill_process(self, pid: int) -> None:
         try:
@@ -451,19 +451,25 @@ class Buses(RuleBasedStateMachine):
                 reader.take(sys.maxsize)
             reader.account.promise(self.promise.tick())
 
+    def wait_still(self) -> bool:
+        """Wait until the bus has taken all that was put; False where that, or what it still holds, is not known."""
+        if not self.senders or self.promise.killed or self.promise.bytes_since(0) > HELD_BYTES:
+            return False
+        for sender in self.senders:
+            sender.confirm_all()
+        count = sum(map(len, self.promise.puts.values()))
+        wait_until(lambda: (facts := self.look()) is not None and facts.position == count, LIMIT)
+        return True
+
     def get_past(self, reader: Reader, last: int) -> None:
-        """Where nothing goes on it is known how many come from before."""
-        self.wait_ready(reader)
+        """It has begun with so many messages at least, where there were so many."""
         account, promise = reader.account, self.promise
-        if account.calm_from is None:
-            return
-        account.past = set(account.since)
-        if any(sender.waiting for sender in self.senders):
-            return
-        self.read([reader])
-        held = [put for name in promise.puts for put in promise.taken(name) if account.holds(put.text.channel)]
-        if promise.bytes_since(0) < HELD_BYTES and not promise.killed:
-            assert len(account.trace) >= min(last, len(held)), f"{len(account.trace)} of {last} last ones came"
+        if account.calm_from is not None:
+            account.past = set(account.since)
+            self.read([reader])
+            held = [put for puts in promise.puts.values() for put in puts if account.holds(put.text.channel)]
+            came = len(account.trace)
+            assert came >= min(last, len(held)), f"{came} of the last {last} came"
 
     def read(self, readers: list[Reader]) -> None:
         """All that must come; then it is judged."""

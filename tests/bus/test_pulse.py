@@ -39,7 +39,7 @@ def test_a_question_without_an_answer_ends_the_connection_and_new_ones_are_given
         steps.append(pulse.look(pulse.due, 1, 1, True))
         dues.append(pulse.due)
     assert steps == [Step.RENEW] * 4
-    assert dues == [2.0, 4.0, 6.0, 8.0]
+    assert dues == [2.0, 4.0, 8.0, 16.0]
     # Once something comes, it is patient for the answer that is owed, and then begins anew.
     pulse.look(8.5, 2, 1, True)
     assert pulse.due == 10.5
