@@ -101,11 +101,11 @@ def _latency() -> Group:
 
 def _busy() -> Group:
     pace = {"count": 3000, "rate": 1000, "busy": True}
-    trials = [Trial(system, "latency", {"system": system, **pace}, {"count": 30}) for system in ("raw", "fast")]
+    trials = [Trial(system, "latency", {"system": system, **pace}, {"count": 30}) for system in ("raw", "replay")]
     title = "with a CPU-bound thread in the caller"
     figures = [
-        Figure(f"p99 {title}", of("fast", "p99", 1e-3), "ms", at_most(1), at_most(0.3)),
-        Figure(f"p50 {title}", of("fast", "p50", 1e-3), "ms"),
+        Figure(f"p99 {title}", of("replay", "p99", 1e-3), "ms", at_most(1), at_most(0.3)),
+        Figure(f"p50 {title}", of("replay", "p50", 1e-3), "ms"),
         Figure(f"p99 {title}, raw", of("raw", "p99", 1e-3), "ms"),
     ]
     return Group("busy-caller", trials, figures)
@@ -125,8 +125,8 @@ def _put() -> Group:
 
 def _first() -> Group:
     trials = [
-        Trial("fork", "first_message", {"system": "fast", "method": "fork"}),
-        Trial("spawn", "first_message", {"system": "fast", "method": "spawn"}),
+        Trial("fork", "first_message", {"system": "replay", "method": "fork"}),
+        Trial("spawn", "first_message", {"system": "replay", "method": "spawn"}),
         Trial("raw", "first_message", {"system": "raw", "method": "fork"}),
     ]
     title = "first message after creating the bus"
@@ -155,28 +155,28 @@ def _idle() -> Group:
 
 def _ready() -> Group:
     trials = [
-        Trial("fast", "ready", {"system": "fast", "trials": 1000}, {"trials": 20}),
+        Trial("replay", "ready", {"system": "replay", "trials": 1000}, {"trials": 20}),
         # That there is something to lose: plain sockets, without wait_ready().
         Trial("raw", "ready", {"system": "raw", "trials": 100}, {"trials": 5}),
     ]
     figures = [
         Figure(
-            "published right after `wait_ready`, 1,000 times: lost", of("fast", "lost"), "", at_most(0), None, 0, True
+            "published right after `wait_ready`, 1,000 times: lost", of("replay", "lost"), "", at_most(0), None, 0, True
         ),
         Figure("the same with raw, which has no such thing, 100 times: lost", of("raw", "lost"), "", digits=0),
-        Figure("`wait_ready` on a running bus, p50", of("fast", "p50"), "ms"),
-        Figure("`wait_ready` on a running bus, p99", of("fast", "p99"), "ms"),
+        Figure("`wait_ready` on a running bus, p50", of("replay", "p50"), "ms"),
+        Figure("`wait_ready` on a running bus, p99", of("replay", "p99"), "ms"),
     ]
     return Group("ready", trials, figures, rounds=3)
 
 
 def _stopped() -> Group:
-    arguments = {"system": "fast", "count": 60_000, "seconds": 1.5}
-    trial = Trial("fast", "stopped", arguments, {"count": 30_000, "seconds": 0.2, "warm": 1000})
+    arguments = {"system": "replay", "count": 60_000, "seconds": 1.5}
+    trial = Trial("replay", "stopped", arguments, {"count": 30_000, "seconds": 0.2, "warm": 1000})
     title = "subscriber stopped for 1.5 s under load, 1 KiB, `block`"
     figures = [
-        *_never(title, "fast"),
-        Figure(f"{title}: publisher's side grows", of("fast", "mib"), "MiB", at_most(8), None, 1, True),
+        *_never(title, "replay"),
+        Figure(f"{title}: publisher's side grows", of("replay", "mib"), "MiB", at_most(8), None, 1, True),
     ]
     return Group("stopped", [trial], figures, rounds=3)
 
@@ -290,14 +290,14 @@ def _subscribers() -> Group:
     title = "1,000 subscribers in 2 processes"
     figures = [
         Figure(
-            f"{title}, fast, of a thread and socket each",
-            ratio("fast", "raw", "rate"),
+            f"{title}, replay, of a thread and socket each",
+            ratio("replay", "raw", "rate"),
             "x",
             at_least(5),
             at_least(10),
             1,
         ),
-        Figure(f"{title}, replay, of a thread and socket each", ratio("replay", "raw", "rate"), "x", digits=1),
+        Figure(f"{title}, fast, of a thread and socket each", ratio("fast", "raw", "rate"), "x", digits=1),
         *(Figure(f"{title}, {system}", of(system, "rate", 1e-3), "k deliveries/s", digits=0) for system in systems),
         *_never(title, "fast", "replay"),
     ]

@@ -20,7 +20,7 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
@@ -882,6 +882,7 @@ def test_wrong_bytes_never_crash_the_reader(scratch: Path, damage: tuple[Image, 
 
 @settings(max_examples=50)
 @given(st.sampled_from(IMAGES), st.integers(0, FILE_BYTES - 1) | st.integers(0, 4200))
+@example(IMAGES[1], 8)
 def test_a_file_cut_short_is_a_new_ring(scratch: Path, image: Image, size: int) -> None:
     scratch.write_bytes(image.data[:size])
     epoch, lengths = read_all(scratch)

@@ -502,11 +502,14 @@ def test_a_publisher_that_is_killed_loses_nothing_for_anybody(buses: Buses, shar
                 its.append(found)
         return all(len(its) == 1000 for its in got)
 
+    killed: int | None = 0
     for number in range(1000):
         if number in (300, 600):
-            before = publisher.pid
-            assert before is not None
-            os.kill(before, signal.SIGKILL)
+            # The one before may be about to be replaced.
+            wait_until(lambda killed=killed: publisher.pid not in (None, killed))
+            killed = publisher.pid
+            assert killed is not None
+            os.kill(killed, signal.SIGKILL)
         publisher.put("all" if number % 2 else [f"own-{one}" for one in range(20)], number)
         if not number % 50:
             read()

@@ -197,6 +197,8 @@ class ZmqReceiving:
         self.socket.set(zmq.LINGER, 0)
         self.socket.set(zmq.RECONNECT_IVL, 10)
         self.socket.set(zmq.RECONNECT_IVL_MAX, 200)
+        # Where nothing answers at all the system would go on asking, and ever more seldom.
+        self.socket.set(zmq.CONNECT_TIMEOUT, 1000)
         self.socket.set(zmq.HANDSHAKE_IVL, 1000)
         self.socket.set(zmq.MAXMSGSIZE, _FRAME_BYTES)
         # No heartbeats: with a full queue libzmq 4.3.5 then aborts the process (libzmq #3937, #4364).
