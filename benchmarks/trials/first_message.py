@@ -32,12 +32,12 @@ def _read_raw(connection: Connection, url: str) -> None:
         connection.send(monotonic_ns())
 
 
-def _read_fast(connection: Connection, url: str) -> None:
-    with ShellbotReader(url) as reader:
+def _read_ours(connection: Connection, url: str) -> None:
+    with ShellbotReader(url, guarantee="replay") as reader:
         reader.wait_ready()
         connection.send("ready")
         reader.get()
         connection.send(monotonic_ns())
 
 
-_READERS = {"raw": _read_raw, "fast": _read_fast}
+_READERS = {"raw": _read_raw, "replay": _read_ours}
