@@ -26,7 +26,6 @@ from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
 
-
 _FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 

@@ -333,7 +333,7 @@ def test_sub_tells_that_what_was_missed_follows(address):
                 os.kill(sub.pid, signal.SIGSTOP)
                 wait_until(lambda: state_of(sub.pid) == "T")
                 publisher.put("room", 3)
-            wait_until(lambda before=before: publisher.pid not in (before, None) and publisher.restarts == number - 1)
+            wait_until(lambda killed=before, times=number - 1: publisher.pid != killed and publisher.restarts == times)
             if number == 2:
                 publisher.wait_ready("room", 15)
                 publisher.put("room", 2)
@@ -362,7 +362,7 @@ def test_pub_that_waits_for_its_input_is_healed(address):
             pub.stdin.write(f"{number}\n")
             pub.stdin.flush()
             assert sub.stdout.readline() == f"room {number}\n"
-        out, err = pub.communicate(timeout=15)
+        _, err = pub.communicate(timeout=15)
         assert pub.returncode == 0
         assert [line.startswith("shellbot: the publisher process died") for line in err.splitlines()] == [True, True]
 

@@ -38,8 +38,6 @@ def other_program(address: str, slow: str) -> Iterator[Publisher]:
         yield publisher
 
 
-
-
 async def test_a_vote_with_its_hub_its_publisher_and_a_subscriber_killed(tmp_path: Path, address: str) -> None:
     with other_program(address, "disconnect") as other, started("-m", "shellbot", "spy", "--bus", address) as spy:
         async with Server(tmp_path / "instance", "--bus", address, program=PRODUCT) as server:
@@ -121,5 +119,3 @@ def stopped_when_connected(address: str, pid: int) -> Iterator[None]:
         wait_until(lambda: look.facts().replied >= 1)
     with stopped(pid):
         yield
-
-
