@@ -326,6 +326,9 @@ def test_sub_tells_that_what_was_missed_follows(address):
         publisher.wait_ready("room", 15)
         publisher.put("room", 1)
         assert sub.stdout.readline() == "room 1\n"
+        with Look(Context({"bus": {"address": address}})) as look:
+            # Before it is answered it could not say what it has.
+            wait_until(lambda: look.facts().replied)
         for number in (2, 3):
             before = publisher.pid
             os.kill(before, signal.SIGKILL)

@@ -60,6 +60,10 @@ class Keeper:
     def start(self) -> None:
         self._thread.start()
 
+    def hurry(self) -> None:
+        """Start it now, if that is waited for: somebody waits for what it has to do."""
+        self._waker.set()
+
     def let_end(self) -> None:
         """Do not start it again."""
         self.is_wanted = False
@@ -101,6 +105,7 @@ class Keeper:
         """Start it after a pause; whether that went well, and was wanted."""
         if pause:
             select.select([self._waker], [], [], pause)
+            self._waker.clear()
         if self._is_over():
             return False
         try:

@@ -364,6 +364,8 @@ class Publisher(multiprocessing.Process):
         linger = self.options.linger
         if type(self.fan) is Fan:
             self.fan.page.is_closing = True
+        if self._keeper is not None:
+            self._keeper.hurry()
         before = -1
         while self._progress() != before:
             # It goes on as long as somebody takes messages.

@@ -35,6 +35,8 @@ from tests.bus.watching import wait_until
 HISTORY = 4 * 1024 * 1024
 LIMIT = 10.0
 STILL = 1.0
+# A process that dies again and again is started after longer and longer pauses.
+MAX_KILLS = 6
 # One is the beginning of another.
 CHANNELS = ["room", "room1", "room10"]
 LONG = 100_000
@@ -134,7 +136,7 @@ class Buses(RuleBasedStateMachine):
         self.readers: list[Reader] = []
         self.idle: list[Program] = []
         self.is_held = False
-        self.started = 0
+        self.started = self.kills = 0
         self.nursery = nursery
         self.stack = ExitStack()
         self.folder = self.stack.enter_context(tempfile.TemporaryDirectory(prefix="sb-"))
@@ -204,14 +206,14 @@ class Buses(RuleBasedStateMachine):
 
     # -- kills
 
-    @precondition(lambda self: self.senders)
+    @precondition(lambda self: self.senders and self.kills < MAX_KILLS)
     @rule()
     def kill_hub(self) -> None:
         pid = self.hub()
         self.step(f"the hub is killed, pid {pid}")
         self.kill_process(pid)
 
-    @precondition(lambda self: self.senders)
+    @precondition(lambda self: self.senders and self.kills < MAX_KILLS)
     @rule(which=some, channels=channel_lists, count=st.integers(0, 30))
     def kill_hub_amid(self, which: int, channels: list[str], count: int) -> None:
         """When so many of the messages that are just put have been taken."""
@@ -222,7 +224,7 @@ class Buses(RuleBasedStateMachine):
         sender.confirm(STILL, count)
         self.kill_process(pid)
 
-    @precondition(lambda self: len(self.senders) > 1)
+    @precondition(lambda self: len(self.senders) > 1 and self.kills < MAX_KILLS)
     @rule(which=some)
     def kill_process_of(self, which: int) -> None:
         sender = self.sender(which)
@@ -420,6 +422,7 @@ class Buses(RuleBasedStateMachine):
             return None
 
     def kill_process(self, pid: int) -> None:
+        self.kills += 1
         try:
             kill(pid)
         except ProcessLookupError:

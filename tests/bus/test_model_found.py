@@ -6,6 +6,7 @@ import multiprocessing
 import os
 import threading
 from typing import Any
+from unittest import mock
 
 import pytest
 
@@ -189,3 +190,19 @@ def test_a_long_message_outlives_its_writer_and_the_hub_that_read_its_beginning(
     assert subscriber.get(block=True, timeout=10) == "what was put behind it"
     ours.close()
     theirs.close()
+
+
+def test_close_does_not_give_up_what_waits_for_a_process_that_is_started_late(tcp: Buses) -> None:
+    """It waited for ``bus.linger`` only, and the pause before the next start was longer."""
+    with mock.patch("shellbot.bus.keeper._YOUNG", 60.0), mock.patch("shellbot.bus.keeper._FIRST_PAUSE", 2.0):
+        publisher = tcp.publisher()
+        subscriber = tcp.subscriber("room", ready=True)
+        assert publisher.pid is not None
+        kill(publisher.pid)
+        publisher.put("room", "put before the close")
+        publisher.close()
+    assert publisher.restarts == 1
+
+    # It may have ended before the subscriber was connected again.
+    tcp.publisher()
+    assert subscriber.get(block=True, timeout=10) == "put before the close"

@@ -127,7 +127,8 @@ def kill_often(stage: Stage, listener: Listener, times: int) -> None:
     """One program alone, whose process is killed again and again."""
     sender = stage.senders[0]
     sender.put(0, rate=20_000)
-    with kill_every(stage.hub, 0.05, times=times) as killing:
+    # Not sooner: a process that dies as soon as it is there is given a pause.
+    with kill_every(stage.hub, 0.15, times=times) as killing:
         killing.wait(110)
     sender.halt()
 
