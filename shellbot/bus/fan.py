@@ -209,7 +209,7 @@ class Fan:
                 raise NotRunning(_DEAD)
             if left <= 0:
                 text = (
-                    f"the publisher took nothing for {timeout:g} s; it was not started, or a subscriber does not read"
+                    f"the publisher took nothing for {timeout:.3g} s; it was not started, or a subscriber does not read"
                 )
                 raise QueueFull(text)
             # Looked at again now and then: nothing tells that one who was dead has come back.
