@@ -26,8 +26,8 @@ from shellbot.bus.page import Page, ReaderWatch
 from shellbot.bus.records import RECORD_BYTES, Assembler, Cutter, writer_id
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
-# A reader empties the pipe with one read, and that stays in the cache of its core.
-PIPE_BYTES = 256 * 1024
+# A reader empties the pipe with one read, and the smallest ring has room for eight of them.
+PIPE_BYTES = 512 * 1024
 # Memory for a larger read is mapped anew each time, which takes 10 us.
 READ_BYTES = 64 * 1024
 

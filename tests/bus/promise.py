@@ -15,7 +15,7 @@ from typing import NamedTuple
 HELD_BYTES = 3 * 1024 * 1024
 RECORD_COST = 64
 # What a program can have put and not handed on.
-QUEUE_BYTES = 256 * 1024
+QUEUE_BYTES = 512 * 1024
 
 
 class Text(NamedTuple):

@@ -390,7 +390,7 @@ def test_a_text_longer_than_the_queue_gets_through_without_waiting() -> None:
             refused += 1
             found += fan.take()
     found += fan.take()
-    assert refused >= 3
+    assert refused
     assert found == [text.encode()]
     assert fan.assembler.dropped == 0
 

@@ -37,6 +37,8 @@ NEWS_EVERY = 0.25
 _BUSY = 32
 # When leaving, so often it is looked whether a reply can go on.
 _LEAVE_LOOK = 0.02
+# What a subscriber subscribes to comes in a row, and its question behind that.
+_ABOUT_TO_ASK = 0.1
 
 
 class Hub:
@@ -82,6 +84,7 @@ class Hub:
         # Of the ring, at whose beginning the last head was sent; without one there are none.
         self._segment = self._source.segment if ring is None else -1
         self._news_at = 0.0
+        self._subscribed_at = 0.0
         self._unfinished = 0
         self._watching = Watching()
         self._waiters = Waiters(self._watching.poller)
@@ -166,7 +169,9 @@ class Hub:
             self._replies.go_on(monotonic())
 
     def _is_owing(self) -> bool:
-        """Whether a subscriber of ours still waits for an answer on its connection."""
+        """Whether a subscriber of ours still waits for an answer on its connection, or may be about to ask."""
+        if monotonic() - self._subscribed_at < _ABOUT_TO_ASK:
+            return True
         uids = {uid for topic in self._waiters.held if (uid := private_uid(b"\x01" + topic))}
         return bool(self._replies) or not uids <= self._replies.answered
 
@@ -276,6 +281,7 @@ class Hub:
             if frame[0] <= 1:
                 self._waiters.note(frame)
                 changed = True
+                self._subscribed_at = monotonic() if frame[0] else self._subscribed_at
                 if frame[0] == 0 and (uid := private_uid(frame)):
                     self._replies.forget(uid)
             elif question := parse_ask(frame):
