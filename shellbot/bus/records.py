@@ -12,7 +12,7 @@ A writer has one text in work; '<' where another is open drops the old part.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 RECORD_BYTES = 4096
 HEAD_BYTES = 14
@@ -130,11 +130,11 @@ class Assembler:
         data, self._rest = self._rest, b""
         return self.feed(data) if data else []
 
-    def drop_dead(self, is_alive: Callable[[int], bool], spared: Collection[bytes] = ()) -> None:
-        """Forget what processes left unfinished that are gone."""
-        for writer in [one for one in self._open if one not in spared and not is_alive(writer_pid(one))]:
+    def drop(self, writers: Collection[bytes]) -> None:
+        """Forget what these left unfinished: they are gone, and nothing of theirs is in a pipe."""
+        for writer in writers:
             self._forget(writer)
-            self.dropped += 1
+        self.dropped += len(writers)
 
     @property
     def oldest_mark(self) -> int | None:

@@ -18,7 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shellbot.bus.fan import Fan
-from shellbot.bus.records import Assembler, Cutter, writer_id
+from shellbot.bus.records import Assembler, Cutter, writer_id, writer_pid
 from shellbot.cells import process_tag
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 from tests.bus.watching import state_of, wait_until
@@ -102,7 +102,7 @@ def test_parts_of_the_dead_are_dropped() -> None:
     assembler = Assembler()
     for pid in (1, 2):
         assembler.feed(b"".join(pieces(b"a" * 10_000, writer_id(pid, 0))[:2]))
-    assembler.drop_dead(lambda pid: pid == 2)
+    assembler.drop([writer_id(1, 0)])
     assert assembler.dropped == 1
     assert assembler.open_bytes == 2 * 4081
 
@@ -299,7 +299,7 @@ def check_writers(
     assert set(next_of.values()) == {count}
     while not fan.empty():
         fan.take()
-    fan.assembler.drop_dead(lambda pid: process_tag(pid) != 0)
+    fan.assembler.drop([one for one in fan.assembler.open_writers if not process_tag(writer_pid(one))])
     assert fan.assembler.open_bytes == 0
     return killed, fan.assembler.dropped
 

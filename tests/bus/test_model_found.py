@@ -11,8 +11,11 @@ from unittest import mock
 import pytest
 
 from shellbot.bus import Publisher
+from shellbot.bus.fan import Fan
 from shellbot.bus.frames import parse_ask, welcome
 from shellbot.bus.hub.answers import Answer, Heads
+from shellbot.bus.hub.intake import Intake
+from shellbot.bus.hub.journal import Journal, Passage, Source
 from shellbot.bus.options import MIN_HISTORY
 from shellbot.bus.records import Cutter, writer_id
 from shellbot.bus.ring import Ring
@@ -190,6 +193,44 @@ def test_a_long_message_outlives_its_writer_and_the_hub_that_read_its_beginning(
     assert subscriber.get(block=True, timeout=10) == "what was put behind it"
     ours.close()
     theirs.close()
+
+
+@pytest.mark.parametrize("guarantee", ["fast", "replay"])
+def test_a_long_message_is_whole_though_its_writer_died_before_its_end_was_read(guarantee: str) -> None:
+    """The hub forgot the beginning when it saw that the writer was dead; the end was still in the queue."""
+    fan = Fan()
+    ring = Ring(None, MIN_HISTORY)
+    source: Source = Passage() if guarantee == "fast" else Journal(ring, None)
+    intake = Intake.of_fan(fan, None)
+    intake.assembler = source.assembler
+    long = b"x" * (fan.capacity + 100_000)
+
+    def read() -> list[bytes]:
+        source.prepare(intake)
+        return source.read(intake)
+
+    def forget_dead() -> None:
+        source.forget_dead(lambda: not intake.waiting_bytes)
+
+    writer = multiprocessing.get_context("fork").Process(target=fan.put, args=(b"room " + long,))
+    writer.start()
+    wait_until(fan.full)
+    assert not read()
+    writer.join(10)
+    assert writer.exitcode == 0
+    assert intake.waiting_bytes
+
+    forget_dead()
+    assert read() == [b"room " + long]
+
+    # One that dies before it has written the end is forgotten all the same.
+    beginning = Cutter(writer_id(writer.pid or 0, 0)).cut(b"room ", long)[0]
+    fan.write(beginning[: 10 * 4096])
+    forget_dead()
+    assert not read()
+    forget_dead()
+    assert (source.assembler.open_bytes, source.assembler.dropped) == (0, 1)
+    ring.close()
 
 
 def test_close_does_not_give_up_what_waits_for_a_process_that_is_started_late(tcp: Buses) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from time import monotonic
 from typing import Protocol
 
 from shellbot.bus.hub.intake import Intake
 from shellbot.bus.hub.tally import ExactTally
-from shellbot.bus.records import Assembler
+from shellbot.bus.records import Assembler, writer_pid
 from shellbot.bus.ring import SEGMENTS, Ring
 from shellbot.cells import process_tag
 
@@ -39,8 +40,8 @@ class Source(Protocol):
     def segment(self) -> int:
         """Number of the segment of the ring in which the next record will begin; it grows."""
 
-    def forget_dead(self) -> None:
-        """Forget what processes have left unfinished that are gone."""
+    def forget_dead(self, is_all_read: Callable[[], bool]) -> None:
+        """Forget what processes have left unfinished that are gone, when nothing is left of it in a queue."""
 
 
 class Passage:
@@ -63,8 +64,8 @@ class Passage:
     def recover(self) -> list[bytes]:
         return []
 
-    def forget_dead(self) -> None:
-        _forget_dead(self.assembler)
+    def forget_dead(self, is_all_read: Callable[[], bool]) -> None:
+        _forget_dead(self.assembler, is_all_read)
 
 
 class Journal:
@@ -137,12 +138,14 @@ class Journal:
         logger.info("went on with %d messages that the process before had read", len(texts))
         return texts
 
-    def forget_dead(self) -> None:
+    def forget_dead(self, is_all_read: Callable[[], bool]) -> None:
         if self._inherited and monotonic() > self._waiting_until:
             self._inherited = frozenset()
-        _forget_dead(self.assembler, self._inherited)
+        _forget_dead(self.assembler, is_all_read, self._inherited)
 
 
-def _forget_dead(assembler: Assembler, spared: frozenset[bytes] = frozenset()) -> None:
-    if assembler.open_bytes:
-        assembler.drop_dead(lambda pid: process_tag(pid) != 0, spared)
+def _forget_dead(assembler: Assembler, is_all_read: Callable[[], bool], spared: frozenset[bytes] = frozenset()) -> None:
+    dead = [writer for writer in assembler.open_writers - spared if not process_tag(writer_pid(writer))]
+    # Asked in this order: one that ends after its last write may have written since the last read.
+    if dead and is_all_read():
+        assembler.drop(dead)

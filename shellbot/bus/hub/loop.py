@@ -182,7 +182,7 @@ class Hub:
         patience = self._tell_news(now)
         self._life.must_stop(now)
         if not came:
-            self._source.forget_dead()
+            self._source.forget_dead(self._is_all_read)
         self._note_unfinished()
         if self._local is not None and self._local.reading < 0:
             patience = BLIND_SECONDS
@@ -229,6 +229,9 @@ class Hub:
             intake.say(b"e")
             self._guests.remove(intake)
         return bool(texts)
+
+    def _is_all_read(self) -> bool:
+        return not any(intake.waiting_bytes for intake in self._intakes.values())
 
     def accept_early(self, fan: Fan) -> None:
         """Texts that this very process has taken out of its queue already."""
