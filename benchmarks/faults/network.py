@@ -29,9 +29,9 @@ def rows() -> list[Row]:
     name, dropping = "slow, 100 kB/s for 2 s, 1 kB", {"guarantee": FAST, "slow": "drop"}
     found.append(Row(f"{name}, drop", FAST, partial(_run, slowed, 10_000, dropping, 1000), is_harm=True))
     found.append(Row(name, REPLAY, partial(_run, slowed, 10_000, {}, 1000)))
-    small = {"history": 4 * MIB, "slow": "disconnect"}
+    small = {"history": 8 * MIB, "slow": "disconnect"}
     long = partial(_run, refused_long, 5000, small, 1000)
-    found.append(Row("refuse, longer than a ring of 4 MiB holds", REPLAY, long, is_gap_due=True))
+    found.append(Row("refuse, longer than a ring of 8 MiB holds", REPLAY, long, is_gap_due=True))
     return found
 
 

@@ -24,7 +24,7 @@ _CROWD = "subscribers, 1,000 in 2 processes"
 
 
 def rows() -> list[Row]:
-    small = {"history": 4 * MIB}
+    small = {"history": 8 * MIB}
     return [
         Row("hub killed, 3 programs x 5 k/s", FAST, partial(_hubs, 3, 5000, 5, {"guarantee": FAST}), is_harm=True),
         Row("hub killed, 3 programs x 5 k/s", REPLAY, partial(_hubs, 3, 5000, 10, {})),
@@ -50,7 +50,7 @@ def rows() -> list[Row]:
         Row("sigstop of a reader, 1.5 s, block", REPLAY, partial(_slow, {"slow": "block"})),
         Row("sigstop of a reader, 2 s, disconnect", REPLAY, partial(_slow, {"slow": "disconnect"}, 2.0)),
         Row(
-            "sigstop of a reader, 2 s, disconnect, ring of 4 MiB",
+            "sigstop of a reader, 2 s, disconnect, ring of 8 MiB",
             REPLAY,
             partial(_slow, {"slow": "disconnect"} | small, 2.0),
             is_gap_due=True,

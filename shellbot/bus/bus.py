@@ -85,7 +85,7 @@ class Bus:
         ================  ===========================================================================================
 
         While messages are on their way ``put`` and ``depth`` may miss, for a moment, what the hub has just read. They
-        are looked up at each call, which copies at most 512 KiB for each publisher: once a second is cheap.
+        are looked up at each call, which copies at most 1 MiB for each publisher: once a second is cheap.
 
         Runs in: any thread.
         """

@@ -27,7 +27,7 @@ from shellbot.bus.records import RECORD_BYTES, Assembler, Cutter, writer_id
 from shellbot.errors import BusClosed, InvalidMessage, NotRunning, QueueFull
 
 # A reader empties the pipe with one read, and the smallest ring has room for eight of them.
-PIPE_BYTES = 512 * 1024
+PIPE_BYTES = 1024 * 1024
 # Memory for a larger read is mapped anew each time, which takes 10 us.
 READ_BYTES = 64 * 1024
 

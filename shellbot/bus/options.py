@@ -15,7 +15,7 @@ OFFERED = ("fast", "replay")
 POLICIES = ("block", "disconnect", "drop")
 SLOW_GRACE, PUT_TIMEOUT, LINGER, PROBE = 0.005, 5.0, 2.0, 0.5
 HISTORY = 16 * 1024 * 1024
-MIN_HISTORY = 4 * 1024 * 1024
+MIN_HISTORY = 8 * 1024 * 1024
 MAX_HISTORY = 1024 * 1024 * 1024
 
 

@@ -124,7 +124,16 @@ class Publisher(multiprocessing.Process):
             except TypeError:
                 line = encode(message) + b"\n"
             size = len(line)
-            if size > SHALLOW_BYTES or line.find(b"null") >= 0:
+            if size <= SHALLOW_BYTES:
+                if line.find(b"null") >= 0:
+                    examine(message, line)
+            elif type(message) is dict and size < MAX_BYTES:
+                for value in message.values():
+                    kind = type(value)
+                    if kind is not str and kind is not int:
+                        examine(message, line)
+                        break
+            else:
                 examine(message, line if size <= MAX_BYTES else line[:-1])
             if size > _EMPTY_BYTES:
                 if size < _SHORT_BYTES and monotonic() < fan.next_look:

@@ -34,6 +34,8 @@ _NAMES_IN_LOG = 5
 
 _loads = orjson.loads
 
+_LIST = ord("[")
+
 # What take() gives when there is no message.
 NOTHING: Any = object()
 
@@ -184,7 +186,7 @@ class Subscriber:
                 continue
             size = len(body)
             # Flat texts, however long, need no more than two fast looks.
-            is_deeper = size > SHALLOW_BYTES and (body.rfind(b"{") > 0 or body.rfind(b"[") > 0) and is_deep(message)
+            is_deeper = size > SHALLOW_BYTES and (_LIST in body or body.rfind(b"{") > 0) and is_deep(message)
             if is_deeper or message is None or not head or size > MAX_BYTES:
                 self._set_aside(data)
             else:

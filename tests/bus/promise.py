@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from itertools import combinations, groupby
 from typing import NamedTuple
 
-# Texts of this many bytes were always in the ring of 4 MiB: what the records cost is counted with the texts, and the
+# Texts of this many bytes were always in the ring of 8 MiB: what the records cost is counted with the texts, and the
 # room that is cleared ahead, the rest of a lap and a segment are taken off.
-HELD_BYTES = 3 * 1024 * 1024
+HELD_BYTES = 4608 * 1024
 RECORD_COST = 64
 # What a program can have put and not handed on.
-QUEUE_BYTES = 512 * 1024
+QUEUE_BYTES = 1024 * 1024
 
 
 class Text(NamedTuple):

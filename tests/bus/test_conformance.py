@@ -222,7 +222,7 @@ def test_put_before_start_is_kept(buses: Buses) -> None:
     subscriber = buses.subscriber("room-1")
     with pytest.raises(QueueFull):
         fill(publisher.put, "room-1")
-    assert 250 < publisher.fan.qsize() < 280
+    assert 500 < publisher.fan.qsize() < 530
     publisher.close()
     # What comes too early for a subscriber is not seen, so this one is told to wait in the process.
     publisher = buses.publisher(start=False)

@@ -142,7 +142,7 @@ def test_a_long_message_of_a_killed_writer_is_dropped(make_bus: MakeBus, tcp_add
     publisher.start()
     subscriber = reader(bus, "room")
     process = stopped(publisher.pid)
-    writer = multiprocessing.get_context("fork").Process(target=publisher.put, args=("room", "x" * 600_000))
+    writer = multiprocessing.get_context("fork").Process(target=publisher.put, args=("room", "x" * 1_047_000))
     writer.start()
     wait_until(publisher.fan.full)
     writer.kill()

@@ -32,7 +32,7 @@ from tests.bus.promise import HELD_BYTES, Account, Promise, Put, Text, Told
 from tests.bus.publishing import Nursery, Program, message
 from tests.bus.watching import wait_until
 
-HISTORY = 4 * 1024 * 1024
+HISTORY = 8 * 1024 * 1024
 LIMIT = 10.0
 STILL = 1.0
 # A process that dies again and again is started after longer and longer pauses.

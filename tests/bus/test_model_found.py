@@ -30,7 +30,7 @@ def test_queues_that_are_handed_over_again_while_they_are_full_do_not_end_the_hu
     hub, *guests = (tcp.publisher() for _ in range(5))
     subscriber = tcp.subscriber("room", ready=True)
     pid = hub.pid
-    count = 5000
+    count = 10_000
 
     def flood(guest: Publisher) -> None:
         for number in range(count):
@@ -123,7 +123,7 @@ def test_with_does_not_start_twice_what_is_started_again(held_up: HeldUp) -> Non
 
 def test_what_a_reader_has_does_not_come_again_behind_a_gap() -> None:
     """It had more than the ring has given up since it was last told a position: all the rest came twice."""
-    ring = Ring(None, MIN_HISTORY)
+    ring = Ring(None, 4 * 1024 * 1024)
     stream = Stream(["room"])
     stream.open(b"0" * 32, "tcp://127.0.0.1:5555", replays=True, is_exact=False)
 

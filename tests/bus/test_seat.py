@@ -69,12 +69,12 @@ def test_what_nobody_used_for_a_day_is_removed_and_what_is_used_is_not(folder: P
     old, used, new = seat_of(5001), seat_of(5002), seat_of(5003)
     for seat in (old, used):
         assert seat.claim()
-        seat.ring(4 * MIB)
+        seat.ring(8 * MIB)
     old.release()
     for path in folder.glob("*.lock"):
         os.utime(path, (0, 0))
     assert new.claim()
-    new.ring(4 * MIB)
+    new.ring(8 * MIB)
     assert len(list(folder.glob("*.ring"))) == 2
     assert len(list(folder.glob("*.lock"))) == 2
     assert not seat_of(5002).claim()

@@ -190,7 +190,7 @@ def test_a_ring_that_cannot_be_gone_on_with_is_told_as_a_gap(stage: Stage, folde
         os.truncate(ring, 5000)
     elif how == "removed":
         ring.unlink()
-    second = stage.sender("b", **({"history": 4 * 1024 * 1024} if how == "another size" else {}))
+    second = stage.sender("b", **({"history": 8 * 1024 * 1024} if how == "another size" else {}))
     second.put(0, rate=500)
     wait_until(lambda: listener.next["b"] > 50)
     second.halt()
@@ -304,7 +304,7 @@ def name_of(case: Any) -> str:
 def test_a_hub_that_dies_at_any_point_of_its_work_loses_nothing(folder: Path, point: str, when: str, size: int) -> None:
     """With the smallest ring, which comes round soon."""
     flag = folder / "die"
-    with Stage(history=4 * 1024 * 1024) as stage:
+    with Stage(history=8 * 1024 * 1024) as stage:
         senders = [stage.sender(name, crash=[point, when, str(flag)]) for name in "ab"]
         listener = stage.listener()
         for sender in senders:

@@ -10,7 +10,7 @@ import logging
 import os
 import socket
 from collections.abc import Callable
-from time import monotonic
+from time import monotonic, sleep
 
 from shellbot.bus.fan import Fan
 from shellbot.bus.frames import head, parse_ask, private_uid
@@ -20,6 +20,7 @@ from shellbot.bus.hub.intake import Intake
 from shellbot.bus.hub.journal import Journal, Passage, Source
 from shellbot.bus.hub.life import Life
 from shellbot.bus.hub.local import BLIND_SECONDS, Local
+from shellbot.bus.hub.pace import GATHER, Pace
 from shellbot.bus.hub.replies import Replies
 from shellbot.bus.hub.rules import Rules
 from shellbot.bus.hub.tally import ExactTally
@@ -33,8 +34,6 @@ logger = logging.getLogger(__name__)
 
 # Heads are sent, and other programs told how far their queues are, so many seconds after something has changed.
 NEWS_EVERY = 0.25
-# The rest of the loop is looked after once in so many reads while texts keep coming.
-_BUSY = 32
 # When leaving, so often it is looked whether a reply can go on.
 _LEAVE_LOOK = 0.02
 # What a subscriber subscribes to comes in a row, and its question behind that.
@@ -126,7 +125,8 @@ class Hub:
     def _run(self) -> None:
         poll = self._watching.poller.poll
         reading = list(self._intakes.values())
-        busy = 0
+        pace = Pace(monotonic(), self.out.position)
+        patience: float | None = None
         while True:
             came = False
             for intake in reading:
@@ -137,16 +137,17 @@ class Hub:
                 came = True
             if self._own.has_ended if self._local is None else self._local.has_ended:
                 return
-            # While texts keep coming, the rest is looked after now and then.
-            ready = poll(0) if came else []
-            busy = busy + 1 if ready and busy < _BUSY else 0
-            if busy == 0:
-                patience = self._look_after(monotonic(), came)
+            now = monotonic()
+            wait: float | None = pace.left(now)
+            if not came or patience == 0 or pace.left(now) <= 0:
+                pace.note(now, self.out.position)
+                patience = wait = self._look_after(now)
                 if self._life.is_stopping:
                     self._drain()
                     return
-                if not ready:
-                    ready = poll(patience)
+            if came and pace.is_flood:
+                sleep(GATHER)
+            ready = poll(wait)
             reading = []
             for descriptor, _ in ready:
                 found = self._intakes.get(descriptor)
@@ -175,14 +176,13 @@ class Hub:
         uids = {uid for topic in self._waiters.held if (uid := private_uid(b"\x01" + topic))}
         return bool(self._replies) or not uids <= self._replies.answered
 
-    def _look_after(self, now: float, came: bool) -> float | None:
+    def _look_after(self, now: float) -> float | None:
         """All that is not reading and sending; for how many milliseconds there is nothing more of it to do."""
         self._serve_upstream()
         is_answering = self._replies.go_on(now)
         patience = self._tell_news(now)
         self._life.must_stop(now)
-        if not came:
-            self._source.forget_dead(self._is_all_read)
+        self._source.forget_dead(self._is_all_read)
         self._note_unfinished()
         if self._local is not None and self._local.reading < 0:
             patience = BLIND_SECONDS

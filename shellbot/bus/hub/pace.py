@@ -1,0 +1,35 @@
+"""How fast texts come: when the rest of the hub's loop is due, and when to let them gather. No clock of its own."""
+
+from __future__ import annotations
+
+# While texts keep coming the rest of the loop is looked after so many seconds after the last time.
+_LOOK_EVERY = 0.001
+# From so many texts a second on they are let gather for so many seconds. Woken for each of them the hub would take the
+# processor from who puts them.
+_FLOOD = 100_000
+GATHER = 0.0002
+
+
+class Pace:
+    """Told now and then how far the hub is.
+
+    Args:
+        position: How many texts were sent so far.
+
+    Attributes:
+        is_flood: Whether texts come so fast that it pays to wait for more.
+    """
+
+    def __init__(self, now: float, position: int) -> None:
+        self.is_flood = False
+        self._now = now
+        self._position = position
+
+    def left(self, now: float) -> float:
+        """Milliseconds until the rest is due, where texts keep coming."""
+        return (self._now + _LOOK_EVERY - now) * 1000
+
+    def note(self, now: float, position: int) -> None:
+        """The rest is looked after now."""
+        self.is_flood = position - self._position > _FLOOD * (now - self._now)
+        self._now, self._position = now, position
