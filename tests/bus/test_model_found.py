@@ -30,11 +30,11 @@ def test_queues_that_are_handed_over_again_while_they_are_full_do_not_end_the_hu
     hub, *guests = (tcp.publisher() for _ in range(5))
     subscriber = tcp.subscriber("room", ready=True)
     pid = hub.pid
-    count = 10_000
+    count = 5000
 
     def flood(guest: Publisher) -> None:
         for number in range(count):
-            guest.put("room", [guest.name, number, "x" * 100])
+            guest.put("room", [guest.name, number, "x" * 200])
 
     threads = [threading.Thread(target=flood, args=(guest,)) for guest in guests]
     for number, guest in enumerate(guests):
