@@ -86,7 +86,7 @@ class Publisher(multiprocessing.Process):
         self.options = BusOptions.read(context)
         self.fan: Any = Fan(self.options.put_timeout)
         self.socket: Any = None
-        self._topics: dict[str, bytes] = {}
+        self._topics: dict[Any, bytes] = {}
         self._is_closed = False
         self._owner = os.getpid()
         self._thread: threading.Thread | None = None
@@ -118,7 +118,12 @@ class Publisher(multiprocessing.Process):
             BusClosed: After close().
         """
         # The path of one ordinary message, without a call more than it needs; what is odd goes the long way.
-        if type(channels) is str and (head := self._topics.get(channels)) and type(fan := self.fan) is Fan:
+        try:
+            head = self._topics[channels]
+        except (KeyError, TypeError):
+            # Not met before, or several.
+            head = b""
+        if head and type(fan := self.fan) is Fan:
             try:
                 line = _dumps(message, None, _LINE)
             except TypeError:

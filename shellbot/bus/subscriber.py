@@ -186,8 +186,11 @@ class Subscriber:
                 continue
             size = len(body)
             # Flat texts, however long, need no more than two fast looks.
-            is_deeper = size > SHALLOW_BYTES and (_LIST in body or body.rfind(b"{") > 0) and is_deep(message)
-            if is_deeper or message is None or not head or size > MAX_BYTES:
+            if size > SHALLOW_BYTES and (
+                ((_LIST in body or body.rfind(b"{") > 0) and is_deep(message)) or size > MAX_BYTES
+            ):
+                message = None
+            if message is None or not head:
                 self._set_aside(data)
             else:
                 self._head = head
