@@ -25,6 +25,7 @@ from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
+from shellbot.tools.init import init
 
 _FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -350,6 +351,11 @@ def _facts_text(url: str, facts: Facts, before: Facts | None) -> list[str]:
 
 def _shown(number: int | str) -> str:
     return number if isinstance(number, str) else f"{number:,}"
+
+
+# --- for those who write a bot
+
+cli.add_command(init)
 
 
 @cli.command()

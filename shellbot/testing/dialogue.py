@@ -21,12 +21,14 @@ class Dialogue:
     Args:
         folder: Of the instance.
         options: As of ``shellbot run``, e.g. the file of your bot.
+        patience: Seconds of real time to wait for what is to be heard or pressed.
     """
 
-    def __init__(self, folder: str | Path, options: Sequence[str] = ()) -> None:
+    def __init__(self, folder: str | Path, options: Sequence[str] = (), *, patience: float = 15.0) -> None:
         self.clock = Clock()
         self.server = Server(folder, *options, clock=self.clock)
         self.people: dict[str, ScriptedPerson] = {}
+        self._patience = patience
 
     async def __aenter__(self) -> Self:
         return self
@@ -38,19 +40,32 @@ class Dialogue:
         await self.server.close()
 
     async def group(self, *names: str) -> Group:
-        """Let these people into the room, in this order; the first call starts the server."""
+        """Let these people in, in this order, unless they are there; the first call starts the server."""
         if not self.server.is_up:
             await self.server.start()
         for name in names:
+            if name in self.people:
+                continue
             address = own_address(len(self.people))  # the server counts joins by it
-            self.people[name] = ScriptedPerson(self.server.url, name, address=address)
+            self.people[name] = ScriptedPerson(self.server.url, name, address=address, patience=self._patience)
             await self.people[name].join()
         await self.clock.settle()
         return Group(self)
 
     def direct(self, name: str) -> Direct:
         """The direct channel of somebody in the room."""
-        return Direct(self, self.people[name])
+        return Direct(self, self.person(name))
+
+    def person(self, name: str) -> ScriptedPerson:
+        """Somebody in the room.
+
+        Raises:
+            LookupError: Nobody of this name was let in.
+        """
+        if name not in self.people:
+            there = ", ".join(self.people) or "nobody"
+            raise LookupError(f"{name} is not in the room, but {there}; let people in with dialogue.group(...)")
+        return self.people[name]
 
     async def restart(self, *, kill: bool = False) -> None:
         """End the server, asked or killed with -9, and start it again on the same store."""
@@ -76,8 +91,13 @@ class Group:
 
     async def say(self, name: str, text: str) -> str:
         """Somebody says something to everybody; gives what the bot answered there."""
-        person = self._dialogue.people[name]
+        person = self._dialogue.person(name)
         return await self._dialogue.answer(person, "group", lambda: person.say(text))
+
+    async def press(self, name: str, choice: str) -> str:
+        """Somebody presses a button under a message in the group; gives what the bot answered there."""
+        person = self._dialogue.person(name)
+        return await self._dialogue.answer(person, "group", lambda: person.press(choice, side="group"))
 
     async def heard(self, text: str) -> str:
         """Wait until the group has been told this; gives the whole of the latest message with it."""

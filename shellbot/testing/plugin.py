@@ -19,18 +19,25 @@ from shellbot.testing.dialogue import Dialogue
 
 @pytest.fixture
 def dialogue_options() -> Sequence[str]:
-    """Options of ``shellbot run`` for the server of ``dialogue``; override it to name your bot: ``["my_bot.py"]``."""
+    """Options of ``shellbot run`` for the server of ``dialogue``; override it to name your bot: ``["my_bot.py"]``.
+
+    A file that lies beside the test is found there, wherever pytest was started.
+    """
     return ()
 
 
 @pytest.fixture
 def dialogue(request: pytest.FixtureRequest, tmp_path: Path, dialogue_options: Sequence[str]) -> Iterator[Dialogue]:
     """A chat of its own: real bus, engine and store in a process of its own, people over HTTP, a clock to move."""
-    made = Dialogue(tmp_path / "instance", dialogue_options)
+    made = Dialogue(tmp_path / "instance", _beside(request.path.parent, dialogue_options))
     # Whoever runs the test's coroutine, the people have to close their browsers on its loop.
     request.node.obj = _within(made, request.node.obj)
     yield made
     made.server.end_now()
+
+
+def _beside(folder: Path, options: Sequence[str]) -> list[str]:
+    return [str(folder / option) if (folder / option).is_file() else option for option in options]
 
 
 def _within(dialogue: Dialogue, test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:

@@ -70,6 +70,16 @@ async def test_two_votes_and_a_restart_that_was_asked_for(dialogue):
         assert "Pizza 2" in await group.heard(f"Result of vote #{number}")
 
 
+async def test_people_come_in_once_and_somebody_who_did_not_is_told(dialogue):
+    await dialogue.group("Person A")
+    group = await dialogue.group("Person A", "Person B")
+    assert list(dialogue.people) == ["Person A", "Person B"]
+    with pytest.raises(LookupError, match=r"Person C is not in the room, but Person A, Person B; let people in with"):
+        dialogue.direct("Person C")
+    with pytest.raises(LookupError, match="Person C is not in the room"):
+        await group.say("Person C", "hello")
+
+
 # --- with a bot of one's own
 
 ASK = """

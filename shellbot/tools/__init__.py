@@ -1,0 +1,1 @@
+"""Commands of the shell for those who write a bot, one module each."""
