@@ -25,6 +25,7 @@ from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
+from shellbot.tools.conversations import conversations
 from shellbot.tools.init import init
 
 _FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -356,6 +357,7 @@ def _shown(number: int | str) -> str:
 # --- for those who write a bot
 
 cli.add_command(init)
+cli.add_command(conversations)
 
 
 @cli.command()

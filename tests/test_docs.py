@@ -124,3 +124,17 @@ def test_the_page_on_testing(tmp_path):
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=19, check=False, cwd=tmp_path)
     assert "2 passed" in done.stdout, done.stdout
+
+
+def test_the_conversations_on_the_page_on_testing(tmp_path):
+    talk, told = re.findall(r"```text\n(.*?)```", (ROOT / "docs/testing.md").read_text(), re.DOTALL)
+    (tmp_path / "my_bot.py").write_text((ROOT / "examples" / "hello_bot.py").read_text())
+    command = [sys.executable, "-m", "shellbot", "test", "my_bot.txt"]
+
+    def played(text):
+        (tmp_path / "my_bot.txt").write_text(text)
+        return subprocess.run(command, capture_output=True, text=True, timeout=18, check=False, cwd=tmp_path)
+
+    assert played(talk).returncode == 0
+    other = played(talk.replace("Ann: hello Bob", "Ann: hello"))
+    assert other.stdout.split("\n", 1)[1] == told
