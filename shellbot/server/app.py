@@ -140,9 +140,10 @@ def create_app(
 
     def room(member: Member, notice: str = "") -> str:
         page, people = desk.wait(desk.page(member.person.id))
+        in_group, in_direct = ([renderer.view(post) for post in posts] for posts in (page.group, page.direct))
         panes = [
-            ("group", title, "Everybody in the room reads this", [renderer.view(post) for post in page.group]),
-            ("direct", "Direct", f"Only you and {bot}", [renderer.view(post) for post in page.direct]),
+            ("group", "Group", "Everybody in the room reads this", in_group, page.has_earlier[0]),
+            ("direct", "Direct", f"Only you and {bot}", in_direct, page.has_earlier[1]),
         ]
         return render_template(
             "room.html",
@@ -219,6 +220,27 @@ def create_app(
         desk.wait(desk.leave(str(session.get("id", ""))))
         return redirect("/", 303)
 
+    @app.get("/earlier")
+    def earlier() -> Answer:
+        member = me()
+        if member is None:
+            return (jsonify(error="not here"), 401) if wants_json() else redirect("/", 303)
+        side = request.args.get("side", "")
+        posts, has_earlier = desk.wait(desk.earlier(member.person.id, side, request.args.get("before", "")))
+        if wants_json():
+            shown = [{"place": post.place, "who": _author(post), "html": renderer.render(post)} for post in posts]
+            return jsonify(posts=shown, has_earlier=has_earlier)
+        return render_template(
+            "earlier.html",
+            title=title,
+            me=member,
+            side=side,
+            posts=[renderer.view(post) for post in posts],
+            has_earlier=has_earlier,
+            token=token(),
+            new_key=new_key,
+        )
+
     @app.get("/me")
     def who() -> Answer:
         member = me()
@@ -273,6 +295,11 @@ def create_app(
         return render_template("error.html", title=title, status=status.phrase, text=error.description), status.value
 
     return app
+
+
+def _author(post: Post) -> str:
+    """Whose post this is, as a page compares it with its reader; '' is the bot."""
+    return post.member.person.name if post.member else ""
 
 
 def new_key() -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from shellbot.errors import SpaceError
 from shellbot.server.limits import Buckets, Limits
-from shellbot.spaces.web import Member, Page, WebSpace
+from shellbot.spaces.web import Member, Page, Post, WebSpace
 
 T = TypeVar("T")
 
@@ -68,6 +68,10 @@ class Desk:
         """Give what the person sees, and who is in the room."""
         return await self._space.page(person_id), self._space.members
 
+    async def earlier(self, person_id: str, side: str, before: str) -> tuple[list[Post], bool]:
+        """Give the posts before this place, and whether there are still earlier ones."""
+        return await self._space.earlier(person_id, self._channel(person_id, side), _place(before))
+
     async def say(self, person_id: str, side: str, text: str, key: str) -> None:
         self._messages.take(person_id)
         await self._space.say(person_id, self._channel(person_id, side), text, key)
@@ -75,13 +79,12 @@ class Desk:
     async def press(self, person_id: str, side: str, place: str, value: str, key: str) -> None:
         """Hand a press on; a bot that takes long holds at most half of the views' threads."""
         self._messages.take(person_id)
-        if not place.isascii() or not place.isdecimal() or len(place) > 12:
-            raise SpaceError("This button is no longer there. Please reload the page.")
+        number = _place(place)
         patience = 0.0 if self._pressing >= WAITING_PRESSES else None
         self._pressing += 1
         try:
             await self._space.press(
-                person_id, self._channel(person_id, side), int(place), value, key, turn_timeout=patience
+                person_id, self._channel(person_id, side), number, value, key, turn_timeout=patience
             )
         finally:
             self._pressing -= 1
@@ -93,3 +96,9 @@ class Desk:
         if side == "direct":
             return f"direct-{person_id}"
         raise SpaceError("There is no such channel.")
+
+
+def _place(text: str) -> int:
+    if not text.isascii() or not text.isdecimal() or len(text) > 12:
+        raise SpaceError("What this page asks for is not there. Please reload it.")
+    return int(text)

@@ -226,7 +226,7 @@ def _card_lines(card: Card, answer: str, before: list[str]) -> list[str]:
     title = " ".join(lines_of(card.title))
     lines = [title] if title and title not in before else []
     for number, button in enumerate(card.buttons, 1):
-        chosen = "  <- chosen" if button.value == card.chosen else ""
+        chosen = "  <- chosen" if card.is_pressed(button) else ""
         lines.append(f"{number:2}. {' '.join(lines_of(button.label))}{chosen}")
     if card.note:
         lines += lines_of(card.note)

@@ -133,6 +133,69 @@ function put(side, place, item, isOwn) {
   showUnread();
 }
 
+// --- history: more of it when somebody scrolls to its beginning
+
+const passed = new Map();  // changes to posts that this page does not show yet, by id
+
+function beginsAt(side) {
+  const first = list(side).querySelector(".earlier") && list(side).querySelector(`[id^="${side}-"]`);
+  return first ? Number(first.id.split("-")[1]) : 0;
+}
+
+async function showEarlier(side) {
+  const line = list(side).querySelector(".earlier");
+  if (!line || line.classList.contains("is-busy")) return;
+  const link = line.querySelector("a");
+  line.classList.add("is-busy");
+  line.querySelector(".failure")?.remove();
+  try {
+    const answer = await fetch(link.href, { headers: { Accept: "application/json" } });
+    const told = await answer.json();
+    if (!answer.ok) throw new Error(told.error);
+    showHistory(side, line, told.posts);
+    if (told.has_earlier) {
+      const url = new URL(link.href);
+      url.searchParams.set("before", told.posts[0].place);
+      link.href = url;
+    } else {
+      line.remove();
+    }
+  } catch {
+    const failure = document.createElement("p");
+    failure.className = "failure";
+    failure.setAttribute("role", "alert");
+    failure.textContent = "Not loaded. Please try again.";
+    line.append(failure);
+  }
+  line.classList.remove("is-busy");
+}
+
+function showHistory(side, line, posts) {
+  const log = pane(side).querySelector(".log");
+  log.setAttribute("aria-busy", "true");  // what is old is not read out as news
+  const next = line.nextElementSibling;
+  for (const post of posts) {
+    const id = `${side}-${post.place}`;
+    const item = passed.get(id) || element(post.html);
+    passed.delete(id);
+    if (post.who === me) item.classList.add("is-mine");
+    list(side).insertBefore(item, next);
+  }
+  requestAnimationFrame(() => log.removeAttribute("aria-busy"));
+}
+
+for (const side of sides) {
+  const log = pane(side).querySelector(".log");
+  log.addEventListener("scroll", () => {
+    if (log.scrollHeight - log.clientHeight + log.scrollTop < 300) showEarlier(side);
+  }, { passive: true });
+  list(side).addEventListener("click", (event) => {
+    if (!event.target.matches(".earlier a")) return;
+    event.preventDefault();
+    showEarlier(side);
+  });
+}
+
 // --- what the server tells
 
 let cursor = document.body.dataset.cursor;
@@ -155,7 +218,8 @@ function onPost(event) {
     item.classList.add("is-mine");
     document.getElementById(`pending-${post.key}`)?.remove();
   }
-  put(post.side, post.place, item, isOwn);
+  if (post.place < beginsAt(post.side)) passed.set(item.id, item);
+  else put(post.side, post.place, item, isOwn);
 }
 
 function onPeople(event) {

@@ -15,6 +15,8 @@ from typing import Any
 
 from shellbot.events import Button, Card, Person, Reply
 
+MAX_PLACE = 2**63 - 1
+
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS web_facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS web_people (
@@ -168,10 +170,13 @@ def last_seq(connection: sqlite3.Connection, channel: str) -> int:
     return int(row[0] or 0)
 
 
-def latest(connection: sqlite3.Connection, channel: str, limit: int) -> list[Post]:
-    """Give the last posts of a channel, oldest first."""
-    rows = connection.execute(_POST + "WHERE channel = ? ORDER BY place DESC LIMIT ?", (channel, limit)).fetchall()
-    return [_post(row) for row in reversed(rows)]
+def latest(
+    connection: sqlite3.Connection, channel: str, limit: int, before: int = MAX_PLACE
+) -> tuple[list[Post], bool]:
+    """Give the last posts of a channel, or those before a place, oldest first; and whether there are earlier ones."""
+    query = _POST + "WHERE channel = ? AND place < ? ORDER BY place DESC LIMIT ?"
+    rows = connection.execute(query, (channel, before, limit + 1)).fetchall()
+    return [_post(row) for row in reversed(rows[:limit])], len(rows) > limit
 
 
 def changes(connection: sqlite3.Connection, channel: str, since: int, limit: int) -> list[Post] | None:

@@ -55,11 +55,16 @@ class Cursor:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What a person sees, oldest first, and the cursor at which live updates go on."""
+    """What a person sees, oldest first, and the cursor at which live updates go on.
+
+    Attributes:
+        has_earlier: Whether there are earlier posts in the group, and in the direct channel.
+    """
 
     cursor: Cursor
     group: list[Post]
     direct: list[Post]
+    has_earlier: tuple[bool, bool] = (False, False)
 
 
 class WebSpace(Space):
@@ -265,9 +270,21 @@ class WebSpace(Space):
 
         def job(connection: sqlite3.Connection) -> Page:
             cursor = Cursor(self.epoch, ledger.last_seq(connection, group), ledger.last_seq(connection, direct))
-            return Page(cursor, ledger.latest(connection, group, limit), ledger.latest(connection, direct, limit))
+            (in_group, is_cut), (in_direct, is_direct_cut) = (
+                ledger.latest(connection, channel, limit) for channel in (group, direct)
+            )
+            return Page(cursor, in_group, in_direct, (is_cut, is_direct_cut))
 
         return await self._store.read(job)
+
+    async def earlier(self, person_id: str, channel_id: str, before: int, limit: int = 50) -> tuple[list[Post], bool]:
+        """Give the posts before a place, oldest first, and whether there are still earlier ones.
+
+        Raises:
+            ChannelNotFound: Not a channel of this person.
+        """
+        self._check_channel(person_id, channel_id)
+        return await self._store.read(lambda connection: ledger.latest(connection, channel_id, limit, before))
 
     async def changes(self, person_id: str, since: Cursor) -> Page | None:
         """Give what came or changed after ``since``; None when that is another history, or too long ago."""
@@ -291,12 +308,16 @@ class WebSpace(Space):
             self._seen.add(person_id)
             self._store.post(lambda connection: ledger.see(connection, person_id))
 
-    def _check(self, person_id: str, channel_id: str, key: str) -> Member:
+    def _check_channel(self, person_id: str, channel_id: str) -> Member:
         member = self.member(person_id)
         if member is None:
             raise ChannelNotFound("You are not in this room. Please join it first.")
         if channel_id not in (self.group.id, f"direct-{person_id}"):
             raise ChannelNotFound("There is no such channel.")
+        return member
+
+    def _check(self, person_id: str, channel_id: str, key: str) -> Member:
+        member = self._check_channel(person_id, channel_id)
         if not _KEY.fullmatch(key):
             raise SpaceError("The page sent no usable id with this. Please reload it and try again.")
         self._see(person_id)
