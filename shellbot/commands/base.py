@@ -28,12 +28,19 @@ class Command:
     is_hidden: bool = False
     timeout: ClassVar[float] = 30.0
 
-    def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> Any:
-        """Do what was asked for in this channel.
+    def execute(self, bot: ShellBot, *args: Any, **kwargs: Any) -> Any:
+        """Do what was asked for in this channel. Its parameters say what is read from the line.
+
+        ``execute(self, bot, count: int, item: str = "tea", *, person)`` is called with values read from
+        ``order 3 green tea``; a line that does not fit is answered with one that helps, and ``usage_message`` is made
+        from the parameters unless you write one. ``execute(self, bot, arguments="", **kwargs)``, as in 2017, gets what
+        stands after the keyword, without outer white space.
 
         Args:
-            arguments: What stands after the keyword, without outer white space.
-            kwargs: ``message``, the :class:`~shellbot.events.Message` itself.
+            args: ``str, int, float, bool, date, timedelta, Literal``, or one of them ``| None``. The last that is a str
+                takes the rest of the line; ``*names: str`` takes words.
+            kwargs: Behind a ``*``, those you name: ``person`` who said it, ``message``, the
+                :class:`~shellbot.events.Message`, ``arguments``, the line. ``**kwargs`` gets the first two.
 
         Raises:
             UsageError: Its text is said in the channel.

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from logging import getLogger
 from types import MappingProxyType
-from typing import Any
 
 from shellbot.bot import ShellBot
+from shellbot.commands.arguments import Arguments, arguments_of
 from shellbot.commands.base import Command
 from shellbot.errors import AgentStopped, CommandError, ConfigError
 from shellbot.events import CardAction, Message
@@ -40,11 +39,15 @@ class Shell:
     def __init__(self, commands: Iterable[Command], name: str = "shelly") -> None:
         self._name = name.casefold()
         found: dict[str, Command] = {}
+        self._arguments: dict[str, Arguments] = {}
         for command in commands:
             keyword = command.keyword.casefold()
             if not _KEYWORD.match(keyword):
                 raise ConfigError(f"{type(command).__name__} needs a keyword: one word, e.g. keyword = 'hello'")
             found[keyword] = command  # a later one replaces a built-in of the same word
+            taken = self._arguments[keyword] = arguments_of(command.execute)
+            if not command.usage_message:
+                command.usage_message = taken.usage(command.keyword)
         self.commands: Mapping[str, Command] = MappingProxyType(found)
 
     def available(self, bot: ShellBot) -> list[Command]:
@@ -66,13 +69,14 @@ class Shell:
         command = call.command
         try:
             execute = command.execute
-            kwargs: dict[str, Any] = {"message": message}
-            if not any(p.kind is p.VAR_KEYWORD for p in inspect.signature(execute).parameters.values()):
-                kwargs = {}
+            taken = self._arguments[command.keyword.casefold()]
+            values = taken.fit(call.arguments, command.usage_message)
+            handed = {"person": message.person, "message": message, "arguments": call.arguments}
+            kwargs = {name: handed[name] for name in taken.handed}
             if command.is_async:
-                await execute(bot, call.arguments, **kwargs)
+                await execute(bot, *values, **kwargs)
             else:
-                await bot.home.run_blocking(lambda: execute(bot, call.arguments, **kwargs))
+                await bot.home.run_blocking(lambda: execute(bot, *values, **kwargs))
         except CommandError as error:
             bot.say(str(error))
         except AgentStopped:
@@ -125,7 +129,7 @@ class Shell:
         if elsewhere := self.commands.get(word):
             where = "in a group channel" if elsewhere.in_group else "in your direct channel"
             return f"`{elsewhere.keyword}` works {where}."
-        near = difflib.get_close_matches(word, [command.keyword for command in shown], n=1, cutoff=_NEAR)
+        near = difflib.get_close_matches(word, [command.keyword.casefold() for command in shown], n=1, cutoff=_NEAR)
         if near and (is_addressed or len(word) > 3):
             command = self.commands[near[0]]
             return f"Did you mean `{command.usage_message or command.keyword}`?"

@@ -19,10 +19,9 @@ from shellbot import Command
 class Hello(Command):
     keyword = "hello"
     information_message = "Say hello to somebody"
-    usage_message = "hello NAME"
 
-    async def execute(self, bot, arguments="", **kwargs):
-        bot.say(f"Hello, {{arguments or 'world'}}!")
+    async def execute(self, bot, name: str = "world"):
+        bot.say(f"Hello, {{name}}!")
 '''
 
 TEST = '''"""pytest gives each test a server with this bot, people who come in, and a clock to move."""
