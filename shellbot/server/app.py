@@ -262,6 +262,10 @@ def create_app(
         form = request.form
         return act(lambda person_id, side: desk.say(person_id, side, form.get("text", ""), form.get("key", "")))
 
+    @app.post("/typing")
+    def typing() -> Answer:
+        return act(lambda person_id, side: desk.typing(person_id))
+
     @app.post("/press")
     def press() -> Answer:
         form = request.form

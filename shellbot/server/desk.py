@@ -7,13 +7,15 @@ import concurrent.futures
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from shellbot.errors import SpaceError
+from shellbot.errors import RateLimited, SpaceError
 from shellbot.server.limits import Buckets, Limits
 from shellbot.spaces.web import Member, Page, Post, WebSpace
 
 T = TypeVar("T")
 
 WAITING_PRESSES = 4
+# A second, and at once; a page asks every three seconds.
+TYPING_RATE, TYPING_BURST = 0.5, 2
 
 
 class Desk:
@@ -24,6 +26,7 @@ class Desk:
         self._loop = loop
         self._timeout = timeout
         self._messages = Buckets(limits.message_rate, limits.message_burst)
+        self._typing = Buckets(TYPING_RATE, TYPING_BURST)
         self._joins = Buckets(limits.joins_per_minute / 60, limits.joins_per_minute)
         self._pressing = 0
         self._pending: set[concurrent.futures.Future[Any]] = set()
@@ -75,6 +78,14 @@ class Desk:
     async def say(self, person_id: str, side: str, text: str, key: str) -> None:
         self._messages.take(person_id)
         await self._space.say(person_id, self._channel(person_id, side), text, key)
+
+    async def typing(self, person_id: str) -> None:
+        """Tell the others, now and then; more than that is not worth a word to anybody."""
+        try:
+            self._typing.take(person_id)
+        except RateLimited:
+            return
+        await self._space.typing(person_id)
 
     async def press(self, person_id: str, side: str, place: str, value: str, key: str) -> None:
         """Hand a press on; a bot that takes long holds at most half of the views' threads."""

@@ -15,7 +15,7 @@ from urllib.parse import parse_qs
 from shellbot.server.front import Receive, Scope, Send, header, refuse
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Limits
-from shellbot.spaces.web import Cursor, Member, Post, WebSpace
+from shellbot.spaces.web import Cursor, Member, Post, Typing, WebSpace
 
 logger = logging.getLogger(__name__)
 
@@ -113,6 +113,7 @@ class Events:
         self._addresses: Counter[str] = Counter()
         self._waiting: deque[Post] = deque()
         self._people_changed = False
+        self._typing: dict[str, str] = {}
         self._wake = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._is_stopping = False
@@ -248,8 +249,10 @@ class Events:
     def _streams(self) -> list[Stream]:
         return list(chain.from_iterable(self._by_person.values()))
 
-    def _on_news(self, news: Post | Member) -> None:
-        if isinstance(news, Post):
+    def _on_news(self, news: Post | Member | Typing) -> None:
+        if isinstance(news, Typing):
+            self._typing[news.member.person.id] = news.member.person.name
+        elif isinstance(news, Post):
             self._waiting.append(news)
             if len(self._waiting) > MAX_WAITING:
                 # more than the loop can tell: the pages come back and are told from the store
@@ -280,6 +283,10 @@ class Events:
             if self._people_changed:
                 self._people_changed = False
                 await self._offer(self._streams(), "", 0, self._people())
+            while self._typing:
+                person_id, name = self._typing.popitem()
+                others = [stream for stream in self._streams() if stream.person_id != person_id]
+                await self._offer(others, "", 0, _typing(name))
             if loop.time() >= beat:
                 beat = loop.time() + self._heartbeat
                 await self._offer(self._streams(), "", 0, _BEAT)
@@ -315,6 +322,10 @@ class Events:
         members = self._space.members
         data = {"count": len(members), "names": [member.person.name for member in members[:12]]}
         return f"event: people\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+def _typing(name: str) -> bytes:
+    return f"event: typing\ndata: {json.dumps({'who': name}, ensure_ascii=False)}\n\n".encode()
 
 
 def _asked(scope: Scope) -> str | None:

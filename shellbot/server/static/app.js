@@ -84,6 +84,14 @@ function showUnread() {
   document.title = count ? `(${count}) ${pageTitle}` : pageTitle;
 }
 
+// A line above the first message that came while nobody looked.
+function markFresh(side, place) {
+  list(side).querySelector(".fresh")?.remove();
+  const line = element('<li class="fresh">New</li>');
+  line.id = `fresh-${place}`;
+  list(side).insertBefore(line, list(side).querySelector(".is-pending"));
+}
+
 function moreButton(side) {
   const log = pane(side).querySelector(".log");
   let button = log.querySelector(".more");
@@ -123,6 +131,7 @@ function put(side, place, item, isOwn) {
     return;
   }
   const log = list(side);
+  if (!isOwn && !isSeen(side) && !unread[side]) markFresh(side, place);
   const next = Array.from(log.children).find((child) => Number((child.id || "").split("-")[1]) > place);
   change(side, () => {
     log.querySelector(".empty")?.remove();
@@ -214,6 +223,7 @@ function onPost(event) {
   cursor = event.lastEventId;
   const item = element(post.html);
   const isOwn = post.who === me;
+  if (post.side === "group" && post.who) endTyping(post.who);
   if (isOwn) {
     item.classList.add("is-mine");
     document.getElementById(`pending-${post.key}`)?.remove();
@@ -241,6 +251,7 @@ function open() {
   source.addEventListener("open", showLive);
   source.addEventListener("post", onPost);
   source.addEventListener("people", onPeople);
+  source.addEventListener("typing", onTyping);
   source.addEventListener("reload", () => { source.close(); saveDrafts(); location.reload(); });
   source.addEventListener("replaced", () => stop("Paused here: open in other tabs"));
   source.addEventListener("gone", () => stop("You left the room"));
@@ -259,6 +270,39 @@ async function onError() {
     open();
   }, 1500);
 }
+
+// --- who is typing in the group: told every three seconds, shown for five
+
+const typing = new Map();
+let typingToldAt = 0;
+
+function showTyping() {
+  const names = Array.from(typing.keys());
+  const shown = names.slice(0, 3).join(", ") + (names.length > 3 ? " and others" : "");
+  document.getElementById("typing").textContent = names.length ? `${shown} ${names.length > 1 ? "are" : "is"} typing …` : "";
+}
+
+function endTyping(name) {
+  clearTimeout(typing.get(name));
+  if (typing.delete(name)) showTyping();
+}
+
+function onTyping(event) {
+  const { who } = JSON.parse(event.data);
+  clearTimeout(typing.get(who));
+  typing.set(who, setTimeout(() => endTyping(who), 5000));
+  showTyping();
+}
+
+document.getElementById("say-group").addEventListener("input", (event) => {
+  if (!event.target.value || Date.now() - typingToldAt < 3000) return;
+  typingToldAt = Date.now();
+  fetch("/typing", {
+    method: "POST",
+    headers: { Accept: "application/json", "X-CSRF-Token": token },
+    body: new URLSearchParams({ side: "group" }),
+  }).catch(() => { /* no loss */ });
+});
 
 // --- what the page sends: kept once by the server under its key, so a lost answer is simply asked again
 
@@ -339,6 +383,7 @@ document.addEventListener("submit", (event) => {
     const key = newKey();
     const side = form.elements.side.value;
     box.value = "";
+    typingToldAt = 0;
     box.focus();
     say(side, text, key, pendingPost(side, text, key));
   } else if (form.matches(".ballot")) {

@@ -4,6 +4,6 @@ What is shown in a browser is the business of ``shellbot.server``; this room kno
 """
 
 from shellbot.spaces.web.ledger import Member, Post
-from shellbot.spaces.web.space import Cursor, Page, WebSpace
+from shellbot.spaces.web.space import Cursor, Page, Typing, WebSpace
 
-__all__ = ["Cursor", "Member", "Page", "Post", "WebSpace"]
+__all__ = ["Cursor", "Member", "Page", "Post", "Typing", "WebSpace"]

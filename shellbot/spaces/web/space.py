@@ -29,7 +29,16 @@ MAX_REPLAY = 1_000
 _KEY = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 T = TypeVar("T")
-Watcher = Callable[[Post | Member], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Typing:
+    """Somebody is writing something to the group. Kept nowhere."""
+
+    member: Member
+
+
+Watcher = Callable[[Post | Member | Typing], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,8 +180,8 @@ class WebSpace(Space):
         return direct_channel(person)
 
     def watch(self, watcher: Watcher) -> None:
-        """Call ``watcher`` on the loop with each new or changed post, in order per channel, and with each Member who
-        comes or leaves."""
+        """Call ``watcher`` on the loop with each new or changed post, in order per channel, with each Member who comes
+        or leaves, and when one is typing."""
         self._watchers.append(watcher)
 
     def unwatch(self, watcher: Watcher) -> None:
@@ -228,6 +237,12 @@ class WebSpace(Space):
             f"web-say-{channel_id}-{person_id}-{key}", "message", channel_id, person_id, self._clock.utcnow(), text
         )
         return await self._finish(self._say(event, key))
+
+    async def typing(self, person_id: str) -> None:
+        """Let the others see that this person is writing to the group."""
+        member = self.member(person_id)
+        if member is not None:
+            self._tell(Typing(member))
 
     async def press(
         self, person_id: str, channel_id: str, place: int, value: str, key: str, *, turn_timeout: float | None = None
@@ -336,7 +351,7 @@ class WebSpace(Space):
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    def _tell(self, news: Post | Member) -> None:
+    def _tell(self, news: Post | Member | Typing) -> None:
         for watcher in list(self._watchers):
             watcher(news)
 
