@@ -76,7 +76,8 @@ class Button:
 class Card:
     """Buttons under a message.
 
-    ``chosen`` is the value pressed last, shown as such; a card that is not ``is_open`` takes no more presses.
+    ``chosen`` is the value pressed last, shown as such, as are those of ``pressed`` where there may be several; a card
+    that is not ``is_open`` takes no more presses.
     ``note`` is a line under the buttons, e.g. a receipt.
     """
 
@@ -86,6 +87,11 @@ class Card:
     chosen: str = ""
     is_open: bool = True
     note: str = ""
+    pressed: tuple[str, ...] = ()
+
+    def is_pressed(self, button: Button) -> bool:
+        """Whether this button is shown as pressed."""
+        return button.value == self.chosen or button.value in self.pressed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -260,4 +260,5 @@ def _post(row: tuple[Any, ...]) -> Post:
 
 def _card(text: str) -> Card:
     fields = json.loads(text)
-    return Card(**{**fields, "buttons": tuple(Button(**button) for button in fields["buttons"])})
+    buttons = tuple(Button(**button) for button in fields.pop("buttons"))
+    return Card(**fields | {"buttons": buttons, "pressed": tuple(fields.get("pressed", ()))})
