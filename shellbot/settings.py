@@ -78,6 +78,7 @@ _DECLARED = (
     Setting("sqlite.db", str, "store.db", "file of the store, in the folder of the instance"),
     Setting("file.updater.path", str, "/var/log/shellbot.log", "file that an audited channel is copied to"),
     Setting("elasticsearch.updater.host", str, "localhost:9200", "index that an audited channel is copied to"),
+    Setting("polls.timezone", str, None, "zone of times in polls, e.g. Europe/Paris; the machine's by default"),
     Setting("listener.lock", str, "off", "'on' while no message is handled"),
     Setting("vacuum.stamp", Any, None, "when housekeeping was last done"),
     Setting("audit.has_been_armed", bool, False, "whether channels can be audited"),

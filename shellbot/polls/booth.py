@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -21,7 +21,11 @@ from shellbot.inbox import finish
 from shellbot.markup import plain
 from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot
-from shellbot.polls.texts import closing_time
+from shellbot.polls.ballot import DONE, Vote
+from shellbot.polls.records import add_columns
+from shellbot.polls.spec import Spec, restored
+from shellbot.polls.texts import closing_time, how_to_answer, paper_note
+from shellbot.stores.base import Store
 from shellbot.turns import current_topic
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds until an unconfirmed vote is put again
@@ -35,9 +39,10 @@ CREATE TABLE IF NOT EXISTS booth (
     PRIMARY KEY (channel, poll)
 );
 """
+ADDED = {"booth": {"rules": "BLOB", "is_done": "INTEGER NOT NULL DEFAULT 1"}}
 _COLUMNS = (
-    "poll, number, group_id, instruction, question, choices, closes_at, is_open, "
-    "choice, n, at, is_typed, is_confirmed, version"
+    "poll, number, group_id, instruction, question, choices, rules, closes_at, is_open, "
+    "choice, is_done, n, at, is_typed, is_confirmed, version"
 )
 
 
@@ -45,18 +50,19 @@ _COLUMNS = (
 class Paper:
     """A ballot paper in one direct channel, and the vote on it.
 
-    ``n`` grows with each vote of this channel, 0 before the first; ``version`` with each showing of the card.
+    ``is_done``: nothing is to be added to the vote. ``n`` grows with each vote of this channel, 0 before the first;
+    ``version`` with each showing of the card.
     """
 
     poll: str
     number: int
     group: str
     instruction: str
-    question: str
-    choices: tuple[str, ...]
+    spec: Spec
     closes_at: float | None
     is_open: bool = True
-    choice: str = ""
+    vote: Vote = ()
+    is_done: bool = True
     n: int = 0
     at: float = 0.0
     is_typed: bool = False
@@ -64,11 +70,18 @@ class Paper:
     version: int = 1
 
 
-class Booth:
-    """The ballots of one direct channel. Used only in the turns of its bot."""
+async def prepare(store: Store) -> None:
+    """Make the table, and in one of an older version the columns that came later."""
+    await store.create(SCHEMA)
+    await store.write(lambda db: add_columns(db, ADDED))
 
-    def __init__(self, bot: ShellBot) -> None:
+
+class Booth:
+    """The ballots of one direct channel. Used only in the turns of its bot. ``zone`` is that of the times it says."""
+
+    def __init__(self, bot: ShellBot, zone: tzinfo) -> None:
         self._bot = bot
+        self._zone = zone
         self._store = bot.desk.store
         self._papers: dict[str, Paper] = {}
         self._again: dict[str, Timer] = {}
@@ -102,8 +115,7 @@ class Booth:
                 number=self._free_number(message["number"]),
                 group=topic.instruction.group,
                 instruction=topic.instruction.id,
-                question=message["question"],
-                choices=tuple(message["choices"]),
+                spec=restored(message["question"], tuple(message["choices"]), message.get("rules", {})),
                 closes_at=message["closes_at"],
             )
             self._papers[paper.poll] = paper
@@ -137,15 +149,18 @@ class Booth:
         self._stop_timer(paper)
         paper.is_confirmed = True
         if message.get("is_counted") is True:
-            text = f"Your vote is counted: **{plain(paper.choice)}**. ({plain(paper.question)})"
+            if paper.vote:
+                text = f"Your vote is counted: **{plain(ballot.worded(paper.vote))}**. ({plain(paper.spec.question)})"
+            else:
+                text = f"Your vote is taken back. ({plain(paper.spec.question)})"
             if paper.is_open:
                 text += f" You may change it until it closes {self._when(paper)}."
             await self._show(paper, text if paper.is_typed or not self._can_edit else "")
         else:
-            choice, paper.choice, paper.is_open = paper.choice, "", False
+            late, paper.vote, paper.is_open = ballot.worded(paper.vote), (), False
             text = (
-                f"Your vote for **{plain(choice)}** came after the close and is not counted; "
-                f"one that was confirmed before stands. ({plain(paper.question)})"
+                f"Your vote for **{plain(late)}** came after the close and is not counted; "
+                f"one that was confirmed before stands. ({plain(paper.spec.question)})"
             )
             await self._show(paper, text)
 
@@ -163,18 +178,20 @@ class Booth:
         if number is not None and not papers:
             raise UnknownChoice(f"There is no vote #{number} here.")
         if number is None and len(opened) > 1:
-            lines = [f"- #{paper.number} {plain(paper.question)}: {ballot.listed(paper.choices)}" for paper in opened]
-            example = f"`#{opened[0].number} {ballot.labels(opened[0].choices)[0]}`"
+            lines = [
+                f"- #{paper.number} {plain(paper.spec.question)}: {ballot.answers(paper.spec)}" for paper in opened
+            ]
+            example = f"`#{opened[0].number} {ballot.example(opened[0].spec)}`"
             raise UnknownChoice(
                 f"Which vote do you mean? Write its number first, e.g. {example}.\n\n" + "\n".join(lines)
             )
         if opened:
-            await self._vote(opened[-1], ballot.find(words, opened[-1].choices), event, is_typed=True)
+            await self._vote(opened[-1], ballot.read(words, opened[-1].spec), event, is_typed=True)
             return True
         if not papers:
             return False
         try:
-            ballot.find(words, papers[-1].choices)
+            ballot.read(words, papers[-1].spec)
         except UnknownChoice:
             return False
         raise PollClosed(self._closed(papers[-1]))
@@ -188,12 +205,12 @@ class Booth:
         paper = self._papers.get(card) or await self._stored(card)
         if paper is None:
             return False
-        if value not in paper.choices:
-            raise UnknownChoice(f"Please answer with one of: {ballot.listed(paper.choices)}.")
-        await self._vote(paper, value, event, is_typed=False)
+        vote = ballot.press(value, paper.vote, paper.spec)
+        is_done = value == DONE or ballot.is_complete(vote, paper.spec)
+        await self._vote(paper, vote, event, is_typed=False, is_done=is_done)
         return True
 
-    async def _vote(self, paper: Paper, choice: str, event: Event, *, is_typed: bool) -> None:
+    async def _vote(self, paper: Paper, vote: Vote, event: Event, *, is_typed: bool, is_done: bool = True) -> None:
         at = event.time.timestamp()
         if not paper.is_open or (paper.closes_at is not None and at >= paper.closes_at):
             raise PollClosed(self._closed(paper))
@@ -201,14 +218,15 @@ class Booth:
 
         def keep(db: sqlite3.Connection) -> None:
             db.execute(
-                "UPDATE booth SET choice = ?, n = ?, at = ?, is_typed = ?, is_confirmed = 0 "
+                "UPDATE booth SET choice = ?, is_done = ?, n = ?, at = ?, is_typed = ?, is_confirmed = 0 "
                 "WHERE channel = ? AND poll = ?",
-                (choice, n, at, is_typed, self._bot.id, paper.poll),
+                (ballot.to_text(vote, paper.spec), is_done, n, at, is_typed, self._bot.id, paper.poll),
             )
             finish(db, event.id)
 
         await self._store.write(keep)
-        paper.choice, paper.n, paper.at, paper.is_typed, paper.is_confirmed = choice, n, at, is_typed, False
+        paper.vote, paper.is_done, paper.n, paper.at = vote, is_done, n, at
+        paper.is_typed, paper.is_confirmed = is_typed, False
         self._hand_over(paper, FIRST_PAUSE)
 
     # --- handing over
@@ -226,7 +244,8 @@ class Booth:
             self._hand_over(paper, pause)
 
     def _ballot(self, paper: Paper) -> dict[str, Any]:
-        return {"poll": paper.poll, "choice": paper.choice, "n": paper.n, "at": paper.at}
+        body = {"poll": paper.poll, "choice": ballot.to_wire(paper.vote, paper.spec), "n": paper.n, "at": paper.at}
+        return body if paper.is_done else {**body, "is_done": False}
 
     def _stop_timer(self, paper: Paper) -> None:
         if (timer := self._again.pop(paper.poll, None)) is not None:
@@ -255,37 +274,35 @@ class Booth:
             self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
 
     def _invitation(self, paper: Paper) -> Reply:
-        when = self._when(paper)
-        if not paper.is_open:
-            note = f"Closed. Your vote: {paper.choice}" if paper.choice else "Closed. No vote of yours was counted."
-        elif paper.choice and paper.is_confirmed:
-            note = f"Your vote is counted: {paper.choice}. You may change it until it closes {when}."
-        else:
-            note = ""
+        spec, when = paper.spec, self._when(paper)
+        buttons = [Button(choice, choice) for choice in spec.choices]
+        if spec.kind == "multiple":
+            buttons.append(Button(DONE, "Done"))
         card = Card(
             id=paper.poll,
-            title=paper.question,
-            buttons=tuple(Button(choice, choice) for choice in paper.choices),
-            chosen=paper.choice,
+            title=spec.question,
+            buttons=tuple(buttons),
+            chosen=paper.vote[0] if len(paper.vote) == 1 else "",
+            pressed=(*paper.vote, DONE) if paper.vote and paper.is_done else paper.vote,
             is_open=paper.is_open,
-            note=note,
+            note=paper_note(spec, paper.vote, when, is_open=paper.is_open, is_confirmed=paper.is_confirmed),
         )
         state = f"closes {when}" if paper.is_open else "closed"
-        text = f"**Vote #{paper.number}** · {state}"
+        how = how_to_answer(spec) if paper.is_open else ""
+        text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{how}" if how else "")
         if not self._bot.desk.capabilities.cards:
-            text = f"**Vote #{paper.number}: {plain(paper.question)}** It closes {when}."
-            lines = [
-                f"- {label} {plain(c)}" for label, c in zip(ballot.labels(paper.choices), paper.choices, strict=True)
-            ]
-            text += "\n\n" + "\n".join(lines)
+            text = f"**Vote #{paper.number}: {plain(spec.question)}** It closes {when}. {how}".rstrip()
+            if spec.kind != "rating":
+                lines = zip(ballot.labels(spec.choices), spec.choices, strict=True)
+                text += "\n\n" + "\n".join(f"- {label} {plain(choice)}" for label, choice in lines)
         return Reply(id=f"{paper.poll}/ballot", version=paper.version, text=text, card=card)
 
     def _when(self, paper: Paper) -> str:
-        return closing_time(_time(paper.closes_at), self._bot.clock.utcnow())
+        return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)
 
     def _closed(self, paper: Paper) -> str:
-        yours = f"Your vote for {plain(paper.choice)} stands." if paper.choice else "You did not vote."
-        return f"Vote #{paper.number} is closed: {plain(paper.question)} {yours}"
+        yours = f"Your vote for {plain(ballot.worded(paper.vote))} stands." if paper.vote else "You did not vote."
+        return f"Vote #{paper.number} is closed: {plain(paper.spec.question)} {yours}"
 
     # --- keeping
 
@@ -305,21 +322,24 @@ class Booth:
 
     def _keep(self, db: sqlite3.Connection, paper: Paper) -> None:
         db.execute(
-            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
             "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, "
             "is_confirmed = excluded.is_confirmed, version = excluded.version",
             (
-                self._bot.id, paper.poll, paper.number, paper.group, paper.instruction, paper.question,
-                orjson.dumps(paper.choices), paper.closes_at, paper.is_open, paper.choice, paper.n, paper.at,
-                paper.is_typed, paper.is_confirmed, paper.version,
+                self._bot.id, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
+                orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
+                ballot.to_text(paper.vote, paper.spec), paper.is_done, paper.n, paper.at, paper.is_typed,
+                paper.is_confirmed, paper.version,
             ),
         )  # fmt: skip
 
 
 def _paper(row: tuple[Any, ...]) -> Paper:
     fields = dict(zip(_COLUMNS.replace("group_id", "group").split(", "), row, strict=True))
-    fields["choices"] = tuple(orjson.loads(fields["choices"]))
-    for name in ("is_open", "is_typed", "is_confirmed"):
+    choices, rules = tuple(orjson.loads(fields.pop("choices"))), orjson.loads(fields.pop("rules") or b"{}")
+    fields["spec"] = restored(fields.pop("question"), choices, rules)
+    fields["vote"] = ballot.from_text(fields.pop("choice"), fields["spec"])
+    for name in ("is_open", "is_done", "is_typed", "is_confirmed"):
         fields[name] = bool(fields[name])
     return Paper(**fields)
 

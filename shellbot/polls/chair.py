@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, tzinfo
 from logging import getLogger
 from typing import Any
 
@@ -18,9 +18,9 @@ from shellbot.errors import BusTimeout, StoreError, UsageError
 from shellbot.events import Person, Reply
 from shellbot.observation import Report
 from shellbot.outbox import insert as keep_reply
-from shellbot.polls import records
-from shellbot.polls.grammar import Spec
+from shellbot.polls import ballot, records
 from shellbot.polls.records import Round, Seat
+from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result
 from shellbot.polls.texts import group_opened, group_result
 
@@ -31,10 +31,11 @@ HAND_OVER = 5.0  # seconds direct channels have, at the close, to hand over what
 
 
 class Chair:
-    """Runs the polls of one group channel, in the turns of its bot."""
+    """Runs the polls of one group channel, in the turns of its bot. ``zone`` is that of the times it says."""
 
-    def __init__(self, bot: ShellBot) -> None:
+    def __init__(self, bot: ShellBot, zone: tzinfo) -> None:
         self._bot = bot
+        self._zone = zone
         self._store = bot.desk.store
         self._rounds: dict[str, Round] = {}
         self._pauses: dict[str, float] = {}
@@ -123,8 +124,8 @@ class Chair:
             case "ballot":
                 await self._count(round, report, body)
             case "closed":
-                if isinstance(ballot := body.get("ballot"), dict):
-                    await self._count(round, report, ballot)
+                if isinstance(last := body.get("ballot"), dict):
+                    await self._count(round, report, last)
                 round.mark(report.channel, has_closed=True)
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case other:
@@ -134,9 +135,10 @@ class Chair:
         await self._announce_when_all_closed(round)
         await self._tell_waiters()
 
-    async def _count(self, round: Round, report: Report, ballot: dict[str, Any]) -> None:
-        choice, n, at = ballot.get("choice"), ballot.get("n"), ballot.get("at")
-        if choice not in round.spec.choices or type(n) is not int or not isinstance(at, float):
+    async def _count(self, round: Round, report: Report, body: dict[str, Any]) -> None:
+        vote, n, at = ballot.from_wire(body.get("choice"), round.spec), body.get("n"), body.get("at")
+        is_done = body.get("is_done", True) is True
+        if vote is None or type(n) is not int or not isinstance(at, float):
             logger.warning("ballot is not one of this poll's poll=%s channel=%s", round.id, report.channel)
             return
         seat = round.seats[report.channel]
@@ -149,13 +151,15 @@ class Chair:
         seat.counting = n
         try:
             is_counted = is_in_time and await self._bot.wait(
-                self._store.write(lambda db: records.put_ballot(db, round.id, report.channel, n, choice, at))
+                self._store.write(
+                    lambda db: records.put_ballot(db, round, report.channel, n, vote, at, is_done=is_done)
+                )
             )
         finally:
             seat.counting = 0
         if is_counted:
             seat.n = max(seat.n, n)
-            round.mark(report.channel, has_voted=True)
+            round.mark(report.channel, has_voted=bool(vote), is_done=is_done)
         self._receipt(round, report, n, is_counted=is_counted)
 
     def _receipt(self, round: Round, report: Report, n: int, *, is_counted: bool) -> None:
@@ -193,6 +197,8 @@ class Chair:
                 "choices": list(round.spec.choices),
                 "closes_at": round.closes_at.timestamp() if round.closes_at else None,
             }
+            if rules := round.spec.rules:
+                message["rules"] = rules
         self._bot.broadcast(message, id=f"{round.id}/{op}", channels=pending)
         pause = self._pauses[round.id]
         self._pauses[round.id] = min(pause * 2, LONGEST_PAUSE)
@@ -211,7 +217,7 @@ class Chair:
         if round.state != "opening":  # closed meanwhile
             return True
         round.state = "open"
-        reply = Reply(id=f"{round.id}/opened", text=group_opened(round, self._bot.clock.utcnow()))
+        reply = Reply(id=f"{round.id}/opened", text=group_opened(round, self._bot.clock.utcnow(), self._zone))
 
         def keep(db: Any) -> None:
             records.set_state(db, round.id, "open")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from datetime import timedelta
+from datetime import tzinfo
 from typing import Any
 
 from shellbot.bot import ShellBot
@@ -15,8 +15,10 @@ from shellbot.observation import Report
 from shellbot.polls import ballot, booth, records
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
-from shellbot.polls.grammar import USAGE, parse
+from shellbot.polls.grammar import parse
+from shellbot.polls.spec import USAGE
 from shellbot.polls.texts import status
+from shellbot.polls.zone import read_zone
 from shellbot.stores.base import Store
 
 
@@ -31,17 +33,24 @@ class PollCommand(Command):
     def __init__(self) -> None:
         self._chairs: dict[str, Chair] = {}
         self._booths: dict[str, Booth] = {}
+        self._zone: tzinfo | None = None  # read at the first start of a channel
 
     async def prepare(self, store: Store) -> None:
-        await store.create(records.SCHEMA)
-        await store.create(booth.SCHEMA)
+        await records.prepare(store)
+        await booth.prepare(store)
+
+    def zone(self, bot: ShellBot) -> tzinfo:
+        """The zone of the times that people write and read."""
+        if self._zone is None:
+            self._zone = read_zone(bot.desk.context)
+        return self._zone
 
     async def on_start(self, bot: ShellBot) -> None:
         if bot.is_direct:
-            self._booths[bot.id] = Booth(bot)
+            self._booths[bot.id] = Booth(bot, self.zone(bot))
             await self._booths[bot.id].resume()
         else:
-            self._chairs[bot.id] = Chair(bot)
+            self._chairs[bot.id] = Chair(bot, self.zone(bot))
             await self._chairs[bot.id].resume()
 
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
@@ -59,7 +68,9 @@ class PollCommand(Command):
             case [] | ["list"]:
                 running = chair.find(None)
                 now = bot.clock.utcnow()
-                lines = [status(round, now) for round in running] or [f"No vote is open. Write: `{USAGE}`"]
+                lines = [status(round, now, self.zone(bot)) for round in running] or [
+                    f"No vote is open. Write: `{USAGE}`"
+                ]
                 bot.say("\n".join(lines))
             case ["close"]:
                 await self._close(bot, chair, None, message)
@@ -69,11 +80,12 @@ class PollCommand(Command):
                     raise UsageError("Write the number of the vote, e.g. `poll close #3`.")
                 await self._close(bot, chair, number, message)
             case _:
-                spec = parse(arguments)
-                closes_at = message.time + timedelta(seconds=spec.seconds) if spec.seconds is not None else None
+                asked = parse(arguments, message.time, self.zone(bot))
+                if asked.opens_at or asked.spec.results != "hidden" or asked.spec.remind:
+                    raise UsageError("`opens`, `results` and `remind` come with a later version; leave them out.")
                 # the id is made of the message's, so that a message dealt with again after a crash opens no second vote
                 poll = hashlib.sha256(f"{bot.id} {message.id}".encode()).hexdigest()[:16]
-                await chair.open(poll, spec, message.person, bot.clock.utcnow(), closes_at)
+                await chair.open(poll, asked.spec, message.person, bot.clock.utcnow(), asked.closes_at)
 
     async def _close(self, bot: ShellBot, chair: Chair, number: int | None, message: Message) -> None:
         found = chair.find(number)

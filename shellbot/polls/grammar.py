@@ -1,112 +1,109 @@
-"""From ``"Lunch?" Pizza, Sushi in 10m`` to a question, its choices and how long it is open. Pure."""
+"""From ``"Lunch?" Pizza, Sushi in 10m`` to what is asked, by which rules, and from when to when. Pure."""
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
+from datetime import datetime, timedelta, tzinfo
+from typing import Literal, cast
 
-from shellbot.errors import UsageError
-from shellbot.markup import one_line
+from shellbot.errors import PollError, UsageError
+from shellbot.polls.spec import USAGE, Kind, Showing, Spec, make
+from shellbot.polls.when import DAY, DURATION, FARTHEST, ISO, TIME, duration, moment
 
-MAX_QUESTION, MAX_CHOICE, MAX_CHOICES = 300, 80, 50  # characters, characters, choices
-SHORTEST, LONGEST = 1.0, 366 * 86400.0  # seconds a poll may be open
-USAGE = 'poll "QUESTION" CHOICE, CHOICE [in 10m]'
+ANONYMOUS = "Anonymous polls come with a later version; this one shows its server who voted what."
+SHORTEST = timedelta(seconds=1)  # that a poll may be open
+LONGEST_TEXT = 20_000  # characters
 
+TIMES = ("opens", "closes")
+Term = Literal["opens", "closes", "results", "quorum", "threshold", "remind"]
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'"}
-_UNITS = {
-    "s": 1,
-    "sec": 1,
-    "second": 1,
-    "m": 60,
-    "min": 60,
-    "minute": 60,
-    "h": 3600,
-    "hour": 3600,
-    "d": 86400,
-    "day": 86400,
-}
-_PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?(?=[\s\d]|\Z)", re.IGNORECASE)
-_TAIL = re.compile(r"\s+in\s+((?:\d+(?:\.\d+)?\s*[a-z]+\s*)+)\Z", re.IGNORECASE)
+_KINDS: dict[str, Kind] = {"yesno": "yesno", "yes/no": "yesno", "multiple": "multiple", "rating": "rating"}
+_KIND = re.compile(r"([a-z/]+)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?(\d{1,4}))?\s*(?=(.?))", re.IGNORECASE)
+_BARE = re.compile(
+    rf"(?:\A|(?<=[\s,;]))(?:in\s+{DURATION}|{DAY}\s+(?:at\s+)?{TIME}|at\s+{TIME}|{ISO})\s*\Z", re.IGNORECASE
+)
+_BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until)\s*\Z", re.IGNORECASE)
+_NAMED = re.compile(
+    r"(?:.*[\s,;]|\A)(opens|closes|until|results|quorum|threshold|remind)\s+([^,;\"“”„«»]+)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Spec:
-    """What a poll asks. ``seconds`` is None when it stays open until somebody closes it, or all have voted."""
+class Asked:
+    """A poll as somebody asked for it. ``closes_at`` is None: until all have voted, or it is closed."""
 
-    question: str
-    choices: tuple[str, ...]
-    seconds: float | None = None
+    spec: Spec
+    opens_at: datetime | None = None
+    closes_at: datetime | None = None
 
 
-def parse(text: str) -> Spec:
+def parse(text: str, now: datetime, zone: tzinfo) -> Asked:
     """Read what stands after ``poll``.
+
+    Args:
+        now: When it was said, aware. ``zone``: where the writer's clock hangs.
 
     Raises:
         UsageError: It says what is missing and how to write it.
     """
-    rest, seconds = _cut_duration(text.strip())
+    if len(text) > LONGEST_TEXT:
+        raise UsageError("That is too long for a poll.")
+    kind, most, rest = _cut_kind(text.strip())
     question, rest = _cut_question(rest)
-    return make(question, _split(rest), seconds)
+    rest, terms = _cut_terms(rest)
+    spec = make(
+        question,
+        _split(rest),
+        kind=kind,
+        most=most,
+        results=cast(Showing, terms.get("results", "hidden").casefold()),
+        quorum=terms.get("quorum", "").replace(" ", ""),
+        threshold=terms.get("threshold", "").replace(" ", ""),
+        remind=duration(re.sub(r"\s+before\Z", "", terms["remind"])) if "remind" in terms else 0.0,
+    )
+    opens_at = moment(terms["opens"], now, zone) if "opens" in terms else None
+    closes_at = None
+    if "closes" in terms:
+        start = opens_at or now
+        # how long it is open counts from its opening, a time of day is one after now
+        closes_at = moment(terms["closes"], start if terms["closes"][:3].casefold() == "in " else now, zone)
+        check_span(start, closes_at)
+    if spec.remind and (closes_at is None or closes_at - timedelta(seconds=spec.remind) <= (opens_at or now)):
+        raise UsageError("A reminder needs a close that lies further ahead than the reminder before it.")
+    return Asked(spec, opens_at, closes_at)
 
 
-def make(question: str, choices: list[str] | tuple[str, ...], seconds: float | None = None) -> Spec:
-    """Check the parts of a poll, from whatever source.
-
-    Raises:
-        UsageError: It says which part is wrong.
-    """
-    question = one_line(question)
-    clean = tuple(one_line(choice) for choice in choices)
-    if not question:
-        raise UsageError(f"A poll needs a question. Write: `{USAGE}`")
-    if len(question) > MAX_QUESTION:
-        raise UsageError(f"The question is longer than {MAX_QUESTION} characters; make it shorter.")
-    if len(clean) < 2 or not all(clean):
-        raise UsageError(f"A poll needs two choices or more, with commas between. Write: `{USAGE}`")
-    if len(clean) > MAX_CHOICES:
-        raise UsageError(f"A poll takes at most {MAX_CHOICES} choices; you gave {len(clean)}.")
-    if any(len(choice) > MAX_CHOICE for choice in clean):
-        raise UsageError(f"A choice is at most {MAX_CHOICE} characters long.")
-    if len({choice.casefold() for choice in clean}) < len(clean):
-        raise UsageError("Two choices are the same; people could not tell them apart.")
-    if seconds is not None and not SHORTEST <= seconds <= LONGEST:
+def check_span(start: datetime, end: datetime) -> None:
+    """UsageError unless a poll may be open from ``start`` to ``end``."""
+    if end <= start:
+        raise UsageError("It would close before it opens.")
+    if not SHORTEST <= end - start <= FARTHEST:
         raise UsageError("A poll is open between one second and a year, e.g. `in 10m`.")
-    return Spec(question, clean, seconds)
 
 
-def parse_duration(text: str) -> float:
-    """Seconds of ``10m``, ``in 1h 30m``, ``90 seconds``.
-
-    Raises:
-        UsageError: It is no duration.
-    """
-    rest = text.strip()
-    if rest.casefold().startswith("in "):
-        rest = rest[3:]
-    total, end = 0.0, 0
-    while end < len(rest.rstrip()):
-        part = _PART.match(rest, end)
-        unit = _UNITS.get(part[2].casefold()) if part else None
-        if part is None or unit is None:
-            raise UsageError(f"`{one_line(text)[:40]}` is no duration; write e.g. `in 10m`, `in 2h` or `in 1h 30m`.")
-        total += float(part[1]) * unit
-        end = part.end()
-    if not total:
-        raise UsageError("A poll needs a duration above zero, e.g. `in 10m`.")
-    return total
-
-
-def _cut_duration(text: str) -> tuple[str, float | None]:
-    tail = _TAIL.search(text)
-    if tail is None:
-        return text, None
-    try:
-        return text[: tail.start()], parse_duration(tail[1])
-    except UsageError:
-        unit = re.search(r"[a-z]+", tail[1], re.IGNORECASE)
-        if unit and len(unit[0]) <= 3:
-            raise
-        return text, None
+def _cut_kind(text: str) -> tuple[Kind, int | None, str]:
+    found = _KIND.match(text)
+    if found is None:
+        return "single", None, text
+    word, number, rest = found[1].casefold(), found[2], text[found.end() :]
+    is_kind_word = found[3] in _QUOTES or number is not None
+    following = rest.split(None, 1)[0].casefold() if rest else ""
+    if word == "anonymous" and (is_kind_word or following in _KINDS):
+        raise PollError(ANONYMOUS)
+    if word in _KINDS and (is_kind_word or _KINDS[word] == "yesno"):
+        kind = _KINDS[word]
+        if kind == "yesno" and number is not None:
+            return "single", None, text
+        return kind, int(number) if number else None, rest
+    near = difflib.get_close_matches(word, [*_KINDS, "anonymous"], n=1, cutoff=0.75)
+    if near and is_kind_word:
+        raise UsageError(
+            f'There are polls of the kind yesno, multiple and rating. Did you mean `poll {near[0]} "..."`?'
+        )
+    return "single", None, text
 
 
 def _cut_question(text: str) -> tuple[str, str]:
@@ -120,6 +117,61 @@ def _cut_question(text: str) -> tuple[str, str]:
     if mark < 0:
         raise UsageError(f"I cannot tell the question from the choices. Write: `{USAGE}`")
     return text[: mark + 1], text[mark + 1 :]
+
+
+def _cut_terms(text: str) -> tuple[str, dict[Term, str]]:
+    """Take what is no choice from the end, one term after the other."""
+    terms: dict[Term, str] = {}
+    while (cut := _cut_time(text) or _cut_named(text)) is not None:
+        text, term, words = cut
+        if term in terms:
+            raise UsageError(
+                f"I read two times when it {term}." if term in ("opens", "closes") else f"Two times {term}."
+            )
+        terms[term] = words
+    return text, terms
+
+
+def _cut_time(text: str) -> tuple[str, Term, str] | None:
+    """A time without a word before it is that of the close."""
+    found = _BARE.search(text)
+    if found is None:
+        return None
+    words, before = found[0].strip(), text[: found.start()]
+    if named := _BEFORE.search(before):
+        return before[: named.start()].rstrip(" \t\n,;"), _term(named[1]), words
+    is_span = words[:3].casefold() == "in "
+    if before.rstrip().endswith((",", ";")) and not is_span:
+        return None  # a choice of its own
+    if any(_BARE.search(part) for part in before.split(",")[:-1]):
+        return None  # other choices end with a time, too
+    if is_span:
+        try:
+            duration(words)
+        except UsageError:
+            unit = re.search(r"[a-z]+", words[3:], re.IGNORECASE)
+            if not unit or len(unit[0]) > 3:
+                return None
+            raise
+    return before.rstrip(" \t\n,;"), "closes", words
+
+
+def _cut_named(text: str) -> tuple[str, Term, str] | None:
+    found = _NAMED.match(text)
+    if found is None:
+        return None
+    term, words = _term(found[1]), found[2].strip()
+    if term != "results" and not re.search(r"\d|\bnoon\b", words):
+        return None
+    if term == "results" and words.casefold() not in ("hidden", "live", "owner"):
+        raise UsageError(
+            "Write `results hidden`, `results live` or `results owner`; a choice with such words goes into quotes."
+        )
+    return text[: found.start(1)].rstrip(" \t\n,;"), term, words
+
+
+def _term(word: str) -> Term:
+    return "closes" if word.casefold() == "until" else cast(Term, word.casefold())
 
 
 def _split(text: str) -> list[str]:

@@ -11,9 +11,11 @@ from shellbot.errors import PollError, UsageError
 from shellbot.events import Person
 from shellbot.polls.chair import Chair
 from shellbot.polls.commands import PollCommand
-from shellbot.polls.grammar import make, parse_duration
+from shellbot.polls.grammar import ANONYMOUS, SHORTEST
 from shellbot.polls.records import Round
+from shellbot.polls.spec import Kind, make
 from shellbot.polls.tally import Result
+from shellbot.polls.when import FARTHEST, check_words, moment
 from shellbot.turns import current_topic, new_id
 
 
@@ -26,30 +28,41 @@ class Reach:
 
 
 class Poll:
-    """A single-choice vote of a group, answered in the direct channels.
+    """A vote of a group, answered in the direct channels.
 
     Args:
         question: At most 300 characters.
-        choices: 2 to 50, at most 80 characters each, all different.
-        closes: ``"in 10m"``, seconds, an aware datetime, or None: when all have voted, or it is closed.
+        choices: 2 to 50, at most 80 characters each, all different. None for the kinds that bring theirs along.
+        closes: ``"in 10m"``, ``"tomorrow 9:00"``, seconds, an aware datetime, or None: when all have voted, or it is
+            closed.
+        kind: ``single``, ``multiple``, ``yesno`` or ``rating``.
+        most: Of ``multiple``, choices on one ballot (all by default); of ``rating``, the highest number (5 by default).
+        quorum: ``"5"`` or ``"50%"``; threshold: ``"60%"`` or ``"2/3"``. What misses them has no winner.
         anonymous: Not yet; asking for it is refused rather than done by halves.
     """
 
     def __init__(
         self,
         question: str,
-        choices: Iterable[str],
+        choices: Iterable[str] = (),
         *,
         closes: str | float | datetime | None = None,
+        kind: Kind = "single",
+        most: int | None = None,
+        quorum: str = "",
+        threshold: str = "",
         anonymous: bool = False,
     ) -> None:
         if anonymous:
-            raise PollError("Anonymous polls come with a later version; this one shows its server who voted what.")
+            raise PollError(ANONYMOUS)
         if isinstance(closes, datetime) and closes.tzinfo is None:
             raise UsageError("closes needs a time zone: datetime.now(UTC) + timedelta(minutes=10)")
-        seconds = parse_duration(closes) if isinstance(closes, str) else closes
-        self._closes_at = closes if isinstance(closes, datetime) else None
-        self.spec = make(question, tuple(choices), None if isinstance(seconds, datetime) else seconds)
+        if isinstance(closes, int | float) and not SHORTEST.total_seconds() <= closes <= FARTHEST.total_seconds():
+            raise UsageError("A poll is open between one second and a year; closes is in seconds.")
+        if isinstance(closes, str):  # what cannot be read at any time is told here, where the mistake is
+            check_words(closes)
+        self._closes = closes
+        self.spec = make(question, tuple(choices), kind=kind, most=most, quorum=quorum, threshold=threshold)
         self._chair: Chair | None = None
         self._round: Round | None = None
 
@@ -67,9 +80,13 @@ class Poll:
         person = topic.event.person if topic is not None and topic.event is not None else Person("", "the bot")
         now = bot.clock.utcnow()
         start = topic.event.time if topic is not None and topic.event is not None else now
-        closes_at = self._closes_at
-        if self.spec.seconds is not None:
-            closes_at = start + timedelta(seconds=self.spec.seconds)
+        match self._closes:
+            case str() as words:
+                closes_at: datetime | None = moment(words, start, command.zone(bot))
+            case int() | float() as seconds:
+                closes_at = start + timedelta(seconds=seconds)
+            case at:
+                closes_at = at
         self._chair = command.chair(bot)
         self._round = await self._chair.open(new_id(), self.spec, person, now, closes_at)
 

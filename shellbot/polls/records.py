@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
@@ -10,9 +11,11 @@ from typing import Literal
 import orjson
 
 from shellbot.events import Person
-from shellbot.polls.grammar import Spec
+from shellbot.polls.ballot import Vote, from_text, to_text
+from shellbot.polls.spec import Spec, restored
 from shellbot.polls.tally import Result, count
 from shellbot.roster import Member
+from shellbot.stores.base import Store
 
 State = Literal["opening", "open", "closing", "closed"]
 Reached = Literal["", "shown", "unreachable"]
@@ -33,6 +36,8 @@ CREATE TABLE IF NOT EXISTS poll_ballots (
     PRIMARY KEY (poll, direct)
 );
 """
+# What came later, for stores made before: rules of the poll, and whether a choice of several is at its end.
+ADDED = {"polls": {"rules": "BLOB"}, "poll_ballots": {"is_done": "INTEGER NOT NULL DEFAULT 1"}}
 
 
 @dataclass(slots=True)
@@ -40,15 +45,17 @@ class Seat:
     """One person on the roll.
 
     ``reached``: what the direct channel reported of the ballot paper; ``has_closed``: it reported that it takes no
-    more; ``has_voted``: a ballot of it is counted. Set them by :meth:`Round.mark`. ``n``: number of the ballot that
-    counts, 0 before the first; ``counting``: of one on its way to the disk; ``is_gone``: the person has left the group,
-    so that nobody waits for the vote any more, though it would count.
+    more; ``has_voted``: a ballot of it is counted; ``is_done``: and nothing is to be added to it. Set them by
+    :meth:`Round.mark`. ``n``: number of the ballot that counts, 0 before the first; ``counting``: of one on its way to
+    the disk; ``is_gone``: the person has left the group, so that nobody waits for the vote any more, though it would
+    count.
     """
 
     member: Member
     reached: Reached = ""
     has_closed: bool = False
     has_voted: bool = False
+    is_done: bool = False
     n: int = 0
     counting: int = 0
     is_gone: bool = False
@@ -70,7 +77,7 @@ class Round:
     absent: list[Person] = field(default_factory=list)  # on the roll, without a direct channel
     result: Result | None = None
     unseen: set[str] = field(default_factory=set)  # channels that have not reported on their ballot
-    unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has
+    unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has, or not all
     unclosed: set[str] = field(default_factory=set)  # channels that have not reported the close
 
     def __post_init__(self) -> None:
@@ -82,20 +89,22 @@ class Round:
         channel: str,
         *,
         reached: Reached | None = None,
-        has_voted: bool = False,
+        has_voted: bool | None = None,
+        is_done: bool | None = None,
         has_closed: bool = False,
         is_gone: bool = False,
     ) -> Seat:
         """Note what a channel reported; keeps the three sets, so that ten thousand people cost no search per vote."""
         seat = self.seats[channel]
         seat.reached = reached or seat.reached
-        seat.has_voted |= has_voted
+        seat.has_voted = seat.has_voted if has_voted is None else has_voted
+        seat.is_done = seat.is_done if is_done is None else is_done
         seat.has_closed |= has_closed
         seat.is_gone |= is_gone
         is_lost = seat.reached == "unreachable"
         for open_ones, is_open in (
             (self.unseen, not seat.reached),
-            (self.unvoted, not (seat.has_voted or is_lost or seat.is_gone)),
+            (self.unvoted, not ((seat.has_voted and seat.is_done) or is_lost or seat.is_gone)),
             (self.unclosed, not seat.has_closed and not is_lost),
         ):
             (open_ones.add if is_open else open_ones.discard)(channel)
@@ -115,6 +124,20 @@ class Round:
         return not self.unvoted and any(seat.has_voted for seat in self.seats.values())
 
 
+async def prepare(store: Store) -> None:
+    """Make the tables, and in those of an older version the columns that came later."""
+    await store.create(SCHEMA)
+    await store.write(lambda db: add_columns(db, ADDED))
+
+
+def add_columns(db: sqlite3.Connection, added: Mapping[str, Mapping[str, str]]) -> None:
+    """Add to each table the columns it has not; rows that are there get their defaults."""
+    for table, columns in added.items():
+        here = {row[1] for row in db.execute(f"PRAGMA table_info({table})")}
+        for name in columns.keys() - here:
+            db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
+
+
 def insert(db: sqlite3.Connection, new: Round) -> Round:
     """Keep a new poll, giving it its number; one that is here already is left as it is."""
     number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM polls").fetchone()[0]
@@ -129,8 +152,10 @@ def insert(db: sqlite3.Connection, new: Round) -> Round:
         new.opened_at.timestamp(),
         new.closes_at.timestamp() if new.closes_at else None,
         new.state,
+        orjson.dumps(new.spec.rules),
     )
-    if db.execute("INSERT OR IGNORE INTO polls VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL)", row).rowcount:
+    columns = "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, rules"
+    if db.execute(f"INSERT OR IGNORE INTO polls ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount:
         people = [(new.id, s.member.person.id, s.member.person.name, s.member.direct) for s in new.seats.values()]
         people += [(new.id, person.id, person.name, "") for person in new.absent]
         db.executemany("INSERT INTO poll_roll (poll, person_id, name, direct) VALUES (?, ?, ?, ?)", people)
@@ -139,16 +164,16 @@ def insert(db: sqlite3.Connection, new: Round) -> Round:
 
 def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> list[Round]:
     """Read the polls of a group, with roll and who has voted, oldest first."""
-    columns = "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result"
+    columns = "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules"
     query = f"SELECT {columns} FROM polls WHERE group_id = ? AND {where} ORDER BY number"
     rounds = []
     for row in db.execute(query, (group, *values)).fetchall():
-        id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result = row
+        id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules = row
         found = Round(
             id=id_,
             group=group_id,
             number=number,
-            spec=Spec(question, tuple(orjson.loads(choices))),
+            spec=restored(question, tuple(orjson.loads(choices)), orjson.loads(rules or b"{}")),
             opener=Person(opener_id, opener),
             opened_at=datetime.fromtimestamp(opened_at, UTC),
             closes_at=datetime.fromtimestamp(closes_at, UTC) if closes_at is not None else None,
@@ -156,15 +181,17 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
             result=_result(result),
         )
         roll = db.execute(
-            "SELECT person_id, name, poll_roll.direct, reached, closed, n FROM poll_roll "
+            "SELECT person_id, name, poll_roll.direct, reached, closed, n, choice, is_done FROM poll_roll "
             "LEFT JOIN poll_ballots ON poll_ballots.poll = poll_roll.poll AND poll_ballots.direct = poll_roll.direct "
             "WHERE poll_roll.poll = ? ORDER BY poll_roll.rowid",
             (id_,),
         )
-        for person_id, name, direct, reached, closed, n in roll:
+        for person_id, name, direct, reached, closed, n, choice, is_done in roll:
             person = Person(person_id, name)
             if direct:
-                found.seats[direct] = Seat(Member(person, direct), reached, bool(closed), n is not None, n or 0)
+                has_voted = bool(from_text(choice or "", found.spec))
+                member = Member(person, direct)
+                found.seats[direct] = Seat(member, reached, bool(closed), has_voted, bool(is_done), n or 0)
                 found.mark(direct)
             else:
                 found.absent.append(person)
@@ -185,20 +212,24 @@ def set_seat(db: sqlite3.Connection, poll: str, seat: Seat) -> None:
     )
 
 
-def put_ballot(db: sqlite3.Connection, poll: str, direct: str, n: int, choice: str, at: float) -> bool:
+def put_ballot(
+    db: sqlite3.Connection, round: Round, direct: str, n: int, vote: Vote, at: float, *, is_done: bool = True
+) -> bool:
     """Count a ballot: per voter the highest number stands, a lower one changes nothing.
 
     Returns:
         Whether it counts, or counted before a later one took its place. False: it came after the poll was closed.
     """
+    poll = round.id
     state = db.execute("SELECT state FROM polls WHERE id = ?", (poll,)).fetchone()
     if state is None or state[0] == "closed":
         query = "SELECT 1 FROM poll_ballots WHERE poll = ? AND direct = ? AND n >= ?"
         return db.execute(query, (poll, direct, n)).fetchone() is not None
     db.execute(
-        "INSERT INTO poll_ballots VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE "
-        "SET n = excluded.n, choice = excluded.choice, at = excluded.at WHERE excluded.n > n",
-        (poll, direct, n, choice, at),
+        "INSERT INTO poll_ballots (poll, direct, n, choice, at, is_done) VALUES (?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT DO UPDATE SET n = excluded.n, choice = excluded.choice, at = excluded.at, "
+        "is_done = excluded.is_done WHERE excluded.n > n",
+        (poll, direct, n, to_text(vote, round.spec), at, is_done),
     )
     return True
 
@@ -208,9 +239,8 @@ def close(db: sqlite3.Connection, round: Round) -> Result:
     ballots = db.execute("SELECT choice FROM poll_ballots WHERE poll = ?", (round.id,))
     silent = [s.member.person.name for s in round.seats.values() if s.reached == "shown" and not s.has_closed]
     result = count(
-        round.spec.question,
-        round.spec.choices,
-        [row[0] for row in ballots],
+        round.spec,
+        [from_text(row[0], round.spec) for row in ballots],
         round.asked,
         [person.name for person in round.unreachable()],
         silent,

@@ -1,10 +1,14 @@
-"""Counting a single-choice poll and showing the count. Pure: the same ballots give the same result anywhere."""
+"""Counting a poll and showing the count. Pure: the same ballots give the same result anywhere."""
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+
+from shellbot.polls.ballot import Vote
+from shellbot.polls.spec import ABSTAIN, Kind, Spec, share
 
 BAR = 12  # characters of the longest bar
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
@@ -16,9 +20,13 @@ class Result:
 
     Attributes:
         counts: Votes per choice, in the order of the choices.
-        winner: The choice with the most votes; None on a tie, or when nobody voted.
+        winner: The choice with the most votes, which of Yes and No with ``yesno``. None on a tie, when nobody voted,
+            with ``rating``, and where the quorum or the threshold was missed.
         answered: Ballots counted; asked: people on the roll.
         unreachable: Names of people who could not be asked; silent: of those whose channel did not confirm the close.
+        average: Of a rating that somebody gave.
+        quorum: How many had to vote, 0 for any number. threshold: the share that was needed, as it was written.
+        has_quorum: Enough voted; has_threshold: the leading choice has its share. True where none was asked for.
     """
 
     question: str
@@ -28,24 +36,61 @@ class Result:
     asked: int
     unreachable: tuple[str, ...] = ()
     silent: tuple[str, ...] = ()
+    kind: Kind = "single"
+    average: float | None = None
+    quorum: int = 0
+    threshold: str = ""
+    has_quorum: bool = True
+    has_threshold: bool = True
+
+    @property
+    def leading(self) -> tuple[str, ...]:
+        """The choices with the most votes; several on a tie, none when nobody chose. Who abstains is no choice."""
+        standing = {c: votes for c, votes in self.counts.items() if not (self.kind == "yesno" and c == ABSTAIN)}
+        most = max(standing.values(), default=0)
+        return tuple(choice for choice, votes in standing.items() if votes == most) if most else ()
 
 
 def count(
-    question: str,
-    choices: Iterable[str],
-    ballots: Iterable[str],
-    asked: int,
-    unreachable: Iterable[str] = (),
-    silent: Iterable[str] = (),
+    spec: Spec, ballots: Iterable[Vote], asked: int, unreachable: Iterable[str] = (), silent: Iterable[str] = ()
 ) -> Result:
-    """Count one choice per ballot."""
-    counts = dict.fromkeys(choices, 0)
-    for choice in ballots:
-        counts[choice] += 1
-    most = max(counts.values(), default=0)
-    leading = [choice for choice, votes in counts.items() if votes == most]
-    winner = leading[0] if most and len(leading) == 1 else None
-    return Result(question, counts, winner, sum(counts.values()), asked, tuple(unreachable), tuple(silent))
+    """Count one vote per ballot; an empty one is none."""
+    counts, answered = dict.fromkeys(spec.choices, 0), 0
+    for vote in ballots:
+        answered += bool(vote)
+        for choice in vote:
+            counts[choice] += 1
+    quorum = needed(spec.quorum, asked)
+    bare = Result(spec.question, counts, None, answered, asked, kind=spec.kind)
+    leading = () if spec.kind == "rating" else bare.leading
+    has_threshold = True
+    if spec.threshold:
+        weighed = answered - (counts[ABSTAIN] if spec.kind == "yesno" else 0)
+        has_threshold = bool(leading) and counts[leading[0]] >= share(spec.threshold) * weighed
+    has_quorum = answered >= quorum
+    is_decided = len(leading) == 1 and has_quorum and has_threshold
+    return Result(
+        question=spec.question,
+        counts=counts,
+        winner=leading[0] if is_decided else None,
+        answered=answered,
+        asked=asked,
+        unreachable=tuple(unreachable),
+        silent=tuple(silent),
+        kind=spec.kind,
+        average=_average(counts) if spec.kind == "rating" and answered else None,
+        quorum=quorum,
+        threshold=spec.threshold,
+        has_quorum=has_quorum,
+        has_threshold=has_threshold,
+    )
+
+
+def needed(quorum: str, asked: int) -> int:
+    """Votes that a quorum of ``"5"``, ``"50%"`` or ``""`` asks of so many people."""
+    if not quorum or quorum.isdigit():
+        return int(quorum or 0)
+    return math.ceil(share(quorum) * asked)
 
 
 def bars(result: Result) -> str:
@@ -60,6 +105,10 @@ def bars(result: Result) -> str:
         shares = f"{_percent(votes, result.answered):>8}  {_percent(votes, result.asked):>6}"
         lines.append(f"{head}{' ' * (width - _columns(head))}  {bar}{' ' * (BAR - len(bar))}  {shares}")
     return "\n".join(lines)
+
+
+def _average(counts: Mapping[str, int]) -> float:
+    return sum(int(step) * votes for step, votes in counts.items()) / sum(counts.values())
 
 
 def _percent(part: int, whole: int) -> str:

@@ -2,48 +2,58 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, tzinfo
 
 from shellbot.markup import plain
+from shellbot.polls.ballot import Vote, worded
 from shellbot.polls.records import Round
+from shellbot.polls.spec import ABSTAIN, Spec
 from shellbot.polls.tally import Result, bars
+from shellbot.polls.when import shown
 
 _NAMED = 20  # names said in one line; above that the rest is a number
 
 
-def closing_time(closes_at: datetime | None, now: datetime) -> str:
-    """When it closes, in the server's zone, with the date where that is not today."""
-    if closes_at is None:
-        return "when all have voted, or when it is closed"
-    local, today = closes_at.astimezone(), now.astimezone()
-    day = "" if local.date() == today.date() else f"{local:%a %d %b} "
-    seconds = ":%S" if closes_at - now < timedelta(minutes=2) else ""
-    return f"at {day}{local.strftime('%H:%M' + seconds)} {local.tzname()}"
+def closing_time(closes_at: datetime | None, now: datetime, zone: tzinfo) -> str:
+    """When it closes, with the offset, and the date where that is not today."""
+    return "when all have voted, or when it is closed" if closes_at is None else f"at {shown(closes_at, now, zone)}"
 
 
-def group_opened(round: Round, now: datetime) -> str:
+def how_to_answer(spec: Spec) -> str:
+    """What is not plain from the buttons, or nothing."""
+    match spec.kind:
+        case "multiple":
+            return f"Choose up to {spec.most}, then press Done; or type them, e.g. `1, 2`."
+        case "rating":
+            return f"From 1 (lowest) to {len(spec.choices)} (highest)."
+    return ""
+
+
+def paper_note(spec: Spec, vote: Vote, when: str, *, is_open: bool, is_confirmed: bool) -> str:
+    """The line under the buttons."""
+    if not is_open:
+        return f"Closed. Your vote: {worded(vote)}" if vote else "Closed. No vote of yours was counted."
+    if vote and is_confirmed:
+        return f"Your vote is counted: {worded(vote)}. You may change it until it closes {when}."
+    return ""
+
+
+def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when the vote is open."""
     people = f"{round.asked} people have" if round.asked > 1 else "One person has"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n"
-        f"{people} a ballot in the direct channel. It closes {closing_time(round.closes_at, now)}. "
+        f"{people} a ballot in the direct channel. It closes {closing_time(round.closes_at, now, zone)}."
+        f"{_rules(round.spec)} "
         f"{plain(round.opener.name)} can end it before with `poll close #{round.number}`."
     )
 
 
 def group_result(round: Round, result: Result) -> tuple[str, str]:
     """The announcement, and its bars for a fixed-width font."""
-    if not result.answered:
-        verdict = "Nobody voted."
-    elif result.winner is not None:
-        verdict = f"**{plain(result.winner)}** has the most votes."
-    else:
-        most = max(result.counts.values())
-        tied = [plain(choice) for choice, votes in result.counts.items() if votes == most]
-        verdict = f"A tie between {_and(tied)}."
     lines = [
         f"**Result of vote #{round.number}: {plain(result.question)}**",
-        f"{verdict} {result.answered} of {result.asked} voted.",
+        f"{verdict(result)} {result.answered} of {result.asked} voted.{_conditions(result)}",
     ]
     if result.unreachable:
         lines.append(f"Could not be reached: {names(result.unreachable)}.")
@@ -52,11 +62,49 @@ def group_result(round: Round, result: Result) -> tuple[str, str]:
     return "\n\n".join(lines), bars(result)
 
 
-def status(round: Round, now: datetime) -> str:
+def verdict(result: Result) -> str:
+    """What the count says, in a sentence, for markdown."""
+    if not result.answered:
+        return "Nobody voted."
+    if result.average is not None:
+        return f"**{result.average:.1f}** of {len(result.counts)} on average."
+    leading = [plain(choice) for choice in result.leading]
+    if not leading:
+        return f"Nobody said more than {plain(ABSTAIN)}."
+    if len(leading) > 1:
+        return f"A tie between {_and(leading)}."
+    return f"**{leading[0]}** has the most votes."
+
+
+def _conditions(result: Result) -> str:
+    """Quorum and threshold, where there are any."""
+    said = ""
+    if result.quorum:
+        word = "reached" if result.has_quorum else "missed, so that nothing is decided"
+        said += f" The quorum of {result.quorum} is {word}."
+    if result.threshold:
+        word = "reached" if result.has_threshold else "missed, so that nothing is decided"
+        said += f" The threshold of {result.threshold} is {word}."
+    return said
+
+
+def _rules(spec: Spec) -> str:
+    """The rules that are not the usual ones, each in a sentence with a space before it."""
+    said = f" {how_to_answer(spec)}" if spec.kind == "rating" else ""
+    if spec.kind == "multiple":
+        said += f" Everybody may choose up to {spec.most}."
+    if spec.quorum:
+        said += f" It is valid if {spec.quorum} vote."
+    if spec.threshold:
+        said += f" {spec.threshold} of the votes are needed to win."
+    return said
+
+
+def status(round: Round, now: datetime, zone: tzinfo) -> str:
     """One line on a poll that is not closed."""
     voted = sum(seat.has_voted for seat in round.seats.values())
     state = {"opening": "opens as soon as the bus answers", "closing": "is closing"}.get(
-        round.state, f"closes {closing_time(round.closes_at, now)}"
+        round.state, f"closes {closing_time(round.closes_at, now, zone)}"
     )
     return f"- #{round.number} {plain(round.spec.question)}: {voted} of {round.asked} voted; {state}"
 

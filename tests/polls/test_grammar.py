@@ -2,29 +2,85 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shellbot.errors import UsageError
-from shellbot.polls.grammar import MAX_CHOICES, Spec, make, parse, parse_duration
+from shellbot.errors import CommandError, PollError, UsageError
+from shellbot.polls.grammar import Asked, parse
+from shellbot.polls.spec import MAX_CHOICES, Spec, make, restored
+
+NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)  # a Friday
+
+
+def read(typed):
+    return parse(typed, NOON, UTC)
+
+
+def poll_or_help(typed):
+    """The poll; None when help was given, in one line."""
+    text = ""
+    try:
+        return read(typed)
+    except CommandError as error:
+        text = str(error)
+    assert text
+    assert "\n" not in text
+    return None
+
+
+def asked(question, choices, seconds=None, **rules):
+    return Asked(Spec(question, choices, **rules), None, seconds and NOON + timedelta(seconds=seconds))
 
 
 @pytest.mark.parametrize(
-    ("typed", "spec"),
+    ("typed", "meant"),
     [
-        ('"Lunch?" Pizza, Sushi, Salad in 10m', Spec("Lunch?", ("Pizza", "Sushi", "Salad"), 600)),
-        ("Lunch? Pizza, Sushi", Spec("Lunch?", ("Pizza", "Sushi"))),
-        ("“Lunch?” Pizza, Sushi in 90 seconds", Spec("Lunch?", ("Pizza", "Sushi"), 90)),
-        ('"Fish?" "Fish, chips", Pizza in 1h 30m', Spec("Fish?", ("Fish, chips", "Pizza"), 5400)),
-        ('"When?" in 5 minutes, later', Spec("When?", ("in 5 minutes", "later"))),
-        ('"Where?" dance in 10 places, home', Spec("Where?", ("dance in 10 places", "home"))),
-        ('"Lunch?" Pizza, Sushi,', Spec("Lunch?", ("Pizza", "Sushi"))),
-        ('"Lunch?": Pizza, Sushi', Spec("Lunch?", ("Pizza", "Sushi"))),
+        ('"Lunch?" Pizza, Sushi, Salad in 10m', asked("Lunch?", ("Pizza", "Sushi", "Salad"), 600)),
+        ("Lunch? Pizza, Sushi", asked("Lunch?", ("Pizza", "Sushi"))),
+        ("“Lunch?” Pizza, Sushi in 90 seconds", asked("Lunch?", ("Pizza", "Sushi"), 90)),
+        ('"Fish?" "Fish, chips", Pizza in 1h 30m', asked("Fish?", ("Fish, chips", "Pizza"), 5400)),
+        ('"When?" in 5 minutes, later', asked("When?", ("in 5 minutes", "later"))),
+        ('"Where?" dance in 10 places, home', asked("Where?", ("dance in 10 places", "home"))),
+        ('"Where?" home, dance in 10 places', asked("Where?", ("home", "dance in 10 places"))),
+        ('"Lunch?" Pizza, Sushi,', asked("Lunch?", ("Pizza", "Sushi"))),
+        ('"Lunch?": Pizza, Sushi', asked("Lunch?", ("Pizza", "Sushi"))),
+        ('"Lunch?" Pizza, Sushi, in 10m', asked("Lunch?", ("Pizza", "Sushi"), 600)),
+        ('"Lunch?" Pizza, Sushi tomorrow 9:00', asked("Lunch?", ("Pizza", "Sushi"), 21 * 3600)),
+        ('"Lunch?" Pizza, Sushi, until friday 17:00', asked("Lunch?", ("Pizza", "Sushi"), 5 * 3600)),
+        ('"Lunch?" Pizza, Sushi at 14:30', asked("Lunch?", ("Pizza", "Sushi"), 9000)),
+        ('"Lunch?" Pizza, Sushi closes 14:30', asked("Lunch?", ("Pizza", "Sushi"), 9000)),
+        ('"Lunch?" Pizza, Sushi 2026-11-20T13:00+01:00', asked("Lunch?", ("Pizza", "Sushi"), None)),
+        ('"When?" today 17:00, tomorrow 9:00', asked("When?", ("today 17:00", "tomorrow 9:00"))),
+        ('"Which?" train at 13:30, train at 14:30', asked("Which?", ("train at 13:30", "train at 14:30"))),
+        ('"Which?" bus 14:30, walk', asked("Which?", ("bus 14:30", "walk"))),
+        ('"Why?" the shop closes early, it opens late', asked("Why?", ("the shop closes early", "it opens late"))),
+        ('yesno "Merge?"', asked("Merge?", ("Yes", "No", "Abstain"), kind="yesno")),
+        ("yes/no Merge? in 1h30", asked("Merge?", ("Yes", "No", "Abstain"), 5400, kind="yesno")),
+        ('rating "Food?" in 10m', asked("Food?", ("1", "2", "3", "4", "5"), 600, kind="rating")),
+        ('rating 1-3 "Food?"', asked("Food?", ("1", "2", "3"), kind="rating")),
+        ('multiple 2 "Top?" Ham, Corn, Egg', asked("Top?", ("Ham", "Corn", "Egg"), kind="multiple", most=2)),
+        ('multiple up to 2 "Top?" Ham, Corn, Egg', asked("Top?", ("Ham", "Corn", "Egg"), kind="multiple", most=2)),
+        ('multiple "Top?" Ham, Corn, Egg', asked("Top?", ("Ham", "Corn", "Egg"), kind="multiple", most=3)),
+        ("Multiple choice tests? good, bad", asked("Multiple choice tests?", ("good", "bad"))),
+        (
+            'yesno "Merge?" quorum 50% threshold 2/3 in 1h',
+            asked("Merge?", ("Yes", "No", "Abstain"), 3600, kind="yesno", quorum="50%", threshold="2/3"),
+        ),
+        (
+            'yesno "Merge?" in 1h, quorum 5, threshold 60 %',
+            asked("Merge?", ("Yes", "No", "Abstain"), 3600, kind="yesno", quorum="5", threshold="60%"),
+        ),
     ],
 )
-def test_a_poll_is_read_as_it_was_meant(typed, spec):
-    assert parse(typed) == spec
+def test_a_poll_is_read_as_it_was_meant(typed, meant):
+    if "+01:00" in typed:  # is this very moment
+        with pytest.raises(UsageError, match="is past"):
+            read(typed)
+    else:
+        assert read(typed) == meant
 
 
 @pytest.mark.parametrize(
@@ -41,26 +97,63 @@ def test_a_poll_is_read_as_it_was_meant(typed, spec):
         ('"Lunch?" Pizza, Sushi in 10x', "duration"),
         ('"Lunch?" Pizza, Sushi in 0m', "zero"),
         ('"Lunch?" Pizza, Sushi in 900000d', "year"),
+        ('"Lunch?" Pizza, Sushi in 0.5s', "one second"),
+        ('"Lunch?" Pizza, Sushi at 25:00', "no such time of day"),
+        ('"Lunch?" Pizza, Sushi at 11:00', "Write `tomorrow 11:00`?"),
+        ('"Lunch?" Pizza, Sushi until 2026-02-30 9:00', "no such day"),
+        ('"Lunch?" Pizza, Sushi until 2026-11-25', "At what time"),
+        ('"Lunch?" Pizza, Sushi until frday 17:00', "no time that I can read"),
+        ('"Lunch?" Pizza, Sushi in 5m until 17:00', "two times"),
+        ('"Lunch?" Pizza, Sushi quorum 500%', "no share"),
+        ('"Lunch?" Pizza, Sushi threshold 3/2', "no share"),
+        ('"Lunch?" Pizza, Sushi results maybe', "results live"),
+        ('rating "Food?" threshold 50%', "no threshold"),
+        ('rating 11 "Food?"', "at most 10"),
+        ('rating "Food?" good, bad', "brings its choices along"),
+        ('yesno "Merge?" perhaps, later', "brings its choices along"),
+        ('multiple 4 "Top?" Ham, Corn, Egg', "2 to 3"),
+        ('multiple 1 "Top?" Ham, Corn, Egg', "2 to 3"),
+        ('multipel 2 "Top?" Ham, Corn, Egg', "Did you mean `poll multiple"),
         (f'"{"x" * 301}" a, b', "300"),
         (f'"Lunch?" {"x" * 81}, b', "80"),
         ('"Lunch?" ' + ", ".join(map(str, range(MAX_CHOICES + 1))), str(MAX_CHOICES)),
+        ("x" * 30_000, "too long"),
     ],
 )
 def test_what_is_wrong_with_a_poll_is_told_in_one_line(typed, told):
     with pytest.raises(UsageError) as caught:
-        parse(typed)
+        read(typed)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "typed", ['anonymous "Lunch?" a, b', 'anonymous yesno "Merge?"', 'Anonymous multiple 2 "?" a, b']
+)
+def test_an_anonymous_poll_is_refused_and_not_held_with_names(typed):
+    with pytest.raises(PollError, match="Anonymous polls come with a later version"):
+        read(typed)
+
+
 @given(st.text(max_size=200))
-def test_any_text_is_a_poll_or_a_usage_error(typed):
-    try:
-        spec = parse(typed)
-    except UsageError:
+def test_any_text_is_a_poll_or_one_line_of_help(typed):
+    found = poll_or_help(typed)
+    if found is None:
         return
+    spec = found.spec
     assert len(spec.choices) >= 2
     assert all(choice == choice.strip() and "\n" not in choice for choice in spec.choices)
+
+
+WORDS = (
+    '"Q?" a , in 10m yesno rating multiple opens until tomorrow 9:00 quorum 5 % threshold 2/3 results live remind at'
+)
+
+
+@given(st.lists(st.sampled_from([*WORDS.split(), "2026-11-21"]), max_size=14))
+def test_any_order_of_our_words_is_a_poll_or_one_line_of_help(words):
+    found = poll_or_help(" ".join(words))
+    assert found is None or found.closes_at is None or found.closes_at > (found.opens_at or NOON)
 
 
 @given(
@@ -74,23 +167,22 @@ def test_what_is_quoted_comes_back_as_it_was(choices, number, unit):
     except UsageError:
         return
     typed = '"What?" ' + ", ".join(f'"{choice}"' for choice in choices) + f" in {number}{unit}"
-    assert parse(typed).choices == expected.choices
+    assert read(typed).spec.choices == expected.choices
 
 
-@pytest.mark.parametrize(
-    ("typed", "seconds"), [("in 10m", 600), ("90s", 90), ("1h30m", 5400), ("in 2 hours", 7200), ("1.5 h", 5400)]
-)
-def test_durations(typed, seconds):
-    assert parse_duration(typed) == seconds
+@given(st.sampled_from(["single", "multiple", "yesno", "rating"]), st.sampled_from(["", "5", "50%"]))
+def test_the_rules_of_a_poll_come_back_from_where_they_were_kept(kind, quorum):
+    choices = ["a", "b", "c"] if kind in ("single", "multiple") else []
+    spec = make("What?", choices, kind=kind, quorum=quorum)
+    assert restored(spec.question, spec.choices, spec.rules) == spec
+    assert restored(spec.question, spec.choices, {**spec.rules, "of a later version": 1}) == spec
 
 
-@pytest.mark.parametrize("typed", ["", "10", "soon", "in 5 bananas", "-5m"])
-def test_what_is_no_duration_is_refused_with_an_example(typed):
-    with pytest.raises(UsageError, match=r"e\.g\."):
-        parse_duration(typed)
+def test_a_poll_from_before_there_were_rules_is_a_plain_one():
+    assert restored("Lunch?", ("a", "b"), {}) == make("Lunch?", ["a", "b"])
 
 
 @pytest.mark.parametrize("digits", [7, 12, 400, 6000])
 def test_a_duration_that_is_far_too_long_is_refused_and_no_part_of_a_choice(digits):
     with pytest.raises(UsageError, match="between one second and a year"):
-        parse(f'"Lunch?" Pizza, Sushi in {"9" * digits}d')
+        read(f'"Lunch?" Pizza, Sushi in {"9" * digits}d')
