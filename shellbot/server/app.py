@@ -264,7 +264,10 @@ def create_app(
 
     @app.post("/typing")
     def typing() -> Answer:
-        return act(lambda person_id, side: desk.typing(person_id))
+        member = me()
+        if member is not None:
+            desk.wait(desk.typing(member.person.id))
+        return "", 204
 
     @app.post("/press")
     def press() -> Answer:

@@ -297,11 +297,7 @@ function onTyping(event) {
 document.getElementById("say-group").addEventListener("input", (event) => {
   if (!event.target.value || Date.now() - typingToldAt < 3000) return;
   typingToldAt = Date.now();
-  fetch("/typing", {
-    method: "POST",
-    headers: { Accept: "application/json", "X-CSRF-Token": token },
-    body: new URLSearchParams({ side: "group" }),
-  }).catch(() => { /* no loss */ });
+  navigator.sendBeacon("/typing", new URLSearchParams({ token }));
 });
 
 // --- what the page sends: kept once by the server under its key, so a lost answer is simply asked again
