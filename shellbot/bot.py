@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shellbot.agents.agent import Agent
 from shellbot.codecs import encode
 from shellbot.context import Context
+from shellbot.dialogs import Dialog, Dialogs
 from shellbot.envelope import Envelope
 from shellbot.errors import UsageError
 from shellbot.events import Capabilities, Card, Channel, Person, Reply
@@ -71,6 +72,7 @@ class Desk:
     bus: Bus
     publisher: Publisher
     switchboard: Switchboard
+    dialogs: Dialogs
     commands: Mapping[str, Hooks]
     capabilities: Capabilities
 
@@ -227,6 +229,43 @@ class ShellBot(Agent):
         mark = " (again)" if topic is not None and topic.is_again else ""
         reply = Reply(id=f"{new_id()}{'~again' if mark else ''}", text=question + mark)
         return await self.wait(self.questions.ask(lambda: self.reply(reply), timeout))
+
+    # --- machines
+
+    def open_dialog(self, do: str, person: Person | None = None, **options: Any) -> None:
+        """Begin a dialog with somebody: run the machine of a command. Returns at once; any thread may call it.
+
+        The machine asks, what this person says here that is no command goes to it, and the command's ``on_answers``
+        gets what it gathered. It lasts over a restart. With who is in the middle of another, none is begun; that is
+        said, but what the group instructs waits its turn.
+
+        Args:
+            do: Keyword of the command that makes the machine, by ``get_machine``.
+            person: In a group: who talks with it; None is everybody. In a direct channel there is but one.
+            options: JSON values for ``get_machine``.
+
+        Raises:
+            UsageError: No command is named so.
+        """
+        if do not in self.desk.commands:
+            raise UsageError(f"no command {do!r} to start; there are {', '.join(sorted(self.desk.commands))}")
+        encode(options)
+        topic = current_topic.get()
+        dialog = Dialog(
+            id=f"{new_id()}@{self.id}",
+            channel=self.id,
+            key="" if self.is_direct or person is None else person.id,
+            do=do,
+            options=options,
+            person=person,
+            instruction=topic.instruction if topic is not None else None,
+        )
+        self._on_loop(self.desk.dialogs.start, self, dialog)
+
+    def step(self, event: str = "next", person: Person | None = None) -> None:
+        """Give an event to the machine of a person, or of the whole channel; ``next`` is for ``Steps``. Any thread."""
+        key = "" if self.is_direct or person is None else person.id
+        self._on_loop(self.desk.dialogs.step, self, event, key)
 
     # --- group side of the bus
 

@@ -21,6 +21,7 @@ from shellbot.commands.help import Help
 from shellbot.commands.shell import Shell
 from shellbot.commands.version import Version
 from shellbot.context import Context
+from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
 from shellbot.errors import ConfigError, ShellbotError
 from shellbot.events import Channel, Person
@@ -144,6 +145,7 @@ class Engine(Container):
         space = self.space = self._given_space or self._make_space(store)
         roster, inbox = Roster(store), Inbox(store)
         outbox = Outbox(store, space.post, self.clock)
+        dialogs = Dialogs(store, outbox, self.shell.commands, space.capabilities)
         switchboard = Switchboard(bus, publisher, Seal(key))
         self._undo.push_async_callback(switchboard.stop)
         self.desk = Desk(
@@ -155,6 +157,7 @@ class Engine(Container):
             bus=bus,
             publisher=publisher,
             switchboard=switchboard,
+            dialogs=dialogs,
             commands=self.shell.commands,
             capabilities=space.capabilities,
         )
@@ -162,6 +165,7 @@ class Engine(Container):
         for command in self.shell.commands.values():
             await command.prepare(store)
         await roster.load()
+        await dialogs.load()
         await outbox.load()
         self.reception = Reception(self, self.desk, self.shell, space, self._sides)
         await self.reception.load()

@@ -75,6 +75,8 @@ class Reception:
             if event.id not in known:
                 await self._hand_on(event)
         self._has_begun = True
+        for bot in self._bots.values():
+            self._desk.dialogs.resume(bot)  # behind what people said in time
 
     def close(self) -> None:
         """Take no more events."""
@@ -127,6 +129,8 @@ class Reception:
         try:
             bot = await self._home.spawn(ShellBot, name=channel.id, channel=channel, desk=self._desk)
             self._bots[channel.id] = bot
+            if self._has_begun:
+                self._desk.dialogs.resume(bot)
         finally:
             del self._making[channel.id]
         row = (channel.id, channel.title, channel.is_direct)
@@ -194,5 +198,6 @@ class Reception:
 
     async def _leave(self, bot: ShellBot, event: Event) -> None:
         self._desk.roster.leave(event.channel.id, event.person.id)
+        self._desk.dialogs.leave(bot, event.person)
         for command in self._shell.commands.values():
             await command.on_leave(bot, event.person)

@@ -9,7 +9,9 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from shellbot.errors import MachineError
 from shellbot.events import CardAction, Message, Person
+from shellbot.machines.base import Machine
 
 if TYPE_CHECKING:
     from shellbot.bot import ShellBot
@@ -63,6 +65,22 @@ class Command:
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
         """Take the press of a button; True if the card is one of this command's."""
         return False
+
+    def get_machine(self, bot: ShellBot, **options: Any) -> Machine:
+        """The machine that ``bot.open_dialog(keyword, person, **options)`` runs; see ``docs/machines.md``.
+
+        Called again before each of its steps and after a restart, and then to give the same machine.
+        """
+        raise MachineError(f"{type(self).__name__} has no machine to start; write get_machine()")
+
+    def on_answers(self, bot: ShellBot, answers: dict[str, Any], person: Person | None) -> Any:
+        """Take what a machine gathered that was not cancelled, in the channel where it ran; plain or ``async``.
+
+        Called again where a crash cut it off. ``bot.report`` answers the group, where it asked for this.
+
+        Args:
+            person: Who talked with the machine last; None if nobody had to.
+        """
 
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
         """Called in a group channel when somebody has left it."""

@@ -88,7 +88,8 @@ class Shell:
     async def hear(self, bot: ShellBot, message: Message) -> None:
         """Deal with a line that calls no command: an answer, a ballot, or a slip."""
         text = message.text.strip()
-        if bot.questions.answer(text):
+        line = text if bot.is_direct else self._addressed(bot, text)[1]
+        if await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text):
             return
         try:
             for command in self.commands.values():
@@ -104,6 +105,8 @@ class Shell:
     async def act(self, bot: ShellBot, action: CardAction) -> None:
         """Deal with the press of a button."""
         try:
+            if await bot.desk.dialogs.act(bot, action):
+                return
             for command in self.commands.values():
                 if await command.on_action(bot, action):
                     return

@@ -1,0 +1,392 @@
+"""The machines that people talk with: one at a time for each person in a channel, kept in the store, run step by step.
+
+A command makes the machine (``get_machine``) and takes its answers (``on_answers``); here stands what the machine has
+reached. For each step it is made anew and given that, so nothing of it lives in memory alone: the new state, what is
+said, and that the event was dealt with are one transaction. A bot serves one channel, so the channel's id names both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from logging import getLogger
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from shellbot.agents.container import Container
+from shellbot.agents.timers import Timer
+from shellbot.envelope import Envelope
+from shellbot.errors import AgentStopped, CallTimeout, CommandError, NotAllowed, UsageError
+from shellbot.events import Button, Capabilities, Card, CardAction, Event, Message, Person, Reply
+from shellbot.inbox import finish
+from shellbot.machines.base import Machine
+from shellbot.machines.deeds import Deed, Invite, Say, Settle, Update
+from shellbot.markup import plain
+from shellbot.outbox import Outbox, insert
+from shellbot.stores.base import Store
+from shellbot.turns import Topic, current_topic
+
+logger = getLogger(__name__)
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS dialogs (
+    id TEXT PRIMARY KEY, channel TEXT NOT NULL, person TEXT NOT NULL, dialog BLOB NOT NULL
+);
+"""
+CANCEL = "cancel"
+PICK = "Press a button, or write its number or its words."
+Act = Callable[[Machine, float], list[Deed]]
+
+
+class Makes(Protocol):
+    """What is used of a command; see :class:`shellbot.commands.base.Command`."""
+
+    @property
+    def timeout(self) -> float: ...
+
+    def get_machine(self, bot: Any, **options: Any) -> Machine: ...
+
+    def on_answers(self, bot: Any, answers: dict[str, Any], person: Person | None) -> Any: ...
+
+
+class Speaks(Protocol):
+    """What is used of a bot."""
+
+    home: Container
+    state: str
+
+    @property
+    def id(self) -> str: ...
+
+    @property
+    def is_direct(self) -> bool: ...
+
+    def begin(
+        self, topic: Topic, handler: Callable[..., Any], *args: Any, limit: float | None = None
+    ) -> asyncio.Future[Any]: ...
+
+    def at(self, when: datetime, f: Callable[..., Any], *args: Any) -> Timer: ...
+
+    def update(self, key: str, label: str, item: Any) -> Any: ...
+
+    def say(self, text: str) -> None: ...
+
+    def reply(self, reply: Reply) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialog:
+    """One machine and what it has reached.
+
+    Attributes:
+        key: Who talks with it: the id of a person, ``''`` for everybody in the channel, as in a direct one.
+        do: Keyword of the command that makes it; options: what it makes it with.
+        person: Who talked with it last; instruction: of the group, where it was begun by one.
+        state: Of the machine; None before its first step. n: steps made. due: when it wants the next, in seconds.
+        card: The buttons that may be pressed now.
+        ended: ``done`` until the answers are handed over.
+    """
+
+    id: str
+    channel: str
+    key: str
+    do: str
+    options: dict[str, Any] = field(default_factory=dict)
+    person: Person | None = None
+    instruction: Envelope | None = None
+    state: dict[str, Any] | None = None
+    n: int = 0
+    due: float | None = None
+    card: Reply | None = None
+    ended: Literal["", "done", "cancelled"] = ""
+    answers: dict[str, Any] = field(default_factory=dict)
+
+
+class Dialogs:
+    """The dialogs of one instance. Owned by the engine's loop."""
+
+    def __init__(self, store: Store, outbox: Outbox, commands: Mapping[str, Makes], capabilities: Capabilities) -> None:
+        self._store = store
+        self._outbox = outbox
+        self._commands = commands
+        self._capabilities = capabilities
+        self._dialogs: dict[str, dict[str, Dialog]] = {}  # by channel and id; who stands first with a person runs
+        self._timers: dict[str, Timer] = {}  # by id
+
+    async def load(self) -> None:
+        """Read what an earlier run left. Each channel goes on with :meth:`resume`."""
+        await self._store.create(SCHEMA)
+        rows = await self._store.read(lambda db: db.execute("SELECT dialog FROM dialogs ORDER BY rowid").fetchall())
+        for (row,) in rows:
+            dialog = msgspec.json.decode(row, type=Dialog)
+            if dialog.do in self._commands:
+                self._put(dialog)
+            else:
+                logger.warning("a dialog waits for a command that is not here do=%s id=%s", dialog.do, dialog.id)
+
+    def resume(self, bot: Speaks) -> None:
+        """Go on in a channel. What fell due meanwhile comes now, behind the turns that wait already."""
+        for dialog in tuple(self._dialogs.get(bot.id, {}).values()):
+            if dialog.ended:
+                self._hand_over(bot, dialog, is_again=True)
+            else:
+                self._arm(bot, dialog)
+
+    def find(self, channel: str, key: str) -> Dialog | None:
+        """The dialog that runs with a person; without one, that with everybody in the channel."""
+        running = [dialog for dialog in self._dialogs.get(channel, {}).values() if not dialog.ended]
+        return next((dialog for wanted in (key, "") for dialog in running if dialog.key == wanted), None)
+
+    # --- its steps
+
+    def start(self, bot: Speaks, dialog: Dialog) -> None:
+        """Begin a dialog. What hinders it is said.
+
+        One that the group asks for begins when the one that runs with this person is over; another is refused.
+        Begun twice under one id it is begun once.
+        """
+        dialogs = self._dialogs.get(bot.id, {})
+        if dialog.id in dialogs:
+            return
+        other = next((d for d in dialogs.values() if d.key == dialog.key and not d.ended), None)
+        if other is None:
+            self._begin(bot, dialog)
+        elif dialog.instruction is not None:
+            self._put(dialog)
+            self._store.post(_keeping(dialog, []))
+        else:
+            bot.say(f"You are in the middle of `{other.do}`: answer its question, or say `{CANCEL}`.")
+
+    def step(self, bot: Speaks, event: str, key: str) -> None:
+        """Give an event to the machine of a person, or of the channel. If there is none, that is said."""
+        if (dialog := self.find(bot.id, key)) is None:
+            bot.say("Nothing goes on here that could take a step.")
+        elif (made := self._step(bot, dialog, lambda machine, now: machine.step(event, now=now))) is not None:
+            self._post(bot, *made)
+
+    async def hear(self, bot: Speaks, message: Message, text: str) -> bool:
+        """Take what somebody said, if it is for a machine."""
+        dialog = self.find(bot.id, _key(bot, message.person))
+        if dialog is None:
+            return False
+        if text.casefold().rstrip(".!") == CANCEL:
+            await self._move(bot, dialog, lambda machine, now: machine.cancel(now), message)
+        elif self._is_listening(bot, dialog):
+            await self._move(bot, dialog, lambda machine, now: machine.step("input", now=now, text=text), message)
+        else:
+            return False
+        return True
+
+    async def act(self, bot: Speaks, action: CardAction) -> bool:
+        """Take the press of a button, if it belongs to a machine.
+
+        Raises:
+            UsageError, NotAllowed: Not this button any more, or not this person.
+        """
+        dialog = self._dialogs.get(bot.id, {}).get(action.card.rpartition("/")[0])
+        if dialog is None:
+            return False
+        if dialog.key and dialog.key != action.person.id:
+            raise NotAllowed("This question is for somebody else.")
+        if dialog.card is None or dialog.card.card is None or dialog.card.card.id != action.card:
+            raise UsageError("This question is over.")
+        await self._move(bot, dialog, lambda machine, now: machine.step("input", now=now, text=action.value), action)
+        return True
+
+    def leave(self, bot: Speaks, person: Person) -> None:
+        """This person has left the channel: what was begun with them ends."""
+        for dialog in tuple(self._dialogs.get(bot.id, {}).values()):
+            if dialog.key == person.id and not dialog.ended:
+                self._forget(dialog)
+
+    # --- one step
+
+    def _make(self, bot: Speaks, dialog: Dialog) -> Machine:
+        machine = self._commands[dialog.do].get_machine(bot, **dialog.options)
+        return machine if dialog.state is None else machine.from_state(dialog.state)
+
+    def _is_listening(self, bot: Speaks, dialog: Dialog) -> bool:
+        try:
+            return self._make(bot, dialog).is_listening
+        except Exception:
+            return True  # the step fails likewise, and says so
+
+    def _step(
+        self, bot: Speaks, dialog: Dialog, act: Act, event: Event | None = None
+    ) -> tuple[Dialog, list[Reply]] | None:
+        """The dialog after a step, and what is to be said. One that fails is given up; that is said."""
+        now = (event.time if event is not None else bot.home.clock.utcnow()).timestamp()
+        if event is None and dialog.due is not None:
+            now = max(now, dialog.due)  # a timer counts in microseconds, and may be early by less than one
+        try:
+            machine = self._make(bot, dialog)
+            deeds = act(machine, now)
+        except Exception:
+            # MachineError, when the bot was changed meanwhile; or an error in it
+            logger.exception("a dialog cannot go on and is given up do=%s channel=%s", dialog.do, bot.id)
+            bot.say(f"I cannot go on with `{dialog.do}`; it is in my log.")
+            self._forget(dialog)
+            self._begin_next(bot, dialog.key)
+            return None
+        moved = replace(
+            dialog,
+            state=machine.to_state(),
+            n=dialog.n + 1,
+            due=machine.due,
+            person=event.person if event is not None else dialog.person,
+            ended="cancelled" if machine.is_cancelled else "done" if machine.is_over else "",
+            answers=machine.answers if machine.is_over else {},
+        )
+        return self._speak(bot, moved, deeds)
+
+    async def _move(self, bot: Speaks, dialog: Dialog, act: Act, event: Event | None = None) -> None:
+        """Make a step and keep it; what it says is shown when that is on disk."""
+        if (made := self._step(bot, dialog, act, event)) is None:
+            return
+        moved, replies = made
+        self._put(moved)  # at once: who comes while it is written sees it
+        try:
+            await self._store.write(_keeping(moved, replies, event))
+        except BaseException:
+            self._put(dialog)
+            raise
+        for reply in replies:
+            self._outbox.send(bot.id, reply, is_kept=True)
+        self._go_on(bot, moved)
+
+    def _begin(self, bot: Speaks, dialog: Dialog) -> None:
+        if (made := self._step(bot, dialog, lambda machine, now: machine.start(now))) is not None:
+            self._post(bot, *made)
+
+    def _post(self, bot: Speaks, moved: Dialog, replies: list[Reply]) -> None:
+        """Keep a step without waiting. Its replies are kept with it; said again here, they are shown behind that."""
+        self._put(moved)
+        self._store.post(_keeping(moved, replies))
+        for reply in replies:
+            bot.reply(reply)
+        self._go_on(bot, moved)
+
+    def _go_on(self, bot: Speaks, dialog: Dialog) -> None:
+        self._arm(bot, dialog)
+        if dialog.ended == "done":
+            self._hand_over(bot, dialog)
+        if dialog.ended:
+            self._begin_next(bot, dialog.key)
+
+    def _begin_next(self, bot: Speaks, key: str) -> None:
+        running = [dialog for dialog in self._dialogs.get(bot.id, {}).values() if dialog.key == key]
+        following = next((dialog for dialog in running if not dialog.ended), None)
+        if following is not None and following.state is None:
+            self._begin(bot, following)
+
+    def _arm(self, bot: Speaks, dialog: Dialog) -> None:
+        """Have the machine stepped when it wants to be."""
+        if (timer := self._timers.pop(dialog.id, None)) is not None:
+            timer.cancel()
+        if dialog.due is not None and not dialog.ended:
+            when = datetime.fromtimestamp(dialog.due, UTC)
+            self._timers[dialog.id] = bot.at(when, self._due, bot, dialog.id, dialog.n)
+
+    async def _due(self, bot: Speaks, id_: str, n: int) -> None:
+        dialog = self._dialogs.get(bot.id, {}).get(id_)
+        if dialog is not None and dialog.n == n:
+            current_topic.set(Topic(f"{id_}/{n}/due"))
+            await self._move(bot, dialog, lambda machine, now: machine.tick(now))
+
+    # --- what comes of it
+
+    def _speak(self, bot: Speaks, dialog: Dialog, deeds: list[Deed]) -> tuple[Dialog, list[Reply]]:
+        """What a machine wants done, as replies with ids of their own: the same step says the same."""
+        replies: list[Reply] = []
+        card = dialog.card
+        for number, deed in enumerate(deeds):
+            id_ = f"{dialog.id}/{dialog.n}/{number}"
+            match deed:
+                case Say(text, content, choices) if choices and self._capabilities.cards:
+                    buttons = tuple(Button(choice, choice) for choice in choices)
+                    shown = Card(id=f"{dialog.id}/{dialog.n}", title=text or content, buttons=buttons)
+                    card = Reply(id=id_, text=content or PICK, card=shown)
+                    replies.append(card)
+                case Say(text, content, choices):
+                    lines = [f"{n}. {plain(choice)}" for n, choice in enumerate(choices, 1)]
+                    replies.append(Reply(id=id_, text="\n\n".join(filter(None, [content or text, "\n".join(lines)]))))
+                case Settle(choice):
+                    if card is not None and card.card is not None and self._capabilities.edit:
+                        over = replace(card.card, is_open=False, chosen=choice)
+                        replies.append(replace(card, version=card.version + 1, card=over))
+                    card = None
+                case Update(key, label, item):
+                    bot.update(key, label, item)
+                case Invite(participants):
+                    replies.append(Reply(id=id_, text=f"Please let in: {', '.join(map(plain, participants))}"))
+        return replace(dialog, card=card), replies
+
+    def _hand_over(self, bot: Speaks, dialog: Dialog, *, is_again: bool = False) -> None:
+        """Give the answers to the command, in a turn of its own; again after a crash, until that is over."""
+        command = self._commands[dialog.do]
+        topic = Topic(f"{dialog.id}/end", instruction=dialog.instruction, is_again=is_again)
+
+        async def turn() -> None:
+            try:
+                if asyncio.iscoroutinefunction(command.on_answers):
+                    await command.on_answers(bot, dialog.answers, dialog.person)
+                else:
+                    await bot.home.run_blocking(command.on_answers, bot, dialog.answers, dialog.person)
+            except CommandError as error:
+                bot.say(str(error))
+
+        def over(done: asyncio.Future[Any]) -> None:
+            error = AgentStopped("cancelled") if done.cancelled() else done.exception()
+            if isinstance(error, AgentStopped) or bot.state != "running":
+                return  # the program stops; the next run hands them over
+            if error is not None:
+                logger.error("the answers were not dealt with do=%s", dialog.do, exc_info=error)
+                late = isinstance(error, CallTimeout)
+                text = "took too long, and I stopped it" if late else "failed; this is the bot's fault, and in its log"
+                bot.reply(Reply(id=f"{dialog.id}/failed", text=f"`{dialog.do}` {text}."))
+            self._forget(dialog)
+
+        bot.begin(topic, turn, limit=command.timeout).add_done_callback(over)
+
+    # --- keeping
+
+    def _put(self, dialog: Dialog) -> None:
+        dialogs = self._dialogs.setdefault(dialog.channel, {})
+        dialogs[dialog.id] = dialog
+        if dialog.ended == "cancelled":
+            del dialogs[dialog.id]
+        if not dialogs:
+            del self._dialogs[dialog.channel]
+
+    def _forget(self, dialog: Dialog) -> None:
+        self._put(replace(dialog, ended="cancelled"))
+        if (timer := self._timers.pop(dialog.id, None)) is not None:
+            timer.cancel()
+        self._store.post(lambda db: db.execute("DELETE FROM dialogs WHERE id = ?", (dialog.id,)))
+
+
+def _key(bot: Speaks, person: Person | None) -> str:
+    return "" if bot.is_direct or person is None else person.id
+
+
+def _keeping(dialog: Dialog, replies: list[Reply], event: Event | None = None) -> Callable[[sqlite3.Connection], None]:
+    """The transaction of a step: what the machine has reached, what it says, and that the event is dealt with."""
+    row = (dialog.id, dialog.channel, dialog.key, msgspec.json.encode(dialog))
+
+    def keep(db: sqlite3.Connection) -> None:
+        if dialog.ended == "cancelled":
+            db.execute("DELETE FROM dialogs WHERE id = ?", row[:1])
+        else:
+            db.execute(
+                "INSERT INTO dialogs VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET dialog = excluded.dialog", row
+            )
+        for reply in replies:
+            insert(db, dialog.channel, reply)
+        if event is not None:
+            finish(db, event.id)
+
+    return keep
