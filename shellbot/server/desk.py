@@ -14,8 +14,8 @@ from shellbot.spaces.web import Member, Page, Post, WebSpace
 T = TypeVar("T")
 
 WAITING_PRESSES = 4
-# A second, and at once; a page asks every three seconds.
-TYPING_RATE, TYPING_BURST = 0.5, 2
+# A second, and at once; a page tells it every three seconds, and anew for each message.
+TYPING_RATE, TYPING_BURST = 1.0, 5
 
 
 class Desk:
