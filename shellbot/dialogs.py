@@ -38,7 +38,6 @@ CREATE TABLE IF NOT EXISTS dialogs (
 );
 """
 CANCEL = "cancel"
-PICK = "Press a button, or write its number or its words."
 Act = Callable[[Machine, float], list[Deed]]
 
 
@@ -309,7 +308,7 @@ class Dialogs:
                 case Say(text, content, choices) if choices and self._capabilities.cards:
                     buttons = tuple(Button(choice, choice) for choice in choices)
                     shown = Card(id=f"{dialog.id}/{dialog.n}", title=text or content, buttons=buttons)
-                    card = Reply(id=id_, text=content or PICK, card=shown)
+                    card = Reply(id=id_, text=content, card=shown)
                     replies.append(card)
                 case Say(text, content, choices):
                     lines = [f"{n}. {plain(choice)}" for n, choice in enumerate(choices, 1)]
