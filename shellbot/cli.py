@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import select
 import shutil
 import sys
 import webbrowser
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from datetime import timedelta
+from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -27,6 +29,7 @@ from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
 from shellbot.tools.conversations import conversations
 from shellbot.tools.init import init
+from shellbot.tools.reload import Beside, serve_anew
 
 _FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -84,6 +87,7 @@ def main() -> None:
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
 @click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
+@click.option("--reload", "is_anew", is_flag=True, help="Start anew when a file of BOT changes.")
 @_verbose
 def run(
     bot: str | None,
@@ -94,26 +98,37 @@ def run(
     settings: str | None,
     demo: bool,
     is_opened: bool,
+    is_anew: bool,
 ) -> None:
     """Serve a chat, with the commands in the file BOT besides the built-in ones."""
-    context = Context.from_file(settings) if settings else Context()
-    context.apply_environment()
-    given = {"space.type": space, "instance.folder": instance, "server.port": port, "bus.address": bus}
-    context.apply({key: value for key, value in given.items() if value is not None})
-    engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo)
-    engine.run(ready=_companion(demo, is_opened))
+
+    def serve(*beside: Beside) -> None:
+        context = Context.from_file(settings) if settings else Context()
+        context.apply_environment()
+        given = {"space.type": space, "instance.folder": instance, "server.port": port, "bus.address": bus}
+        context.apply({key: value for key, value in given.items() if value is not None})
+        engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo)
+        engine.run(ready=_companion(demo, is_opened, beside))
+
+    if not is_anew:
+        serve()
+    elif bot is None:
+        raise click.UsageError("--reload watches the files of a bot; name its file: shellbot run BOT --reload")
+    else:
+        serve_anew(serve, Path(bot), *([Path(settings)] if settings else []))
 
 
-def _companion(demo: bool, is_opened: bool) -> Callable[[Engine], Any]:
+def _companion(demo: bool, is_opened: bool, others: Sequence[Beside]) -> Callable[[Engine], Any]:
     def ready(engine: Engine) -> Any:
         url = engine.server.url if engine.server is not None else ""
         if is_opened and url:
             webbrowser.open(url)
+        beside: list[Awaitable[None]] = [other(engine) for other in others]
         if demo and url:
             from shellbot.testing.demo import play
 
-            return play(url)
-        return None
+            beside.append(play(url))
+        return asyncio.gather(*beside)
 
     return ready
 

@@ -261,8 +261,9 @@ def test_top_in_a_terminal_waits_and_follows_from_hub_to_hub(address):
 @pytest.mark.parametrize(
     ("text", "told"),
     [
-        ("x = (", "cannot be run: SyntaxError"),
-        ("import nowhere_to_be_found", "cannot be run: ModuleNotFoundError"),
+        ("\nx = (", "bot.py:2 cannot be run: SyntaxError: '(' was never closed"),
+        ("x = 1\n\nimport nowhere_to_be_found", "bot.py:3 cannot be run: ModuleNotFoundError"),
+        ("def f():\n    raise ValueError('a\\nb')\nf()", "bot.py:2 cannot be run: ValueError: a b"),
         ("x = 1", "defines no command"),
         (
             "from shellbot import Command\nclass A(Command):\n    keyword='a'\n    def __init__(self, x): pass",

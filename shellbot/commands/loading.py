@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import sys
+import traceback
 from pathlib import Path
 from types import ModuleType
 
@@ -46,6 +47,23 @@ def _load(path: Path) -> ModuleType:
     except ShellbotError:
         raise
     except Exception as error:
-        line = f" (line {error.lineno})" if isinstance(error, SyntaxError) else ""
-        raise ConfigError(f"{path} cannot be run: {type(error).__name__}: {error}{line}") from error
+        raise ConfigError(f"{_place(path, error)} cannot be run: {_reason(error)}") from error
     return module
+
+
+def _place(path: Path, error: Exception) -> str:
+    """File and line of the mistake: in this file, or in one beside it that it imports."""
+    if isinstance(error, SyntaxError) and error.filename:
+        return f"{error.filename}:{error.lineno}"
+    folder = str(path.parent.absolute())
+    own = [
+        frame
+        for frame in traceback.extract_tb(error.__traceback__)
+        if Path(frame.filename).absolute().is_relative_to(folder) and "site-packages" not in frame.filename
+    ]
+    return f"{own[-1].filename}:{own[-1].lineno}" if own else str(path)
+
+
+def _reason(error: Exception) -> str:
+    text = error.msg if isinstance(error, SyntaxError) else str(error)
+    return " ".join(f"{type(error).__name__}: {text}".split())
