@@ -139,16 +139,16 @@ def test_sub_begins_with_messages_from_before(address):
 
 def test_sub_tells_what_is_gone_and_that_the_bus_is_back(address):
     with running("sub", "room", "--bus", address, "--count", "9") as sub:
-        with bus_at(address, history=2**22).publish() as publisher:
+        with bus_at(address, history=2**23).publish() as publisher:
             publisher.wait_ready("room", 15)
             publisher.put("room", 0)
             assert sub.stdout.readline() == "room 0\n"
             os.kill(sub.pid, signal.SIGSTOP)
             wait_until(lambda: state_of(sub.pid) == "T")
-        with bus_at(address, history=2**22).publish() as publisher:
-            for number in range(20):
+        with bus_at(address, history=2**23).publish() as publisher:
+            for number in range(40):
                 publisher.put("room", f"{number} {'x' * 500_000}")
-            wait_until(lambda: publisher.counters["sent"] == 20)
+            wait_until(lambda: publisher.counters["sent"] == 40)
             os.kill(sub.pid, signal.SIGCONT)
             told = []
             while not told or "gone" not in told[-1]:
