@@ -14,9 +14,11 @@ if TYPE_CHECKING:
     from shellbot.bus.publisher import Publisher
     from shellbot.bus.subscriber import Subscriber
     from shellbot.commands.base import Command
+    from shellbot.commands.dialog import Dialog
     from shellbot.context import Context
     from shellbot.engine import Engine
     from shellbot.events import Channel
+    from shellbot.machines.factory import MachineFactory
 
 __version__ = "26.11.0"
 
@@ -25,9 +27,11 @@ _HOMES = {
     "Channel": "shellbot.events",
     "Command": "shellbot.commands.base",
     "Context": "shellbot.context",
+    "Dialog": "shellbot.commands.dialog",
     "Engine": "shellbot.engine",
     "Frame": "shellbot.bus.frames",
     "Gap": "shellbot.bus.frames",
+    "MachineFactory": "shellbot.machines.factory",
     "Publisher": "shellbot.bus.publisher",
     "ShellBot": "shellbot.bot",
     "Subscriber": "shellbot.bus.subscriber",
@@ -38,9 +42,11 @@ __all__ = [
     "Channel",
     "Command",
     "Context",
+    "Dialog",
     "Engine",
     "Frame",
     "Gap",
+    "MachineFactory",
     "Publisher",
     "ShellBot",
     "Subscriber",

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from shellbot.agents.agent import Agent
 from shellbot.codecs import encode
 from shellbot.context import Context
-from shellbot.dialogs import Dialog, Dialogs
+from shellbot.dialogs import Dialogs, Progress
 from shellbot.envelope import Envelope
 from shellbot.errors import UsageError
 from shellbot.events import Capabilities, Card, Channel, Person, Reply
@@ -251,7 +251,7 @@ class ShellBot(Agent):
             raise UsageError(f"no command {do!r} to start; there are {', '.join(sorted(self.desk.commands))}")
         encode(options)
         topic = current_topic.get()
-        dialog = Dialog(
+        dialog = Progress(
             id=f"{new_id()}@{self.id}",
             channel=self.id,
             key="" if self.is_direct or person is None else person.id,

@@ -78,7 +78,7 @@ class Speaks(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Dialog:
+class Progress:
     """One machine and what it has reached.
 
     Attributes:
@@ -113,7 +113,7 @@ class Dialogs:
         self._outbox = outbox
         self._commands = commands
         self._capabilities = capabilities
-        self._dialogs: dict[str, dict[str, Dialog]] = {}  # by channel and id; who stands first with a person runs
+        self._dialogs: dict[str, dict[str, Progress]] = {}  # by channel and id; who stands first with a person runs
         self._timers: dict[str, Timer] = {}  # by id
 
     async def load(self) -> None:
@@ -121,7 +121,7 @@ class Dialogs:
         await self._store.create(SCHEMA)
         rows = await self._store.read(lambda db: db.execute("SELECT dialog FROM dialogs ORDER BY rowid").fetchall())
         for (row,) in rows:
-            dialog = msgspec.json.decode(row, type=Dialog)
+            dialog = msgspec.json.decode(row, type=Progress)
             if dialog.do in self._commands:
                 self._put(dialog)
             else:
@@ -135,14 +135,14 @@ class Dialogs:
             else:
                 self._arm(bot, dialog)
 
-    def find(self, channel: str, key: str) -> Dialog | None:
+    def find(self, channel: str, key: str) -> Progress | None:
         """The dialog that runs with a person; without one, that with everybody in the channel."""
         running = [dialog for dialog in self._dialogs.get(channel, {}).values() if not dialog.ended]
         return next((dialog for wanted in (key, "") for dialog in running if dialog.key == wanted), None)
 
     # --- its steps
 
-    def start(self, bot: Speaks, dialog: Dialog) -> None:
+    def start(self, bot: Speaks, dialog: Progress) -> None:
         """Begin a dialog. What hinders it is said.
 
         One that the group asks for begins when the one that runs with this person is over; another is refused.
@@ -204,19 +204,19 @@ class Dialogs:
 
     # --- one step
 
-    def _make(self, bot: Speaks, dialog: Dialog) -> Machine:
+    def _make(self, bot: Speaks, dialog: Progress) -> Machine:
         machine = self._commands[dialog.do].get_machine(bot, **dialog.options)
         return machine if dialog.state is None else machine.from_state(dialog.state)
 
-    def _is_listening(self, bot: Speaks, dialog: Dialog) -> bool:
+    def _is_listening(self, bot: Speaks, dialog: Progress) -> bool:
         try:
             return self._make(bot, dialog).is_listening
         except Exception:
             return True  # the step fails likewise, and says so
 
     def _step(
-        self, bot: Speaks, dialog: Dialog, act: Act, event: Event | None = None
-    ) -> tuple[Dialog, list[Reply]] | None:
+        self, bot: Speaks, dialog: Progress, act: Act, event: Event | None = None
+    ) -> tuple[Progress, list[Reply]] | None:
         """The dialog after a step, and what is to be said. One that fails is given up; that is said."""
         now = (event.time if event is not None else bot.home.clock.utcnow()).timestamp()
         if event is None and dialog.due is not None:
@@ -242,7 +242,7 @@ class Dialogs:
         )
         return self._speak(bot, moved, deeds)
 
-    async def _move(self, bot: Speaks, dialog: Dialog, act: Act, event: Event | None = None) -> None:
+    async def _move(self, bot: Speaks, dialog: Progress, act: Act, event: Event | None = None) -> None:
         """Make a step and keep it; what it says is shown when that is on disk."""
         if (made := self._step(bot, dialog, act, event)) is None:
             return
@@ -257,11 +257,11 @@ class Dialogs:
             self._outbox.send(bot.id, reply, is_kept=True)
         self._go_on(bot, moved)
 
-    def _begin(self, bot: Speaks, dialog: Dialog) -> None:
+    def _begin(self, bot: Speaks, dialog: Progress) -> None:
         if (made := self._step(bot, dialog, lambda machine, now: machine.start(now))) is not None:
             self._post(bot, *made)
 
-    def _post(self, bot: Speaks, moved: Dialog, replies: list[Reply]) -> None:
+    def _post(self, bot: Speaks, moved: Progress, replies: list[Reply]) -> None:
         """Keep a step without waiting. Its replies are kept with it; said again here, they are shown behind that."""
         self._put(moved)
         self._store.post(_keeping(moved, replies))
@@ -269,7 +269,7 @@ class Dialogs:
             bot.reply(reply)
         self._go_on(bot, moved)
 
-    def _go_on(self, bot: Speaks, dialog: Dialog) -> None:
+    def _go_on(self, bot: Speaks, dialog: Progress) -> None:
         self._arm(bot, dialog)
         if dialog.ended == "done":
             self._hand_over(bot, dialog)
@@ -282,7 +282,7 @@ class Dialogs:
         if following is not None and following.state is None:
             self._begin(bot, following)
 
-    def _arm(self, bot: Speaks, dialog: Dialog) -> None:
+    def _arm(self, bot: Speaks, dialog: Progress) -> None:
         """Have the machine stepped when it wants to be."""
         if (timer := self._timers.pop(dialog.id, None)) is not None:
             timer.cancel()
@@ -298,7 +298,7 @@ class Dialogs:
 
     # --- what comes of it
 
-    def _speak(self, bot: Speaks, dialog: Dialog, deeds: list[Deed]) -> tuple[Dialog, list[Reply]]:
+    def _speak(self, bot: Speaks, dialog: Progress, deeds: list[Deed]) -> tuple[Progress, list[Reply]]:
         """What a machine wants done, as replies with ids of their own: the same step says the same."""
         replies: list[Reply] = []
         card = dialog.card
@@ -324,7 +324,7 @@ class Dialogs:
                     replies.append(Reply(id=id_, text=f"Please let in: {', '.join(map(plain, participants))}"))
         return replace(dialog, card=card), replies
 
-    def _hand_over(self, bot: Speaks, dialog: Dialog, *, is_again: bool = False) -> None:
+    def _hand_over(self, bot: Speaks, dialog: Progress, *, is_again: bool = False) -> None:
         """Give the answers to the command, in a turn of its own; again after a crash, until that is over."""
         command = self._commands[dialog.do]
         topic = Topic(f"{dialog.id}/end", instruction=dialog.instruction, is_again=is_again)
@@ -353,7 +353,7 @@ class Dialogs:
 
     # --- keeping
 
-    def _put(self, dialog: Dialog) -> None:
+    def _put(self, dialog: Progress) -> None:
         dialogs = self._dialogs.setdefault(dialog.channel, {})
         dialogs[dialog.id] = dialog
         if dialog.ended == "cancelled":
@@ -361,7 +361,7 @@ class Dialogs:
         if not dialogs:
             del self._dialogs[dialog.channel]
 
-    def _forget(self, dialog: Dialog) -> None:
+    def _forget(self, dialog: Progress) -> None:
         self._put(replace(dialog, ended="cancelled"))
         if (timer := self._timers.pop(dialog.id, None)) is not None:
             timer.cancel()
@@ -372,7 +372,9 @@ def _key(bot: Speaks, person: Person | None) -> str:
     return "" if bot.is_direct or person is None else person.id
 
 
-def _keeping(dialog: Dialog, replies: list[Reply], event: Event | None = None) -> Callable[[sqlite3.Connection], None]:
+def _keeping(
+    dialog: Progress, replies: list[Reply], event: Event | None = None
+) -> Callable[[sqlite3.Connection], None]:
     """The transaction of a step: what the machine has reached, what it says, and that the event is dealt with."""
     row = (dialog.id, dialog.channel, dialog.key, msgspec.json.encode(dialog))
 

@@ -19,6 +19,7 @@ from shellbot.commands.base import Command
 from shellbot.commands.echo import Echo
 from shellbot.commands.help import Help
 from shellbot.commands.shell import Shell
+from shellbot.commands.start import Start
 from shellbot.commands.version import Version
 from shellbot.context import Context
 from shellbot.dialogs import Dialogs
@@ -28,6 +29,7 @@ from shellbot.events import Channel, Person
 from shellbot.inbox import Inbox
 from shellbot.instance import Instance, default_folder, read_key
 from shellbot.instructions import SCHEMA as INSTRUCTIONS
+from shellbot.machines.factory import MachineFactory
 from shellbot.notes import SCHEMA as NOTES
 from shellbot.outbox import Outbox
 from shellbot.polls.commands import PollCommand
@@ -68,6 +70,7 @@ class Engine(Container):
         roll: Who is in which group, for an engine whose space does not tell: by id of the group, person and direct
             channel.
         clock: What timers and stamps go by.
+        machine_factory: Gives the machine that goes with a channel; it begins when the channel is first met.
         is_demo: Keep nothing, and let demo people in by link.
     """
 
@@ -86,6 +89,7 @@ class Engine(Container):
         sides: Iterable[Side] = ("group", "direct"),
         roll: Mapping[str, Iterable[tuple[Person, Channel]]] | None = None,
         clock: BaseClock | None = None,
+        machine_factory: MachineFactory | None = None,
         is_demo: bool = False,
     ) -> None:
         super().__init__(clock=clock)
@@ -95,7 +99,9 @@ class Engine(Container):
         if settings:
             self.context.apply(settings)
         self.type = type or self.context.check("space.type") or "web"
-        builtin = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
+        builtin: list[Command] = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
+        if machine_factory is not None:
+            builtin.append(Start(machine_factory))
         self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
         folder = instance or self.context.check("instance.folder") or default_folder("demo" if is_demo else "default")
         self.instance = Instance(folder)

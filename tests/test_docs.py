@@ -138,3 +138,14 @@ def test_the_conversations_on_the_page_on_testing(tmp_path):
     assert played(talk).returncode == 0
     other = played(talk.replace("Ann: hello Bob", "Ann: hello"))
     assert other.stdout.split("\n", 1)[1] == told
+
+
+def test_the_page_on_machines(tmp_path):
+    bot, door = blocks("docs/machines.md")
+    talk, printed = re.findall(r"```text\n(.*?)```", (ROOT / "docs/machines.md").read_text(), re.DOTALL)
+    typed = [line for line in talk.splitlines() if line.startswith("Ann> ")]
+    answered = [line for line in talk.splitlines() if line not in typed]
+    environment = {**os.environ, "SHELLBOT_INSTANCE_FOLDER": str(tmp_path / "instance")}
+    said = run(bot.replace('type="web"', 'type="console"'), input="\n".join(typed) + "\n", env=environment)
+    assert said.splitlines() == answered
+    assert run(door) == printed

@@ -128,6 +128,28 @@ def test_lunch_vote(console):
         bot.read("[group] I book Sushi for 2.")
 
 
+def test_order_dialog(console):
+    with console("order_dialog.py") as bot:
+        bot.type("Ann> order")
+        bot.read("[Ann] Which dish?")
+        bot.type("Bob: order")
+        bot.read("[group] Which dish?")
+        bot.type("Ann> 2")
+        bot.read("[Ann] How many?")
+        bot.type("Ann> lots")
+        bot.read("[Ann] One digit, please.")
+        bot.type("Ann> help")
+        bot.read("order Order a meal, step by step")
+        bot.type("Ann> 3")
+        bot.read("[Ann] Anything to add?")
+        bot.type("Bob: salad")
+        bot.read("[group] How many?")
+        bot.type("Ann> no fish")
+        bot.read("[Ann] Ann ordered 3 Sushi. Remark: no fish")
+        bot.type("Bob: cancel")
+        bot.read("[group] No order, then.")
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))

@@ -12,7 +12,7 @@ from shellbot.commands.dialog import Dialog
 from shellbot.errors import UsageError
 from shellbot.events import NO_CAPABILITIES, Channel, Message
 from shellbot.inbox import Inbox
-from shellbot.machines import Input, Machine, Menu, Sequence, Steps
+from shellbot.machines import Input, Machine, MachineFactory, Menu, Sequence, Steps
 from shellbot.spaces.memory import MemorySpace
 from shellbot.stores.sqlite import SqliteStore
 
@@ -255,6 +255,36 @@ class TestSeveral:
             await people.hears("Please let in: x@y")
             await people.hears("Person B said: smoke")
         assert rows() == []
+
+
+class TestFactory:
+    class Welcome(MachineFactory):
+        def get_machine_for_direct_channel(self, bot):
+            return Input(bot, question="Who are you?", on_answer="Welcome, {}.", key="who", cancel_delay=None)
+
+    async def test_it_begins_when_the_channel_is_first_met_and_then_only_when_told_to(self, party):
+        async with party("Person A", machine_factory=self.Welcome()) as people:
+            await people.hears("Who are you?", "Person A")
+            await people.say("Person A", "echo the group has none")
+            await people.hears("the group has none")
+            assert "Who are you?" not in people.told()
+        async with party(machine_factory=self.Welcome()) as people:
+            await people.join("Person A")
+            await people.whisper("Person A", "a friend")
+            await people.hears("Welcome, a friend.", "Person A")
+            assert people.told("Person A").count("Who are you?") == 1
+        async with party(machine_factory=self.Welcome()) as people:
+            await people.join("Person A")
+            await people.whisper("Person A", "hello")
+            await people.hears("I do not know that", "Person A")
+            await people.whisper("Person A", "start")
+            await people.whisper("Person A", "another")
+            await people.hears("Welcome, another.", "Person A")
+
+    async def test_where_it_has_no_machine_there_is_nothing_to_start(self, party):
+        async with party("Person A", machine_factory=MachineFactory()) as people:
+            await people.whisper("Person A", "start")
+            await people.hears("There is nothing to start here.", "Person A")
 
 
 class TestOverTheBus:
