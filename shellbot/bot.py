@@ -15,9 +15,9 @@ from logging import getLogger
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shellbot.agents.agent import Agent
-from shellbot.codecs import encode
+from shellbot.codecs import decode, encode
 from shellbot.context import Context
-from shellbot.dialogs import Dialogs, Progress
+from shellbot.dialogs import Dialogs
 from shellbot.envelope import Envelope
 from shellbot.errors import UsageError
 from shellbot.events import Capabilities, Card, Channel, Person, Reply
@@ -26,6 +26,7 @@ from shellbot.instructions import Instructions
 from shellbot.notes import Notes
 from shellbot.observation import Observation, Report
 from shellbot.outbox import Outbox
+from shellbot.progress import Progress
 from shellbot.questions import Questions
 from shellbot.roster import Member, Roster
 from shellbot.stores.base import Store
@@ -249,14 +250,13 @@ class ShellBot(Agent):
         """
         if do not in self.desk.commands:
             raise UsageError(f"no command {do!r} to start; there are {', '.join(sorted(self.desk.commands))}")
-        encode(options)
         topic = current_topic.get()
         dialog = Progress(
             id=f"{new_id()}@{self.id}",
             channel=self.id,
             key="" if self.is_direct or person is None else person.id,
             do=do,
-            options=options,
+            options=decode(encode(options)),
             person=person,
             instruction=topic.instruction if topic is not None else None,
         )

@@ -8,35 +8,28 @@ said, and that the event was dealt with are one transaction. A bot serves one ch
 from __future__ import annotations
 
 import asyncio
-import sqlite3
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from logging import getLogger
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
 from shellbot.agents.container import Container
 from shellbot.agents.timers import Timer
-from shellbot.envelope import Envelope
 from shellbot.errors import AgentStopped, CallTimeout, CommandError, NotAllowed, UsageError
-from shellbot.events import Button, Capabilities, Card, CardAction, Event, Message, Person, Reply
-from shellbot.inbox import finish
+from shellbot.events import Capabilities, CardAction, Event, Message, Person, Reply
+from shellbot.instructions import Instructions
 from shellbot.machines.base import Machine
-from shellbot.machines.deeds import Deed, Invite, Say, Settle, Update
-from shellbot.markup import plain
-from shellbot.outbox import Outbox, insert
+from shellbot.machines.deeds import Deed
+from shellbot.outbox import Outbox
+from shellbot.progress import SCHEMA, Progress, keeping, speak
 from shellbot.stores.base import Store
 from shellbot.turns import Topic, current_topic
 
 logger = getLogger(__name__)
 
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS dialogs (
-    id TEXT PRIMARY KEY, channel TEXT NOT NULL, person TEXT NOT NULL, dialog BLOB NOT NULL
-);
-"""
 CANCEL = "cancel"
 Act = Callable[[Machine, float], list[Deed]]
 
@@ -59,6 +52,9 @@ class Speaks(Protocol):
     state: str
 
     @property
+    def instructions(self) -> Instructions: ...
+
+    @property
     def id(self) -> str: ...
 
     @property
@@ -75,34 +71,6 @@ class Speaks(Protocol):
     def say(self, text: str) -> None: ...
 
     def reply(self, reply: Reply) -> None: ...
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """One machine and what it has reached.
-
-    Attributes:
-        key: Who talks with it: the id of a person, ``''`` for everybody in the channel, as in a direct one.
-        do: Keyword of the command that makes it; options: what it makes it with.
-        person: Who talked with it last; instruction: of the group, where it was begun by one.
-        state: Of the machine; None before its first step. n: steps made. due: when it wants the next, in seconds.
-        card: The buttons that may be pressed now.
-        ended: ``done`` until the answers are handed over.
-    """
-
-    id: str
-    channel: str
-    key: str
-    do: str
-    options: dict[str, Any] = field(default_factory=dict)
-    person: Person | None = None
-    instruction: Envelope | None = None
-    state: dict[str, Any] | None = None
-    n: int = 0
-    due: float | None = None
-    card: Reply | None = None
-    ended: Literal["", "done", "cancelled"] = ""
-    answers: dict[str, Any] = field(default_factory=dict)
 
 
 class Dialogs:
@@ -132,13 +100,18 @@ class Dialogs:
         for dialog in tuple(self._dialogs.get(bot.id, {}).values()):
             if dialog.ended:
                 self._hand_over(bot, dialog, is_again=True)
-            else:
+            elif dialog.state is not None:
                 self._arm(bot, dialog)
+            else:
+                self._begin_first(bot, dialog.key)
 
     def find(self, channel: str, key: str) -> Progress | None:
         """The dialog that runs with a person; without one, that with everybody in the channel."""
-        running = [dialog for dialog in self._dialogs.get(channel, {}).values() if not dialog.ended]
-        return next((dialog for wanted in (key, "") for dialog in running if dialog.key == wanted), None)
+        return self._first(channel, key) or self._first(channel, "")
+
+    def _first(self, channel: str, key: str) -> Progress | None:
+        dialogs = self._dialogs.get(channel, {}).values()
+        return next((dialog for dialog in dialogs if dialog.key == key and not dialog.ended), None)
 
     # --- its steps
 
@@ -148,15 +121,13 @@ class Dialogs:
         One that the group asks for begins when the one that runs with this person is over; another is refused.
         Begun twice under one id it is begun once.
         """
-        dialogs = self._dialogs.get(bot.id, {})
-        if dialog.id in dialogs:
+        if dialog.id in self._dialogs.get(bot.id, {}):
             return
-        other = next((d for d in dialogs.values() if d.key == dialog.key and not d.ended), None)
-        if other is None:
+        if (other := self._first(bot.id, dialog.key)) is None:
             self._begin(bot, dialog)
         elif dialog.instruction is not None:
             self._put(dialog)
-            self._store.post(_keeping(dialog, []))
+            self._store.post(keeping(dialog, []))
         else:
             bot.say(f"You are in the middle of `{other.do}`: answer its question, or say `{CANCEL}`.")
 
@@ -164,7 +135,7 @@ class Dialogs:
         """Give an event to the machine of a person, or of the channel. If there is none, that is said."""
         if (dialog := self.find(bot.id, key)) is None:
             bot.say("Nothing goes on here that could take a step.")
-        elif (made := self._step(bot, dialog, lambda machine, now: machine.step(event, now=now))) is not None:
+        elif (made := self._step(bot, dialog, _cancel if event == CANCEL else _happen(event))) is not None:
             self._post(bot, *made)
 
     async def hear(self, bot: Speaks, message: Message, text: str) -> bool:
@@ -172,12 +143,11 @@ class Dialogs:
         dialog = self.find(bot.id, _key(bot, message.person))
         if dialog is None:
             return False
-        if text.casefold().rstrip(".!") == CANCEL:
-            await self._move(bot, dialog, lambda machine, now: machine.cancel(now), message)
-        elif self._is_listening(bot, dialog):
-            await self._move(bot, dialog, lambda machine, now: machine.step("input", now=now, text=text), message)
-        else:
+        is_cancel = text.casefold().rstrip(".!") == CANCEL
+        # one for everybody in a group is not cancelled by a word in passing, while it asks nothing
+        if not self._is_listening(bot, dialog) and not (is_cancel and (dialog.key or bot.is_direct)):
             return False
+        await self._move(bot, dialog, _cancel if is_cancel else _happen("input", text=text), message)
         return True
 
     async def act(self, bot: Speaks, action: CardAction) -> bool:
@@ -193,7 +163,7 @@ class Dialogs:
             raise NotAllowed("This question is for somebody else.")
         if dialog.card is None or dialog.card.card is None or dialog.card.card.id != action.card:
             raise UsageError("This question is over.")
-        await self._move(bot, dialog, lambda machine, now: machine.step("input", now=now, text=action.value), action)
+        await self._move(bot, dialog, _happen("input", text=action.value), action)
         return True
 
     def leave(self, bot: Speaks, person: Person) -> None:
@@ -229,7 +199,7 @@ class Dialogs:
             logger.exception("a dialog cannot go on and is given up do=%s channel=%s", dialog.do, bot.id)
             bot.say(f"I cannot go on with `{dialog.do}`; it is in my log.")
             self._forget(dialog)
-            self._begin_next(bot, dialog.key)
+            self._begin_first(bot, dialog.key)
             return None
         moved = replace(
             dialog,
@@ -240,7 +210,7 @@ class Dialogs:
             ended="cancelled" if machine.is_cancelled else "done" if machine.is_over else "",
             answers=machine.answers if machine.is_over else {},
         )
-        return self._speak(bot, moved, deeds)
+        return speak(moved, deeds, self._capabilities, bot.update)
 
     async def _move(self, bot: Speaks, dialog: Progress, act: Act, event: Event | None = None) -> None:
         """Make a step and keep it; what it says is shown when that is on disk."""
@@ -249,7 +219,7 @@ class Dialogs:
         moved, replies = made
         self._put(moved)  # at once: who comes while it is written sees it
         try:
-            await self._store.write(_keeping(moved, replies, event))
+            await self._store.write(keeping(moved, replies, event))
         except BaseException:
             self._put(dialog)
             raise
@@ -264,7 +234,7 @@ class Dialogs:
     def _post(self, bot: Speaks, moved: Progress, replies: list[Reply]) -> None:
         """Keep a step without waiting. Its replies are kept with it; said again here, they are shown behind that."""
         self._put(moved)
-        self._store.post(_keeping(moved, replies))
+        self._store.post(keeping(moved, replies))
         for reply in replies:
             bot.reply(reply)
         self._go_on(bot, moved)
@@ -274,13 +244,13 @@ class Dialogs:
         if dialog.ended == "done":
             self._hand_over(bot, dialog)
         if dialog.ended:
-            self._begin_next(bot, dialog.key)
+            self._begin_first(bot, dialog.key)
 
-    def _begin_next(self, bot: Speaks, key: str) -> None:
-        running = [dialog for dialog in self._dialogs.get(bot.id, {}).values() if dialog.key == key]
-        following = next((dialog for dialog in running if not dialog.ended), None)
-        if following is not None and following.state is None:
-            self._begin(bot, following)
+    def _begin_first(self, bot: Speaks, key: str) -> None:
+        """Begin the dialog that has waited longest for this person, unless one runs."""
+        first = self._first(bot.id, key)
+        if first is not None and first.state is None:
+            self._begin(bot, first)
 
     def _arm(self, bot: Speaks, dialog: Progress) -> None:
         """Have the machine stepped when it wants to be."""
@@ -294,35 +264,9 @@ class Dialogs:
         dialog = self._dialogs.get(bot.id, {}).get(id_)
         if dialog is not None and dialog.n == n:
             current_topic.set(Topic(f"{id_}/{n}/due"))
-            await self._move(bot, dialog, lambda machine, now: machine.tick(now))
+            await self._move(bot, dialog, _happen("tick"))
 
     # --- what comes of it
-
-    def _speak(self, bot: Speaks, dialog: Progress, deeds: list[Deed]) -> tuple[Progress, list[Reply]]:
-        """What a machine wants done, as replies with ids of their own: the same step says the same."""
-        replies: list[Reply] = []
-        card = dialog.card
-        for number, deed in enumerate(deeds):
-            id_ = f"{dialog.id}/{dialog.n}/{number}"
-            match deed:
-                case Say(text, content, choices) if choices and self._capabilities.cards:
-                    buttons = tuple(Button(choice, choice) for choice in choices)
-                    shown = Card(id=f"{dialog.id}/{dialog.n}", title=text or content, buttons=buttons)
-                    card = Reply(id=id_, text=content, card=shown)
-                    replies.append(card)
-                case Say(text, content, choices):
-                    lines = [f"{n}. {plain(choice)}" for n, choice in enumerate(choices, 1)]
-                    replies.append(Reply(id=id_, text="\n\n".join(filter(None, [content or text, "\n".join(lines)]))))
-                case Settle(choice):
-                    if card is not None and card.card is not None and self._capabilities.edit:
-                        over = replace(card.card, is_open=False, chosen=choice)
-                        replies.append(replace(card, version=card.version + 1, card=over))
-                    card = None
-                case Update(key, label, item):
-                    bot.update(key, label, item)
-                case Invite(participants):
-                    replies.append(Reply(id=id_, text=f"Please let in: {', '.join(map(plain, participants))}"))
-        return replace(dialog, card=card), replies
 
     def _hand_over(self, bot: Speaks, dialog: Progress, *, is_again: bool = False) -> None:
         """Give the answers to the command, in a turn of its own; again after a crash, until that is over."""
@@ -347,6 +291,8 @@ class Dialogs:
                 late = isinstance(error, CallTimeout)
                 text = "took too long, and I stopped it" if late else "failed; this is the bot's fault, and in its log"
                 bot.reply(Reply(id=f"{dialog.id}/failed", text=f"`{dialog.do}` {text}."))
+            if dialog.instruction is not None and topic.last_report is not None:
+                bot.instructions.finish(dialog.instruction, topic.last_report)  # said again when it is asked for again
             self._forget(dialog)
 
         bot.begin(topic, turn, limit=command.timeout).add_done_callback(over)
@@ -368,26 +314,13 @@ class Dialogs:
         self._store.post(lambda db: db.execute("DELETE FROM dialogs WHERE id = ?", (dialog.id,)))
 
 
+def _happen(event: str, **given: Any) -> Act:
+    return lambda machine, now: machine.step(event, now=now, **given)
+
+
+def _cancel(machine: Machine, now: float) -> list[Deed]:
+    return machine.cancel(now)
+
+
 def _key(bot: Speaks, person: Person | None) -> str:
     return "" if bot.is_direct or person is None else person.id
-
-
-def _keeping(
-    dialog: Progress, replies: list[Reply], event: Event | None = None
-) -> Callable[[sqlite3.Connection], None]:
-    """The transaction of a step: what the machine has reached, what it says, and that the event is dealt with."""
-    row = (dialog.id, dialog.channel, dialog.key, msgspec.json.encode(dialog))
-
-    def keep(db: sqlite3.Connection) -> None:
-        if dialog.ended == "cancelled":
-            db.execute("DELETE FROM dialogs WHERE id = ?", row[:1])
-        else:
-            db.execute(
-                "INSERT INTO dialogs VALUES (?, ?, ?, ?) ON CONFLICT DO UPDATE SET dialog = excluded.dialog", row
-            )
-        for reply in replies:
-            insert(db, dialog.channel, reply)
-        if event is not None:
-            finish(db, event.id)
-
-    return keep

@@ -133,7 +133,7 @@ def test_order_dialog(console):
         bot.type("Ann> order")
         bot.read("[Ann] Which dish?")
         bot.type("Bob: order")
-        bot.read("[group] Which dish?")
+        bot.read("[group] Bob: Which dish?")
         bot.type("Ann> 2")
         bot.read("[Ann] How many?")
         bot.type("Ann> lots")
@@ -143,11 +143,11 @@ def test_order_dialog(console):
         bot.type("Ann> 3")
         bot.read("[Ann] Anything to add?")
         bot.type("Bob: salad")
-        bot.read("[group] How many?")
+        bot.read("[group] Bob: How many?")
         bot.type("Ann> no fish")
         bot.read("[Ann] Ann ordered 3 Sushi. Remark: no fish")
         bot.type("Bob: cancel")
-        bot.read("[group] No order, then.")
+        bot.read("[group] Bob: No order, then.")
 
 
 def test_every_example_is_tested():

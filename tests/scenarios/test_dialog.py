@@ -194,6 +194,7 @@ class TestSeveral:
             await people.say("Person C", "3")  # talks with nobody here
             await people.say("Person B", "4")
             await people.hears("Person B gets 4 Sushi.")
+            await people.hears("Person B: How many?")
             await people.say("Person A", "Shelly 5")
             await people.hears("Person A gets 5 Pizza.")
 
@@ -250,10 +251,14 @@ class TestSeveral:
             await people.say("Person B", "smoke")
         async with party(commands=[Escalate()]) as people:
             await people.join("Person A", "Person B")
-            await people.say("Person A", "now what?")  # the step has no question open: nobody answers
+            await people.say("Person A", "cancel")  # the step has no question open: it is not meant
             await people.say("Person A", "escalate next")
             await people.hears("Please let in: x@y")
             await people.hears("Person B said: smoke")
+            await people.say("Person A", "escalate")
+            await people.say("Person A", "escalate cancel")
+            await people.hears("I leave it at that.")
+            await people.say("Person A", "escalate cancel")
         assert rows() == []
 
 
