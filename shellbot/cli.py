@@ -27,7 +27,9 @@ from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
+from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
+from shellbot.tools.doctor import doctor
 from shellbot.tools.init import init
 from shellbot.tools.reload import Beside, serve_anew
 
@@ -373,6 +375,8 @@ def _shown(number: int | str) -> str:
 
 cli.add_command(init)
 cli.add_command(conversations)
+cli.add_command(config)
+cli.add_command(doctor)
 
 
 @cli.command()

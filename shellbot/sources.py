@@ -76,23 +76,38 @@ def read_file(path: str | Path) -> Source:
         ConfigError: It cannot be read or understood, or says something that shellbot would not use: a key close to a
             known one, a value of the wrong kind, the same key twice. The text names file and line.
     """
+    source = parse_file(path)
+    for mistake in mistakes_in(source):
+        raise mistake
+    return source
+
+
+def parse_file(path: str | Path) -> Source:
+    """What a file says, whether shellbot would use it or not.
+
+    Raises:
+        ConfigError: It cannot be read or understood. The text names file and line.
+    """
     path = Path(path)
     try:
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "is not UTF-8 text"
         raise ConfigError(f"{path}: {reason}") from error
-    source = _read_toml(str(path), text) if path.suffix.lower() == ".toml" else _read_yaml(str(path), text)
+    return _read_toml(str(path), text) if path.suffix.lower() == ".toml" else _read_yaml(str(path), text)
+
+
+def mistakes_in(source: Source) -> Iterator[ConfigError]:
+    """A key close to a known one, a value of the wrong kind: each with file and line."""
     for key, value in source.settings.items():
         known = nearest(key)
         if known:
-            raise ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
+            yield ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
         if key in DECLARED and value is not None and not is_reference(value):
             try:
                 convert(key, _as_switch(key, value), DECLARED[key].kind)
             except ConfigError as error:
-                raise ConfigError(f"{source.place(key)}: {error}", key=key) from None
-    return source
+                yield ConfigError(f"{source.place(key)}: {error}", key=key)
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -103,16 +118,24 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
     Raises:
         ConfigError: One cannot be read as what its key wants.
     """
-    known = {variable(key): key for key in DECLARED}
-    settings: dict[str, Any] = {}
-    for name in environ:
-        if name in known:
-            settings[known[name]] = from_environment(known[name], environ)
-        elif name.startswith("SHELLBOT_") and name not in ENVIRONMENT:
-            found = difflib.get_close_matches(name, known, n=1, cutoff=0.8)
-            if found:
-                logger.warning("no setting is read from %s; did you mean %s?", name, found[0])
+    settings = {key: from_environment(key, environ) for key in keys_in(environ)}
+    for name, meant in slips_in(environ):
+        logger.warning("no setting is read from %s; did you mean %s?", name, meant)
     return settings
+
+
+def keys_in(environ: Mapping[str, str]) -> list[str]:
+    """The keys that variables stand for."""
+    known = {variable(key): key for key in DECLARED}
+    return [known[name] for name in environ if name in known]
+
+
+def slips_in(environ: Mapping[str, str]) -> list[tuple[str, str]]:
+    """Variables that are none of ours, but close to one, each with that one."""
+    known = {variable(key) for key in DECLARED}
+    others = [name for name in environ if name.startswith("SHELLBOT_") and name not in known | ENVIRONMENT]
+    near = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.8)) for name in others]
+    return [(name, found[0]) for name, found in near if found]
 
 
 def from_environment(key: str, environ: Mapping[str, str], kind: Any = None) -> Any:

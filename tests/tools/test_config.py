@@ -1,0 +1,114 @@
+"""``shellbot config``: each setting with its source, no secret, every mistake at once."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from shellbot.settings import DECLARED
+from shellbot.tools.config import Row, defaults, survey
+
+YAML = """\
+bot:
+  name: Ann
+  on_enter: $GREETING
+bus:
+  adress: tcp://127.0.0.1:5555
+  slow: sometimes
+  put_timeout: -1
+space:
+  token: very secret
+mine:
+  colour: red
+"""
+
+
+@pytest.fixture
+def settings(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text(YAML)
+    return file
+
+
+def test_each_setting_is_shown_with_its_source(settings):
+    found = survey(settings, {"SHELLBOT_BOT_NAME": "Bob", "SHELLBOT_SERVER_PORT": "81", "PATH": "/bin"})
+    assert {
+        Row("bot.name", "Bob", f"SHELLBOT_BOT_NAME, over {settings}:2"),
+        Row("bot.on_enter", "$GREETING", f"{settings}:3, and GREETING is not set in the environment"),
+        Row("mine.colour", "red", f"{settings}:11"),
+        Row("server.port", "81", "SHELLBOT_SERVER_PORT"),
+        Row("space.token", "***", f"{settings}:9"),
+    } <= set(found.rows)
+    assert found.values["server.port"] == 81
+
+
+def test_every_mistake_is_told_with_its_place_and_the_nearest_key(settings):
+    environ = {"SHELLBOT_SERVER_PORT": "http", "SHELLBOT_BOT_NAM": "x", "SHELLBOT_RUNTIME": "/x"}
+    mistakes = survey(settings, environ).mistakes
+    assert mistakes[0] == f"{settings}:5: 'bus.adress' is not a setting; did you mean 'bus.address'?"
+    assert mistakes[1].startswith(f"{settings}:6: bus.slow: ")
+    assert mistakes[2].startswith(f"{settings}:7: bus.put_timeout: ")
+    assert mistakes[3].startswith("SHELLBOT_SERVER_PORT: server.port: ")
+    assert mistakes[4] == "SHELLBOT_BOT_NAM: no setting is read from it; did you mean SHELLBOT_BOT_NAME?"
+    assert len(mistakes) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("none.yaml", None, "No such file or directory"),
+        ("a.yaml", "bot: [", "a.yaml:1: "),
+        ("a.toml", "\nx = = 1", "a.toml:2: "),
+        ("a.yaml", "bot:\n  name: a\n  name: b", "a.yaml:3: 'name' is said twice"),
+    ],
+)
+def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path, name, text, told):
+    if text is not None:
+        (tmp_path / name).write_text(text)
+    found = survey(tmp_path / name, {"SHELLBOT_BOT_NAME": "Bob"})
+    assert len(found.mistakes) == 1
+    assert told in found.mistakes[0]
+    assert [row.key for row in found.rows] == ["bot.name"]
+
+
+def test_defaults_are_all_that_is_not_set():
+    rows = list(defaults({"bot.name": "Ann"}))
+    assert {row.key for row in rows} == DECLARED.keys() - {"bot.name"}
+    assert {row.origin for row in rows} == {"default"}
+    assert next(row.value for row in rows if row.key == "bus.address") == "a socket of the server's own"
+
+
+def shellbot(*arguments, **environ):
+    return subprocess.run(
+        [sys.executable, "-m", "shellbot", "config", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=15,
+        check=False,
+        env={**os.environ, **environ},
+    )
+
+
+def test_the_command_shows_what_is_set_and_no_secret(tmp_path):
+    file = tmp_path / "settings.toml"
+    file.write_text('[bot]\nname = "\\u001b[2JAnn"\n\n[bus]\naddress = "tcp://ann:secret@127.0.0.1:5555"\n')
+    done = shellbot("--settings", str(file), SHELLBOT_SPACE_TOKEN="very secret")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        f"bot.name     ?[2JAnn  ({file}:2)\n"
+        f"bus.address  tcp://***@127.0.0.1:5555  ({file}:5)\n"
+        "space.token  ***  (SHELLBOT_SPACE_TOKEN)\n"
+        "3 set; the others have their defaults: shellbot config --all\n"
+    )
+
+
+def test_the_command_ends_with_1_when_there_are_mistakes(settings):
+    done = shellbot("--settings", str(settings), "--all")
+    assert done.returncode == 1
+    assert "did you mean 'bus.address'?" in done.stderr
+    assert done.stderr.count("\n") == 3
+    assert "first port that it tries" in done.stdout
+    assert "very secret" not in done.stdout + done.stderr
