@@ -32,6 +32,7 @@ logger = logging.getLogger(__name__)
 
 SESSION_DAYS = 30
 KEPT_VIEWS = 2_000
+MOST_NAMES = 200
 Answer = BaseResponse | tuple[str, int] | tuple[Response, int] | str
 
 
@@ -139,7 +140,7 @@ def create_app(
         return str(session["token"])
 
     def room(member: Member, notice: str = "") -> str:
-        page, people = desk.wait(desk.page(member.person.id))
+        page, people = desk.wait(desk.page(member.person.id)), desk.people()
         in_group, in_direct = ([renderer.view(post) for post in posts] for posts in (page.group, page.direct))
         panes = [
             ("group", "Group", "Everybody in the room reads this", in_group, page.has_earlier[0]),
@@ -153,6 +154,7 @@ def create_app(
             panes=panes,
             cursor=str(page.cursor),
             people=people,
+            most_names=MOST_NAMES,
             token=token(),
             new_key=new_key,
             notice=notice,
@@ -245,6 +247,14 @@ def create_app(
     def who() -> Answer:
         member = me()
         return jsonify(name=member.person.name) if member else (jsonify(error="not here"), 401)
+
+    @app.get("/people")
+    def present() -> Answer:
+        if me() is None:
+            return jsonify(error="not here"), 401
+        people = desk.people()
+        named = [{"name": member.person.name, "is_demo": member.is_demo} for member in people[:MOST_NAMES]]
+        return jsonify(count=len(people), people=named)
 
     def act(work: Callable[[str, str], Any]) -> Answer:
         """Do what a form asks in the group or in the own direct channel, and show that channel again."""

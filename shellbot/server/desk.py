@@ -67,9 +67,16 @@ class Desk:
     async def leave(self, person_id: str) -> None:
         await self._space.leave(person_id)
 
-    async def page(self, person_id: str) -> tuple[Page, list[Member]]:
-        """Give what the person sees, and who is in the room."""
-        return await self._space.page(person_id), self._space.members
+    def people(self) -> list[Member]:
+        """Give who is in the room."""
+        return self.wait(self._members())
+
+    async def _members(self) -> list[Member]:
+        return self._space.members
+
+    async def page(self, person_id: str) -> Page:
+        """Give what the person sees."""
+        return await self._space.page(person_id)
 
     async def earlier(self, person_id: str, side: str, before: str) -> tuple[list[Post], bool]:
         """Give the posts before this place, and whether there are still earlier ones."""

@@ -8,9 +8,10 @@ from playwright.async_api import Page, expect
 from test_pages import pages
 from web_room import serving
 
+from shellbot.server.app import MOST_NAMES
 from shellbot.server.desk import TYPING_BURST
 from shellbot.spaces.web import Typing
-from tests.browsers import PHONE, WIDE, follow, person, running, say
+from tests.browsers import PHONE, WIDE, follow, no_overflow, person, running, say
 
 
 async def join(page: Page, name: str) -> None:
@@ -78,3 +79,45 @@ async def test_a_line_shows_what_is_new_since_one_looked(chromium):
         await expect(phone.locator("#group .fresh + .post")).to_contain_text("first news")
         await expect(phone.locator("#group .fresh")).to_have_count(1)
     assert problems == []
+
+
+async def test_everybody_sees_who_is_here_and_it_follows(chromium):
+    problems: list[str] = []
+    async with serving() as (server, space, _), running(chromium) as browser:
+        wide = await person(browser, server.url, problems, **WIDE)
+        phone = await person(browser, server.url, problems, **PHONE)
+        plain = await person(browser, server.url, problems, java_script_enabled=False, **WIDE)
+        await join(wide, "Person A")
+        await join(phone, "Person <i>B")
+        for page in (wide, phone):
+            await page.get_by_text("2 people").click()
+            names = page.get_by_role("list", name="People in the room").get_by_role("listitem")
+            await expect(names).to_have_text(["Person A", "Person <i>B"])
+            await no_overflow(page)
+        await space.join("Person C", is_demo=True)
+        for page in (wide, phone):
+            names = page.get_by_role("list", name="People in the room").get_by_role("listitem")
+            await expect(names).to_have_text(["Person A", "Person <i>B", "Person C demo"])
+        await wide.get_by_text("3 people").focus()
+        await wide.keyboard.press("Escape")
+        await expect(wide.get_by_role("list", name="People in the room")).to_be_hidden()
+        await phone.get_by_role("heading", name="Lunch room").tap()
+        await expect(phone.get_by_role("list", name="People in the room")).to_be_hidden()
+
+        await plain.goto("/")
+        await plain.get_by_label("Your name").fill("Person D")
+        await follow(plain, plain.get_by_role("button", name="Join").click())
+        await plain.get_by_text("4 people").click()
+        await expect(plain.get_by_role("list", name="People in the room").get_by_role("listitem")).to_have_count(4)
+    assert problems == []
+
+
+async def test_of_very_many_the_first_are_named():
+    async with pages() as room:
+        client = await room.join("Person A")
+        for number in range(MOST_NAMES + 5):
+            await room.space.join(f"Somebody {number}")
+        assert "and 6 more" in (await room.get(client)).text
+        told = (await room.get(client, "/people")).json
+        assert (told["count"], len(told["people"])) == (MOST_NAMES + 6, MOST_NAMES)
+        assert (await room.get(room.app.test_client(), "/people")).status_code == 401

@@ -236,6 +236,7 @@ function onPeople(event) {
   const people = JSON.parse(event.data);
   const names = people.names.join(", ") + (people.count > people.names.length ? ", …" : "");
   document.getElementById("people").textContent = `${people.count} ${people.count === 1 ? "person" : "people"}: ${names}`;
+  if (who.open) showNames();
 }
 
 function stop(text) {
@@ -270,6 +271,36 @@ async function onError() {
     open();
   }, 1500);
 }
+
+// --- who is here: all names while somebody looks at them
+
+const who = document.getElementById("who");
+
+async function showNames() {
+  const answer = await fetch("/people", { headers: { Accept: "application/json" } }).catch(() => null);
+  if (!answer?.ok) return;
+  const told = await answer.json();
+  const items = told.people.map((one) => {
+    const item = document.createElement("li");
+    item.textContent = one.name;
+    if (one.is_demo) item.append(" ", element('<span class="tag">demo</span>'));
+    return item;
+  });
+  if (told.count > items.length) {
+    const more = document.createElement("li");
+    more.textContent = `and ${told.count - items.length} more`;
+    items.push(more);
+  }
+  document.getElementById("names").replaceChildren(...items);
+}
+
+who.addEventListener("toggle", () => { if (who.open) showNames(); });
+document.addEventListener("click", (event) => { if (!who.contains(event.target)) who.open = false; });
+who.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape" || !who.open) return;
+  who.open = false;
+  who.querySelector("summary").focus();
+});
 
 // --- who is typing in the group: told every three seconds, shown for five
 
