@@ -262,10 +262,15 @@ class ShellBot(Agent):
         )
         self._on_loop(self.desk.dialogs.start, self, dialog)
 
-    def step(self, event: str = "next", person: Person | None = None) -> None:
-        """Give an event to the machine of a person, or of the whole channel; ``next`` is for ``Steps``. Any thread."""
+    def step(self, event: str = "next", person: Person | None = None, **given: Any) -> None:
+        """Give an event to the machine of a person, or of the whole channel. Returns at once; any thread may call it.
+
+        Args:
+            event: ``next`` is for ``Steps``; ``cancel`` ends the machine; or a word of your own.
+            given: For the functions of the machine.
+        """
         key = "" if self.is_direct or person is None else person.id
-        self._on_loop(self.desk.dialogs.step, self, event, key)
+        self._on_loop(self.desk.dialogs.step, self, event, key, given)
 
     # --- group side of the bus
 

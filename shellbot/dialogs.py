@@ -131,11 +131,11 @@ class Dialogs:
         else:
             bot.say(f"You are in the middle of `{other.do}`: answer its question, or say `{CANCEL}`.")
 
-    def step(self, bot: Speaks, event: str, key: str) -> None:
+    def step(self, bot: Speaks, event: str, key: str, given: dict[str, Any]) -> None:
         """Give an event to the machine of a person, or of the channel. If there is none, that is said."""
         if (dialog := self.find(bot.id, key)) is None:
             bot.say("Nothing goes on here that could take a step.")
-        elif (made := self._step(bot, dialog, _cancel if event == CANCEL else _happen(event))) is not None:
+        elif (made := self._step(bot, dialog, _cancel if event == CANCEL else _happen(event, **given))) is not None:
             self._post(bot, *made)
 
     async def hear(self, bot: Speaks, message: Message, text: str) -> bool:

@@ -57,6 +57,32 @@ def facts(machine):
     return (*seen, machine.is_listening, machine.to_state())
 
 
+STATES = "abcd"
+WAYS = st.fixed_dictionaries(
+    {"source": st.sampled_from(STATES), "target": st.sampled_from(STATES)},
+    optional={"event": st.sampled_from(["go", "stop"]), "say": st.just("x")},
+) | st.fixed_dictionaries(
+    {"source": st.sampled_from(STATES), "target": st.sampled_from(STATES), "after": st.sampled_from([0, 1e-9, 1, 20])}
+)
+
+
+@given(
+    ways=st.lists(WAYS, max_size=12),
+    happenings=st.lists(
+        st.tuples(st.sampled_from([0.0, 1e-9, 1.0, 20.0, 1e6]), st.sampled_from(["go", "stop", "tick"]))
+    ),
+)
+def test_any_machine_comes_to_rest_at_each_step(ways, happenings):
+    machine, now = Machine(states=STATES, transitions=ways), 2e9
+    machine.start(now)
+    for seconds, event in happenings:
+        now += seconds
+        deeds = machine.step(event, now=now)
+        assert len(deeds) <= 2 * len(STATES) + 1  # each state is passed once before the event, and once after it
+        assert machine.due is None or machine.due > now
+        assert machine.is_over or machine.now == now
+
+
 class Kept(RuleBasedStateMachine):
     """One machine that lives on, and one that is made anew from its kept state whenever it likes."""
 

@@ -9,12 +9,13 @@ import pytest
 
 from shellbot.commands.base import Command
 from shellbot.commands.dialog import Dialog
-from shellbot.errors import UsageError
+from shellbot.errors import StoreError, UsageError
 from shellbot.events import NO_CAPABILITIES, Channel, Message
 from shellbot.inbox import Inbox
 from shellbot.machines import Input, Machine, MachineFactory, Menu, Sequence, Steps
 from shellbot.spaces.memory import MemorySpace
 from shellbot.stores.sqlite import SqliteStore
+from tests.scenarios.conftest import NOON
 
 
 class Order(Dialog):
@@ -410,6 +411,40 @@ class TestFaults:
             people.engine.clock.advance(10)
             await people.space.wait_for(people.direct("Person A"), lambda reply: len(people.told("Person A")) == 4)
         assert rows() == []
+
+    async def test_an_answer_that_could_not_be_stored_is_not_taken(self, party, monkeypatch, rows):
+        async with party("Person A", commands=[Order()]) as people:
+            await people.whisper("Person A", "order")
+            store = people.engine.desk.store
+
+            async def full(job):
+                raise StoreError("no space left on purpose")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "write", full)
+                bot = people.engine.agent(people.direct("Person A"))
+                said = Message(id="x", channel=bot.channel, person=people.people["Person A"], time=NOON, text="1")
+                with pytest.raises(StoreError):
+                    await people.engine.desk.dialogs.hear(bot, said, "1")
+            await people.whisper("Person A", "2")
+            await people.whisper("Person A", "3")
+            await people.hears("Person A gets 3 Sushi.", "Person A")
+        assert rows() == []
+
+    async def test_a_plain_command_may_open_one_from_its_thread(self, party):
+        class Plain(Command):
+            keyword = "plain"
+
+            def execute(self, bot, arguments="", **kwargs):
+                bot.open_dialog("order", kwargs["message"].person)
+                bot.say("The menu, please.")
+
+        async with party("Person A", commands=[Plain(), Order()]) as people:
+            await people.say("Person A", "plain")
+            await people.say("Person A", "1")
+            await people.say("Person A", "1")
+            await people.hears("Person A gets 1 Pizza.")
+            assert people.told().index("The menu, please.") == 1
 
     async def test_a_word_for_no_command_is_told_where_it_is_said(self, party):
         async with party("Person A") as people:
