@@ -26,6 +26,7 @@ CORE = [
 EXTRAS = {
     "webex": ["webexteamssdk>=1.6.1"],
     "test": [
+        "axe-playwright-python>=0.1.4",
         "build>=1.2",
         "hypothesis>=6.100",
         "import-linter>=2.1",

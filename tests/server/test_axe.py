@@ -1,0 +1,63 @@
+"""What an automatic examiner of accessibility says of each page: nothing, at both widths, light and dark."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+from web_room import serving
+
+from shellbot.events import Reply
+from tests.browsers import PHONE, WIDE, follow, person, running, say
+
+RICH = "**Bold**, `code`, [a link](https://example.org/)\n\n- one\n- two\n\n| a | b |\n| - | - |\n| 1 | 2 |"
+
+
+async def examine(page: Page, what: str) -> None:
+    """Compare what axe complains of with nothing, each complaint with where it is."""
+    found = await Axe().run(page)
+    rules: list[dict[str, Any]] = found.response["violations"]
+    told = [f"{what}: {rule['id']}: {node['html'][:150]}" for rule in rules for node in rule["nodes"]]
+    assert told == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("window", [WIDE, PHONE], ids=["wide", "phone"])
+async def test_axe_finds_nothing(chromium, window, scheme):
+    async with serving() as (server, space, _), running(chromium) as browser:
+        page = await person(browser, server.url, [], **{**window, "color_scheme": scheme})
+        await page.goto("/")
+        await examine(page, "join")
+        await page.get_by_label("Your name").fill("shellbot")
+        await follow(page, page.get_by_role("button", name="Join").click())
+        await examine(page, "join refused")
+        await page.get_by_label("Your name").fill("Person A")
+        await follow(page, page.get_by_role("button", name="Join").click())
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        await examine(page, "empty room")
+
+        await space.join("Person B", is_demo=True)
+        await space.post("group", Reply(id="rich", text=RICH, fixed="Pizza ████ 2\nSushi ██ 1"))
+        await say(page, "vote Lunch?")
+        await page.locator("#who summary").click()
+        await expect(page.get_by_role("list", name="People in the room")).to_contain_text("Person B")
+        await examine(page, "room with people")
+        await page.keyboard.press("Escape")
+        for side in ("group", "direct"):
+            await page.goto(f"/#{side}")
+            await examine(page, f"ballot, {side}")
+        await page.get_by_role("button", name="Sushi").click()
+        await expect(page.get_by_role("button", name="Sushi", pressed=True)).to_be_visible()
+        await examine(page, "voted")
+        await page.goto("/#group")
+        await say(page, "close")
+        await page.goto("/#direct")
+        await expect(page.get_by_role("button", name="Sushi")).to_be_disabled()
+        await examine(page, "closed")
+
+        await page.goto("/earlier?side=group&before=9")
+        await examine(page, "earlier")
+        await page.goto("/nowhere")
+        await examine(page, "not found")
