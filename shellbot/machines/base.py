@@ -263,7 +263,7 @@ class Machine:
         self._deeds.append(Invite(tuple(participants)))
 
     def answer(self, key: str, value: Any) -> None:
-        """Gather this."""
+        """Gather this; also for what is known before it starts."""
         self.set("answers", {**self.answers, key: value})
 
     # --- life

@@ -38,8 +38,11 @@ class Composed(Machine):
 
     @property
     def answers(self) -> dict[str, Any]:
-        """What all of them have gathered."""
-        return {key: value for part in self.parts if part for key, value in part.answers.items()}
+        """What all of them have gathered, and what was known before."""
+        found = super().answers
+        for part in self.parts:
+            found |= part.answers if part is not None else {}
+        return found
 
     def to_state(self) -> dict[str, Any]:
         return {**super().to_state(), "at": self._at, "parts": [part and part.to_state() for part in self.parts]}

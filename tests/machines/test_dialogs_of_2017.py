@@ -261,6 +261,15 @@ class TestSequence:
         assert sequence.start(0.0) == []
         assert sequence.is_over
 
+    def test_what_is_known_before_is_among_the_answers(self):
+        sequence = self.sequence()
+        sequence.answer("zero", 0)
+        sequence.start()
+        kept = self.sequence().from_state(sequence.to_state())
+        assert kept.answers == {"zero": 0}
+        kept.step("input", text="a")
+        assert kept.answers == {"zero": 0, "one": "a"}
+
     def test_in_one_another(self):
         sequence = Sequence([self.sequence(), Input(question="Three?", key="three")])
         sequence.start()
