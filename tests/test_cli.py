@@ -263,6 +263,7 @@ def test_top_in_a_terminal_waits_and_follows_from_hub_to_hub(address):
     [
         ("\nx = (", "bot.py:2 cannot be run: SyntaxError: '(' was never closed"),
         ("x = 1\n\nimport nowhere_to_be_found", "bot.py:3 cannot be run: ModuleNotFoundError"),
+        ("\nimport sys\nsys.exit(3)", "bot.py:3 cannot be run: SystemExit: 3"),
         ("def f():\n    raise ValueError('a\\nb')\nf()", "bot.py:2 cannot be run: ValueError: a b"),
         ("x = 1", "defines no command"),
         (

@@ -160,8 +160,8 @@ def _parameter(execute: Callable[..., Any], p: inspect.Parameter, *, is_last: bo
 
 
 def _kind(execute: Callable[..., Any], p: inspect.Parameter) -> Any:
-    if p.annotation is p.empty:
-        return str
+    if p.annotation is p.empty:  # as its default is
+        return type(p.default) if type(p.default) in (bool, *_KINDS) else str
     if not isinstance(p.annotation, str):
         return p.annotation
     # One by one: another parameter may name what is there for type checkers only.

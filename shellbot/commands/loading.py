@@ -46,12 +46,12 @@ def _load(path: Path) -> ModuleType:
         spec.loader.exec_module(module)
     except ShellbotError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise ConfigError(f"{_place(path, error)} cannot be run: {_reason(error)}") from error
     return module
 
 
-def _place(path: Path, error: Exception) -> str:
+def _place(path: Path, error: BaseException) -> str:
     """File and line of the mistake: in this file, or in one beside it that it imports."""
     if isinstance(error, SyntaxError) and error.filename:
         return f"{error.filename}:{error.lineno}"
@@ -64,6 +64,6 @@ def _place(path: Path, error: Exception) -> str:
     return f"{own[-1].filename}:{own[-1].lineno}" if own else str(path)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     text = error.msg if isinstance(error, SyntaxError) else str(error)
     return " ".join(f"{type(error).__name__}: {text}".split())

@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 import time
+import traceback
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -104,7 +105,9 @@ def serve_anew(serve: Callable[[Beside], None], bot: Path, *others: Path) -> Non
     try:
         try:
             serve(beside)
-        except (ShellbotError, SystemExit) as error:
+        except (Exception, SystemExit) as error:
+            if not isinstance(error, ShellbotError | SystemExit):
+                traceback.print_exc()
             text = str(error.code if isinstance(error, SystemExit) else f"shellbot: {error}")
             click.echo(f"{text}\nshellbot: waiting for a change of {bot} or what it loads", err=True)
             while (path := watch.changed()) is None:

@@ -57,6 +57,14 @@ def test_a_text_that_is_not_the_last_is_a_word_or_stands_in_quotes():
     assert fit(rename, '"" it\'s') == ["", "it's"]
 
 
+def test_without_a_type_it_is_that_of_the_default():
+    def roll(bot, dice=2, loud=False, what="", where=None): ...
+
+    assert fit(roll, "3 on dice the table") == [3, True, "dice", "the table"]
+    assert fit(roll, "") == [2, False, "", None]
+    assert usage(roll) == "do [DICE] [on|off] [WHAT] [WHERE]"
+
+
 def test_many_words():
     def tag(bot, name: str, *labels: str): ...
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from tests.bus.watching import wait_until
+from tests.processes import started
 
 BOT = """
 from shellbot import Command
@@ -181,6 +185,19 @@ def test_what_cannot_be_played_is_told_with_its_line(play, text, told):
     assert done.returncode == 1
     assert told in done.stdout
     assert "Traceback" not in done.stdout
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ended_in_the_middle_it_leaves_nothing_behind(tmp_path, number):
+    (tmp_path / "talk.txt").write_text("Ann: hello\n[group] never\n")
+    (tmp_path / "tmp").mkdir()
+    arguments = ["-m", "shellbot", "test", str(tmp_path / "talk.txt")]
+    with started(*arguments, env={**os.environ, "TMPDIR": str(tmp_path / "tmp")}) as process:
+        wait_until(lambda: list((tmp_path / "tmp").glob("*/instance/instance.json")))
+        process.send_signal(number)
+        process.communicate(timeout=15)
+        assert process.returncode == 1
+    assert os.listdir(tmp_path / "tmp") == []
 
 
 def test_a_file_that_is_not_there(tmp_path):

@@ -111,6 +111,16 @@ def test_a_mistake_is_told_with_its_line_and_the_next_change_is_served(bot, serv
     assert url_of(serving).startswith(url[:17])
 
 
+def test_what_fails_later_is_told_and_waited_over_too(bot, serving):
+    url_of(serving)
+    write(bot, BOT + "\n    async def prepare(self, store):\n        raise ValueError('as was to be expected')\n")
+    read_until(serving, "ValueError: as was to be expected")
+    read_until(serving, "waiting for a change of")
+    assert members(serving.pid) == [serving.pid]
+    write(bot, BOT)
+    url_of(serving)
+
+
 def test_ctrl_c_ends_all_of_it(bot, serving):
     url_of(serving)
     write(bot, BOT + "\n")
