@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from logging import getLogger
 from typing import Any, Protocol
 
@@ -18,7 +18,7 @@ import msgspec
 
 from shellbot.agents.container import Container
 from shellbot.agents.timers import Timer
-from shellbot.errors import AgentStopped, CallTimeout, CommandError, NotAllowed, UsageError
+from shellbot.errors import AgentStopped, CallTimeout, CommandError, NotAllowed, StoreError, UsageError
 from shellbot.events import Capabilities, CardAction, Event, Message, Person, Reply
 from shellbot.instructions import Instructions
 from shellbot.machines.base import Machine
@@ -31,6 +31,8 @@ from shellbot.turns import Topic, current_topic
 logger = getLogger(__name__)
 
 CANCEL = "cancel"
+MAX_WAITING = 100  # dialogs that the group asks for and that wait for one person
+AGAIN = timedelta(seconds=30)  # until a time-out is tried again that could not be stored
 Act = Callable[[Machine, float], list[Deed]]
 
 
@@ -126,8 +128,11 @@ class Dialogs:
         if (other := self._first(bot.id, dialog.key)) is None:
             self._begin(bot, dialog)
         elif dialog.instruction is not None:
-            self._put(dialog)
+            if sum(waiting.key == dialog.key for waiting in self._dialogs[bot.id].values()) > MAX_WAITING:
+                logger.warning("too many dialogs wait already; one is not begun do=%s channel=%s", dialog.do, bot.id)
+                return
             self._store.post(keeping(dialog, []))
+            self._put(dialog)
         else:
             bot.say(f"You are in the middle of `{other.do}`: answer its question, or say `{CANCEL}`.")
 
@@ -188,12 +193,20 @@ class Dialogs:
         self, bot: Speaks, dialog: Progress, act: Act, event: Event | None = None
     ) -> tuple[Progress, list[Reply]] | None:
         """The dialog after a step, and what is to be said. One that fails is given up; that is said."""
-        now = (event.time if event is not None else bot.home.clock.utcnow()).timestamp()
-        if event is None and dialog.due is not None:
-            now = max(now, dialog.due)  # a timer counts in microseconds, and may be early by less than one
+        time = event.time if event is not None else bot.home.clock.utcnow()
         try:
             machine = self._make(bot, dialog)
-            deeds = act(machine, now)
+            deeds = act(machine, time.timestamp())
+            moved = replace(
+                dialog,
+                state=machine.to_state(),
+                n=dialog.n + 1,
+                due=machine.due,
+                person=event.person if event is not None else dialog.person,
+                ended="cancelled" if machine.is_cancelled else "done" if machine.is_over else "",
+                answers=machine.answers if machine.is_over else {},
+            )
+            return speak(moved, deeds, self._capabilities, bot.update)
         except Exception:
             # MachineError, when the bot was changed meanwhile; or an error in it
             logger.exception("a dialog cannot go on and is given up do=%s channel=%s", dialog.do, bot.id)
@@ -201,16 +214,6 @@ class Dialogs:
             self._forget(dialog)
             self._begin_first(bot, dialog.key)
             return None
-        moved = replace(
-            dialog,
-            state=machine.to_state(),
-            n=dialog.n + 1,
-            due=machine.due,
-            person=event.person if event is not None else dialog.person,
-            ended="cancelled" if machine.is_cancelled else "done" if machine.is_over else "",
-            answers=machine.answers if machine.is_over else {},
-        )
-        return speak(moved, deeds, self._capabilities, bot.update)
 
     async def _move(self, bot: Speaks, dialog: Progress, act: Act, event: Event | None = None) -> None:
         """Make a step and keep it; what it says is shown when that is on disk."""
@@ -233,8 +236,8 @@ class Dialogs:
 
     def _post(self, bot: Speaks, moved: Progress, replies: list[Reply]) -> None:
         """Keep a step without waiting. Its replies are kept with it; said again here, they are shown behind that."""
-        self._put(moved)
         self._store.post(keeping(moved, replies))
+        self._put(moved)
         for reply in replies:
             bot.reply(reply)
         self._go_on(bot, moved)
@@ -262,9 +265,16 @@ class Dialogs:
 
     async def _due(self, bot: Speaks, id_: str, n: int) -> None:
         dialog = self._dialogs.get(bot.id, {}).get(id_)
-        if dialog is not None and dialog.n == n:
-            current_topic.set(Topic(f"{id_}/{n}/due"))
-            await self._move(bot, dialog, _happen("tick"))
+        if dialog is None or dialog.n != n or dialog.due is None:
+            return
+        due = dialog.due
+        current_topic.set(Topic(f"{id_}/{n}/due"))
+        try:
+            # a timer counts in microseconds, and may be early by less than one
+            await self._move(bot, dialog, lambda machine, now: machine.tick(max(now, due)))
+        except StoreError:
+            self._timers[id_] = bot.at(bot.home.clock.utcnow() + AGAIN, self._due, bot, id_, n)
+            raise
 
     # --- what comes of it
 

@@ -23,7 +23,7 @@ class Menu(Input):
     RETRY_MESSAGE = "Please answer with a number from 1 to {}, or with one of the words."
 
     def __init__(self, bot: Any = None, *, options: Iterable[str] = (), **kwargs: Any) -> None:
-        self.options = tuple(options)
+        self.options = tuple(map(str, options))
         self._by_words = {_read(option): option for option in self.options}
         if not self.options or "" in self._by_words:
             raise MachineError("a menu needs at least one option, and none that is empty")

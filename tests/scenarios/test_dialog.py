@@ -15,6 +15,7 @@ from shellbot.inbox import Inbox
 from shellbot.machines import Input, Machine, MachineFactory, Menu, Sequence, Steps
 from shellbot.spaces.memory import MemorySpace
 from shellbot.stores.sqlite import SqliteStore
+from shellbot.testing.stillness import Stillness
 from tests.scenarios.conftest import NOON
 
 
@@ -232,7 +233,7 @@ class TestSeveral:
             keyword = "escalate"
 
             def get_machine(self, bot, **options):
-                question = Input(question="What is it?", key="what", cancel_delay=None)
+                question = Input(question="What is it?", on_retry="Well?", key="what", cancel_delay=None)
                 return Steps([{"label": "Look", "machine": question}, {"message": "More", "participants": ["x@y"]}])
 
             async def execute(self, bot, arguments="", **kwargs):
@@ -249,12 +250,14 @@ class TestSeveral:
             await people.hears("Nothing goes on here")
             await people.say("Person A", "escalate")
             await people.hears("What is it?")
+            await people.say("Person A", "escalate hurry")  # an event of no consequence does not move the clock
             await people.say("Person B", "smoke")
         async with party(commands=[Escalate()]) as people:
             await people.join("Person A", "Person B")
             await people.say("Person A", "cancel")  # the step has no question open: it is not meant
             await people.say("Person A", "escalate next")
             await people.hears("Please let in: x@y")
+            assert "Well?" not in people.told()
             await people.hears("Person B said: smoke")
             await people.say("Person A", "escalate")
             await people.say("Person A", "escalate cancel")
@@ -294,6 +297,36 @@ class TestFactory:
 
 
 class TestOverTheBus:
+    async def test_what_the_group_asks_for_waits_in_a_line_with_an_end_and_survives_a_restart(self, party, monkeypatch):
+        class Survey(Order):
+            keyword = "survey"
+
+            async def execute(self, bot, arguments="", **kwargs):
+                bot.broadcast({"do": "survey", "number": arguments})
+
+            def get_machine(self, bot, arguments="", number="", **options):
+                return Input(question=f"Question {number}?", key="answer")
+
+            def on_answers(self, bot, answers, person):
+                bot.say(f"{answers['answer']} it is.")
+
+        monkeypatch.setattr("shellbot.dialogs.MAX_WAITING", 2)
+        async with party("Person A", commands=[Survey()]) as people:
+            still = Stillness(people.engine)
+            await still.start()
+            for number in range(4):
+                await people.say("Person A", f"survey {number}")
+                await still.wait()
+        async with party(commands=[Survey()]) as people:
+            await people.join("Person A")
+            for number in range(3):
+                await people.hears(f"Question {number}?", "Person A")
+                await people.whisper("Person A", f"answer {number}")
+                await people.hears(f"answer {number} it is.", "Person A")
+            await people.whisper("Person A", "answer 3")
+            await people.hears("I do not know that", "Person A")
+            assert "Question 3?" not in people.told("Person A")
+
     async def test_the_group_has_everybody_asked_step_by_step(self, party):
         class Survey(Order):
             keyword = "survey"
@@ -430,6 +463,25 @@ class TestFaults:
             await people.whisper("Person A", "3")
             await people.hears("Person A gets 3 Sushi.", "Person A")
         assert rows() == []
+
+    async def test_a_time_out_that_could_not_be_stored_is_tried_again(self, party, clock, monkeypatch):
+        async with party("Person A", commands=[Order()]) as people:
+            await people.whisper("Person A", "order")
+            store, tried = people.engine.desk.store, asyncio.Event()
+
+            async def full(job):
+                tried.set()
+                raise StoreError("no space left on purpose")
+
+            with monkeypatch.context() as patch:
+                patch.setattr(store, "write", full)
+                clock.advance(20)
+                await tried.wait()
+            await people.whisper("Person A", "echo so far")
+            await people.hears("so far", "Person A")
+            assert "I am still waiting" not in str(people.told("Person A"))
+            clock.advance(30)
+            await people.hears("so I leave it at that", "Person A")
 
     async def test_a_plain_command_may_open_one_from_its_thread(self, party):
         class Plain(Command):
