@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ import click
 
 from shellbot.errors import ConfigError
 from shellbot.instance import default_folder
-from shellbot.settings import DECLARED, is_secret, masked, variable
+from shellbot.settings import DECLARED, convert, is_secret, masked, variable
 from shellbot.sources import Source, from_environment, is_reference, keys_in, mistakes_in, parse_file, slips_in
 
 DEFAULT = "default"
@@ -30,7 +30,8 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """Settings that are set, in the order of their names, and what is wrong with them, one line each."""
+    """Settings that are set, in the order of their names; what is wrong with them, one line each; the values that can
+    be used."""
 
     rows: tuple[Row, ...]
     mistakes: tuple[str, ...]
@@ -39,36 +40,49 @@ class Survey:
 
 def survey(file: Path | None, environ: Mapping[str, str]) -> Survey:
     """Look at all settings; a mistake in one does not hide the others."""
-    mistakes: list[str] = []
+    mistakes: list[ConfigError] = []
     rows: dict[str, Row] = {}
     values: dict[str, Any] = {}
+    wrong: set[str] = set()
     source = Source("", {}, {})
     if file is not None:
         try:
             source = parse_file(file)
         except ConfigError as error:
-            mistakes.append(str(error))
-        mistakes += [str(error) for error in mistakes_in(source)]
+            mistakes.append(error)
+        mistakes += mistakes_in(source)
+        wrong = {error.key for error in mistakes}
     for key, value in source.settings.items():
         origin = source.place(key)
         if is_reference(value) and value[1:] not in environ:
             name = "its variable" if is_secret(key) else value[1:]  # a password may begin with '$', too
             origin += f", and {name} is not set in the environment"
         rows[key] = Row(key, _shown(key, value), origin)
-        values[key] = environ.get(value[1:]) if is_reference(value) else value
+        if key not in wrong:
+            try:
+                values[key] = _looked_up(key, value, environ)
+            except ConfigError as error:
+                mistakes.append(ConfigError(f"{source.place(key)}: {error}", key=key))
     for key in keys_in(environ):
         try:
             values[key] = from_environment(key, environ)
         except ConfigError as error:
-            mistakes.append(str(error))
+            mistakes.append(error)
             continue
         over = f", over {rows[key].origin}" if key in rows else ""
         rows[key] = Row(key, _shown(key, values[key]), variable(key) + over)
-    mistakes += [f"{name}: no setting is read from it; did you mean {meant}?" for name, meant in slips_in(environ)]
-    return Survey(tuple(rows[key] for key in sorted(rows)), tuple(mistakes), values)
+    slips = [f"{name}: no setting is read from it; did you mean {meant}?" for name, meant in slips_in(environ)]
+    return Survey(tuple(rows[key] for key in sorted(rows)), (*map(str, mistakes), *slips), values)
 
 
-def defaults(without: Mapping[str, Any]) -> Iterator[Row]:
+def _looked_up(key: str, value: Any, environ: Mapping[str, str]) -> Any:
+    if not is_reference(value) or value[1:] not in environ:
+        return None if is_reference(value) else value
+    text = environ[value[1:]]
+    return convert(key, text, DECLARED[key].kind, is_text=True) if key in DECLARED else text
+
+
+def defaults(without: Container[str]) -> Iterator[Row]:
     """What the server takes where nothing is said."""
     own = {
         "bus.address": "a socket of the server's own",
@@ -94,7 +108,7 @@ def _shown(key: str, value: Any) -> str:
 def config(settings: Path | None, is_all: bool) -> None:
     """Show what is set and where, with every mistake; secrets are not shown."""
     found = survey(settings, os.environ)
-    rows = [*found.rows, *(defaults(found.values) if is_all else ())]
+    rows = [*found.rows, *(defaults({row.key for row in found.rows}) if is_all else ())]
     width = max((len(row.key) for row in rows), default=0)
     for row in sorted(rows, key=lambda row: row.key):
         click.echo(f"{row.key:<{width}}  {row.value}  ({row.origin})")

@@ -97,7 +97,8 @@ def _libraries(place: Place) -> Said:
             yield "wrong", f"{name} {version} is too old; run: pip install '{name}>={least}'"
         else:
             count += 1
-    yield "ok", f"{count} of {len(wanted)} are there and new enough"
+    if count == len(wanted):
+        yield "ok", f"{count} are there and new enough"
 
 
 def _numbers(version: str) -> list[int]:

@@ -74,6 +74,16 @@ def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path, name, text, told):
     assert [row.key for row in found.rows] == ["bot.name"]
 
 
+def test_a_variable_that_a_file_names_is_looked_up_as_what_its_key_wants(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("server:\n  port: $PORT\nspace:\n  token: $TOKEN\n")
+    found = survey(file, {"PORT": "81"})
+    assert (found.values, found.mistakes) == ({"server.port": 81, "space.token": None}, ())
+    assert found.rows[1] == Row("space.token", "***", f"{file}:4, and its variable is not set in the environment")
+    (mistake,) = survey(file, {"PORT": "http"}).mistakes
+    assert mistake.startswith(f"{file}:2: server.port: ")
+
+
 def test_defaults_are_all_that_is_not_set():
     rows = list(defaults({"bot.name": "Ann"}))
     assert {row.key for row in rows} == DECLARED.keys() - {"bot.name"}
