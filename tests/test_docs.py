@@ -6,11 +6,13 @@ import os
 import re
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from shellbot.bus.counters import NAMES
+from shellbot.commands.loading import load_commands
 from shellbot.settings import DECLARED
 
 ROOT = Path(__file__).parent.parent
@@ -149,3 +151,17 @@ def test_the_page_on_machines(tmp_path):
     said = run(bot.replace('type="web"', 'type="console"'), input="\n".join(typed) + "\n", env=environment)
     assert said.splitlines() == answered
     assert run(door) == printed
+
+
+def test_the_page_on_commands(tmp_path):
+    """Its bot loads, the classes it names are there, and the words in its table are theirs."""
+    page = (ROOT / "docs/commands.md").read_text()
+    (code,) = blocks("docs/commands.md")
+    bot = tmp_path / "my_bot.py"
+    bot.write_text(code)
+    assert [command.keyword for command in load_commands(str(bot))] == ["input", "sleep", "step", "update"]
+    named = re.findall(r"^\| `(\w+)\.(\w+)` \| (?:`([^`]+)`)? *\|", page, re.MULTILINE)
+    assert {module for module, _, _ in named} > {"noop", "default", "empty", "start"}
+    for module, name, said in named:
+        command = getattr(import_module(f"shellbot.commands.{module}"), name)
+        assert command.keyword == said.partition(" ")[0] or (command.keyword.startswith("*") and not said)

@@ -12,6 +12,8 @@ from types import MappingProxyType
 from shellbot.bot import ShellBot
 from shellbot.commands.arguments import Arguments, arguments_of
 from shellbot.commands.base import Command
+from shellbot.commands.default import KEYWORD as DEFAULT
+from shellbot.commands.empty import KEYWORD as EMPTY
 from shellbot.errors import AgentStopped, CommandError, ConfigError
 from shellbot.events import CardAction, Message
 
@@ -98,8 +100,9 @@ class Shell:
         except CommandError as error:
             bot.say(str(error))
             return
-        hint = self._hint(bot, text)
-        if hint:
+        if (call := self._last(bot, text)) is not None:
+            await self.run(bot, call, message)
+        elif hint := self._hint(bot, text):
             bot.say(hint)
 
     async def act(self, bot: ShellBot, action: CardAction) -> None:
@@ -124,6 +127,15 @@ class Shell:
         if rest and name.rstrip(":,").casefold() == self._name:
             is_addressed, line = True, rest[0]
         return is_addressed, line
+
+    def _last(self, bot: ShellBot, text: str) -> Call | None:
+        """The command for lines that call none, if there is one, and the line is for the bot."""
+        is_addressed, line = self._addressed(bot, text)
+        is_alone = not line or line.rstrip(":,!?").casefold() == self._name
+        command = self.commands.get(EMPTY if is_alone else DEFAULT)
+        if command is None or not (is_addressed or (is_alone and line)):
+            return None
+        return Call(command, "" if is_alone else line)
 
     def _hint(self, bot: ShellBot, text: str) -> str:
         is_addressed, line = self._addressed(bot, text)
