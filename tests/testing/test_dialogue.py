@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shellbot.testing import kill, stopped
+
 # --- as it stands in the examples of use and in the style guide
 # fmt: off
 
@@ -78,6 +80,17 @@ async def test_people_come_in_once_and_somebody_who_did_not_is_told(dialogue):
         dialogue.direct("Person C")
     with pytest.raises(LookupError, match="Person C is not in the room"):
         await group.say("Person C", "hello")
+
+
+async def test_faults_happen_in_the_middle_of_a_dialogue(dialogue):
+    group = await dialogue.group("Person A", "Person B")
+    await group.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m')
+    with stopped(dialogue.server.publisher_pid):  # nothing passes on the bus
+        await dialogue.direct("Person A").press("Pizza")
+    await dialogue.direct("Person A").heard("Your vote is counted: Pizza")
+    kill(dialogue.server.publisher_pid)  # another one takes its place
+    await dialogue.direct("Person B").press("Pizza")
+    assert "Pizza 2" in await group.heard("Result")
 
 
 # --- with a bot of one's own
