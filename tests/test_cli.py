@@ -302,7 +302,7 @@ def test_a_guarantee_that_the_bus_does_not_keep_is_refused(tmp_path):
 def test_version_and_help():
     assert shellbot("version").stdout == "shellbot 26.11.0\n"
     assert shellbot("--version").stdout == "shellbot 26.11.0\n"
-    for arguments in ([], ["run"], ["pub"], ["sub"], ["spy"], ["bus"], ["bus", "top"]):
+    for arguments in ([], ["run"], ["pub"], ["sub"], ["spy"], ["bus"], ["bus", "top"], ["test"]):
         assert "Usage: shellbot" in shellbot(*arguments, "--help").stdout
 
 

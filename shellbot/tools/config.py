@@ -106,7 +106,7 @@ def _shown(key: str, value: Any) -> str:
 )
 @click.option("--all", "is_all", is_flag=True, help="Also what has its default, and what each key is for.")
 def config(settings: Path | None, is_all: bool) -> None:
-    """Show what is set and where, with every mistake; secrets are not shown."""
+    """Show what is set, and from where. Every mistake in it is told; secrets are not shown."""
     found = survey(settings, os.environ)
     rows = [*found.rows, *(defaults({row.key for row in found.rows}) if is_all else ())]
     width = max((len(row.key) for row in rows), default=0)

@@ -25,7 +25,14 @@ MOST_LOG = 2_000  # characters of the bot's log that are shown with a failure
 @click.argument("files", nargs=-1, required=True, type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--bot", type=click.Path(exists=True, dir_okay=False), help="Play with this bot, whatever FILES name.")
 def conversations(files: Sequence[Path], bot: str | None) -> None:
-    """Play the conversations written in FILES, each with a server of its own; docs/testing.md has the form."""
+    """Play conversations written as text. Each has a server of its own; the first line that does not come true is told.
+
+    \b
+    Ann: hello Bob         said in the group
+    Ann> [Pizza]           a button pressed in Ann's direct channel
+    [group] Hello, Bob!    must be heard
+    (wait 10m) (kill)      time passes; the server is killed and started again
+    """
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # it, too, leaves nothing behind
     played = failed = 0
     for file in files:

@@ -279,7 +279,7 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
 )
 @click.option("--instance", type=click.Path(path_type=Path), help="As of shellbot run: the folder of the server.")
 def doctor(settings: Path | None, instance: Path | None) -> None:
-    """Check whether a server can run here, and say what to do where it cannot."""
+    """Check whether a server can run here. Where it cannot, say what to do."""
     found = survey(settings, os.environ)
     folder = Path(instance or found.values.get("instance.folder") or default_folder()).expanduser().absolute()
     is_fine = True
