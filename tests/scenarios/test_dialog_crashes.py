@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import sqlite3
 from dataclasses import dataclass
 from datetime import timedelta
+
+import pytest
 
 from shellbot.bus.bus import Bus
 from shellbot.clocks import ExternalClock
@@ -71,7 +74,7 @@ class Recorded(SqliteStore):
         return outcomes
 
 
-async def play(store, space, clock, folder, publisher, address) -> list[tuple]:
+async def play(script, store, space, clock, folder, publisher, address) -> list[tuple]:
     """One run of all that is said; what was said to an earlier run is a repeat. Gives what is shown in the end."""
     await space.open_direct(PERSON)
     context = Context({"bus": {"address": address}})
@@ -84,7 +87,7 @@ async def play(store, space, clock, folder, publisher, address) -> list[tuple]:
         await still.start()
         await still.wait()
         at = 0.0
-        for number, what in enumerate(SCRIPT):
+        for number, what in enumerate(script):
             if isinstance(what, float):
                 at += what
                 clock.set_time(max(clock.time(), at))
@@ -105,22 +108,36 @@ def shown(space):
     ]
 
 
-async def test_a_crash_after_any_commit_changes_nothing_that_is_shown(tmp_path, runtime_folder):
+async def crash_everywhere(script, tmp_path, runtime_folder) -> list[str]:
+    """Play it once, and again from each commit on; gives what is shown."""
     address = f"ipc://{runtime_folder}/{os.urandom(4).hex()}"
     with Bus(Context({"bus": {"address": address}})).publish() as publisher:
         clock = ExternalClock(NOON)
         space = MemorySpace(clock=clock)
         store = Recorded(tmp_path / "whole.db", space, clock, tmp_path)
-        expected = await play(store, space, clock, tmp_path / "whole", publisher, address)
-        texts = [text for text, _ in expected]
-        assert texts.count("Person A gets 3 Sushi.") == texts.count("Good appetite.") == 1
-        assert Input.CANCEL_MESSAGE in texts
-        assert len(store.crashes) > 20
+        expected = await play(script, store, space, clock, tmp_path / "whole", publisher, address)
         for number, crash in enumerate(store.crashes):
             clock = ExternalClock(NOON)
             clock.set_time(crash.now)
             space = MemorySpace(clock=clock)
             space._heard[DIRECT.id] = dict(crash.shown)
             store_again = SqliteStore(crash.store)
-            again = await play(store_again, space, clock, tmp_path / f"{number}", publisher, address)
-            assert again == expected, f"after commit {number} of {len(store.crashes)}"
+            again = await play(script, store_again, space, clock, tmp_path / f"{number}", publisher, address)
+            assert again == expected, f"after commit {number} of {len(store.crashes)}: {script}"
+        assert len(store.crashes) > len(script)
+        return [text for text, _ in expected]
+
+
+async def test_a_crash_after_any_commit_changes_nothing_that_is_shown(tmp_path, runtime_folder):
+    texts = await crash_everywhere(SCRIPT, tmp_path, runtime_folder)
+    assert texts.count("Person A gets 3 Sushi.") == texts.count("Good appetite.") == 1
+    assert Input.CANCEL_MESSAGE in texts
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize("seed", range(10))
+async def test_a_crash_after_any_commit_of_any_talk(seed, tmp_path, runtime_folder):
+    chance = random.Random(seed)
+    words = ["order", "order", "order", "pizza", "sushi", "1", "2", "cancel", "help", "nonsense", 5.0, 20.0, 40.0]
+    await crash_everywhere([chance.choice(words) for _ in range(20)], tmp_path, runtime_folder)
