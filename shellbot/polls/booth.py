@@ -15,7 +15,7 @@ import orjson
 
 from shellbot.agents.timers import Timer
 from shellbot.bot import ShellBot
-from shellbot.errors import PollClosed, UnknownChoice
+from shellbot.errors import PollClosed, UnknownChoice, UsageError
 from shellbot.events import Button, Card, Event, Reply
 from shellbot.inbox import finish
 from shellbot.markup import plain
@@ -39,10 +39,22 @@ CREATE TABLE IF NOT EXISTS booth (
     PRIMARY KEY (channel, poll)
 );
 """
-ADDED = {"booth": {"rules": "BLOB", "is_done": "INTEGER NOT NULL DEFAULT 1"}}
+ORDERS = """
+CREATE TABLE IF NOT EXISTS booth_orders (
+    id TEXT PRIMARY KEY, channel TEXT NOT NULL, group_id TEXT NOT NULL, body BLOB NOT NULL
+);
+"""
+ADDED = {
+    "booth": {
+        "rules": "BLOB",
+        "is_done": "INTEGER NOT NULL DEFAULT 1",
+        "told": "INTEGER NOT NULL DEFAULT 0",
+        "is_cancelled": "INTEGER NOT NULL DEFAULT 0",
+    }
+}
 _COLUMNS = (
     "poll, number, group_id, instruction, question, choices, rules, closes_at, is_open, "
-    "choice, is_done, n, at, is_typed, is_confirmed, version"
+    "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled"
 )
 
 
@@ -50,8 +62,8 @@ _COLUMNS = (
 class Paper:
     """A ballot paper in one direct channel, and the vote on it.
 
-    ``is_done``: nothing is to be added to the vote. ``n`` grows with each vote of this channel, 0 before the first;
-    ``version`` with each showing of the card.
+    ``is_done``: nothing is to be added to the vote. ``told``: the version of the poll that it shows. ``n`` grows with
+    each vote of this channel, 0 before the first; ``version`` with each showing of the card.
     """
 
     poll: str
@@ -68,11 +80,22 @@ class Paper:
     is_typed: bool = False
     is_confirmed: bool = True
     version: int = 1
+    told: int = 0
+    is_cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Pending:
+    """An order on its way to the group."""
+
+    id: str
+    group: str
+    body: dict[str, Any]
 
 
 async def prepare(store: Store) -> None:
     """Make the table, and in one of an older version the columns that came later."""
-    await store.create(SCHEMA)
+    await store.create(SCHEMA + ORDERS)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -85,6 +108,8 @@ class Booth:
         self._store = bot.desk.store
         self._papers: dict[str, Paper] = {}
         self._again: dict[str, Timer] = {}
+        self._orders: dict[str, Pending] = {}
+        self._groups: dict[str, None] = {}  # those that have put something to this channel, oldest first
 
     async def resume(self) -> None:
         """Read the papers of an earlier run and put again what was not confirmed."""
@@ -100,6 +125,20 @@ class Booth:
             self._papers[paper.poll] = paper
             if not paper.is_confirmed:
                 self._hand_over(paper, FIRST_PAUSE)
+        mine = (self._bot.id,)
+        orders, groups = await self._store.read(
+            lambda db: (
+                db.execute(
+                    "SELECT id, group_id, body FROM booth_orders WHERE channel = ? ORDER BY rowid", mine
+                ).fetchall(),
+                db.execute("SELECT DISTINCT group_id FROM booth WHERE channel = ?", mine).fetchall(),
+            )
+        )
+        self._groups = dict.fromkeys([*(row[0] for row in groups), *self._groups])
+        for id_, group, body in orders:
+            self._orders[id_] = Pending(id_, group, orjson.loads(body))
+        for group in self._groups:
+            await self._send_next(group)
 
     # --- what the group says
 
@@ -108,6 +147,7 @@ class Booth:
         topic = current_topic.get()
         if topic is None or topic.instruction is None:
             return
+        self._groups[topic.instruction.group] = None
         paper = self._papers.get(message["poll"])
         if paper is None:
             paper = Paper(
@@ -117,6 +157,7 @@ class Booth:
                 instruction=topic.instruction.id,
                 spec=restored(message["question"], tuple(message["choices"]), message.get("rules", {})),
                 closes_at=message["closes_at"],
+                told=message.get("version", 0),
             )
             self._papers[paper.poll] = paper
         reply = self._invitation(paper)
@@ -127,12 +168,60 @@ class Booth:
 
         await self._store.write(keep)
         is_shown = await self._bot.wait(self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True))
-        self._bot.report({"op": "shown" if is_shown else "unreachable", "poll": paper.poll})
+        op = "shown" if is_shown else "unreachable"
+        self._bot.report({"op": op, "poll": paper.poll, "version": message.get("version", 0)})
+
+    async def extend(self, message: dict[str, Any]) -> None:
+        """Take votes until another time, also where it was closed; a version that is not newer changes nothing."""
+        paper = self._papers.get(message["poll"]) or await self._stored(message["poll"])
+        if paper is None:
+            await self.open(message)
+            return
+        self._papers[paper.poll] = paper
+        version = message["version"]
+        if version > paper.told and not paper.is_cancelled:
+            was_open, paper.is_open = paper.is_open, True
+            paper.told, paper.closes_at = version, message["closes_at"]
+            state = "stays open" if was_open else "is open again"
+            text = f"Vote #{paper.number} {state}. It closes {self._when(paper)}: {plain(paper.spec.question)}"
+            await self._show(paper, "" if was_open and self._can_edit else text, f"{paper.poll}/told/{version}")
+        self._bot.report({"op": "extended", "poll": paper.poll, "version": version})
+
+    async def remind(self, message: dict[str, Any]) -> None:
+        """Remind the person of a vote that is open and not cast."""
+        paper, reminder = self._papers.get(message["poll"]), message["reminder"]
+        if paper is not None and paper.is_open and not paper.vote:
+            text = (
+                f"You have not voted yet. Vote #{paper.number} closes {self._when(paper)}: "
+                f"{plain(paper.spec.question)} Please answer with {ballot.answers(paper.spec)}."
+            )
+            await self._say(Reply(id=f"{paper.poll}/remind/{reminder}", text=text))
+        self._bot.report({"op": "reminded", "poll": message["poll"], "reminder": reminder})
+
+    async def cancel(self, message: dict[str, Any]) -> None:
+        """Take no more votes: there will be no result."""
+        paper = self._papers.get(message["poll"])
+        if paper is not None and not paper.is_cancelled:
+            self._stop_timer(paper)
+            paper.is_open, paper.is_cancelled, paper.is_confirmed = False, True, True
+            text = f"Vote #{paper.number} is cancelled: {plain(paper.spec.question)}"
+            await self._show(paper, "" if self._can_edit else text, f"{paper.poll}/cancelled")
+        self._bot.report({"op": "closed", "poll": message["poll"]})
+
+    async def note(self, message: dict[str, Any]) -> None:
+        """Tell the person something that is for nobody else."""
+        topic = current_topic.get()
+        if topic is not None and topic.instruction is not None:
+            self._groups[topic.instruction.group] = None
+        await self._say(Reply(id=message["id"], text=message["text"], fixed=message["fixed"]))
+        self._bot.report({"op": "noted", "poll": message["poll"], "note": message["id"]})
 
     async def close(self, message: dict[str, Any]) -> None:
         """Take no more votes, hand over one that is not confirmed, report that it is closed."""
         paper = self._papers.get(message["poll"])
         body: dict[str, Any] = {"op": "closed", "poll": message["poll"]}
+        if reopened := message.get("reopened"):
+            body["reopened"] = reopened
         if paper is not None:
             if paper.is_open:
                 paper.is_open = False
@@ -163,6 +252,66 @@ class Booth:
                 f"one that was confirmed before stands. ({plain(paper.spec.question)})"
             )
             await self._show(paper, text)
+
+    # --- orders
+
+    async def order(self, words: str, number: int | None, event: Event) -> None:
+        """Hand what the person wants of a poll to its group, now and again until it answers; see :mod:`orders`.
+
+        Raises:
+            UsageError: It is not clear which group is meant.
+        """
+        paper = next((paper for paper in self._papers.values() if paper.number == number), None)
+        if paper is None and number is not None:
+            paper = await self._stored_number(number)
+        groups = [paper.group] if paper is not None else list(self._groups)
+        if not groups:
+            raise UsageError("No group has asked you anything yet. Polls are opened in a group.")
+        if len(groups) > 1:
+            raise UsageError(
+                "You are asked by several groups. Say it with the number of the vote, or in the group itself."
+            )
+        body = {"op": "order", "words": words, "at": event.time.timestamp()}
+        if paper is not None:
+            body["poll"] = paper.poll
+        pending = Pending(f"{self._bot.id}/{event.id}", groups[0], {**body, "order": f"{self._bot.id}/{event.id}"})
+
+        def keep(db: sqlite3.Connection) -> None:
+            row = (pending.id, self._bot.id, pending.group, orjson.dumps(pending.body))
+            db.execute("INSERT OR IGNORE INTO booth_orders (id, channel, group_id, body) VALUES (?, ?, ?, ?)", row)
+            finish(db, event.id)
+
+        await self._store.write(keep)
+        self._orders[pending.id] = pending
+        await self._send_next(pending.group)
+
+    async def answered(self, message: dict[str, Any]) -> None:
+        """Say what the group answered to an order; a second answer to it says nothing."""
+        pending = self._orders.pop(message["order"], None)
+        if pending is None:
+            return
+        if timer := self._again.pop(pending.id, None):
+            timer.cancel()
+        reply = Reply(id=f"{pending.id}/answer", text=message["text"], fixed=message["fixed"])
+
+        def keep(db: sqlite3.Connection) -> None:
+            db.execute("DELETE FROM booth_orders WHERE id = ?", (pending.id,))
+            keep_reply(db, self._bot.id, reply)
+
+        await self._store.write(keep)
+        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+        await self._send_next(pending.group)
+
+    async def _send_next(self, group: str) -> None:
+        """Put the oldest order for this group, unless it is on its way: one that is lost must not be overtaken."""
+        pending = next((each for each in self._orders.values() if each.group == group), None)
+        if pending is not None and pending.id not in self._again:
+            await self._send(pending, FIRST_PAUSE)
+
+    async def _send(self, pending: Pending, pause: float) -> None:
+        if pending.id in self._orders:
+            self._bot.report_to(pending.group, "poll", "", pending.body, id=pending.id)
+            self._again[pending.id] = self._bot.after(pause, self._send, pending, min(pause * 2, LONGEST_PAUSE))
 
     # --- what the person says
 
@@ -257,12 +406,17 @@ class Booth:
     def _can_edit(self) -> bool:
         return self._bot.desk.capabilities.cards and self._bot.desk.capabilities.edit
 
-    async def _show(self, paper: Paper, text: str = "") -> None:
+    async def _say(self, reply: Reply) -> None:
+        """Say it once, whatever is repeated."""
+        await self._store.write(lambda db: keep_reply(db, self._bot.id, reply))
+        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+
+    async def _show(self, paper: Paper, text: str = "", id: str = "") -> None:
         """Keep the paper and show it as it stands now: on its card where that can be edited, and in ``text``."""
         paper.version += 1
         replies = [self._invitation(paper)] if self._can_edit else []
         if text:
-            replies.append(Reply(id=f"{paper.poll}/{paper.n}/receipt", text=text))
+            replies.append(Reply(id=id or f"{paper.poll}/{paper.n}/receipt", text=text))
 
         def keep(db: sqlite3.Connection) -> None:
             self._keep(db, paper)
@@ -278,6 +432,7 @@ class Booth:
         buttons = [Button(choice, choice) for choice in spec.choices]
         if spec.kind == "multiple":
             buttons.append(Button(DONE, "Done"))
+        note = paper_note(spec, paper.vote, when, is_open=paper.is_open, is_confirmed=paper.is_confirmed)
         card = Card(
             id=paper.poll,
             title=spec.question,
@@ -285,9 +440,9 @@ class Booth:
             chosen=paper.vote[0] if len(paper.vote) == 1 else "",
             pressed=(*paper.vote, DONE) if paper.vote and paper.is_done else paper.vote,
             is_open=paper.is_open,
-            note=paper_note(spec, paper.vote, when, is_open=paper.is_open, is_confirmed=paper.is_confirmed),
+            note="Cancelled. There is no result." if paper.is_cancelled else note,
         )
-        state = f"closes {when}" if paper.is_open else "closed"
+        state = f"closes {when}" if paper.is_open else "cancelled" if paper.is_cancelled else "closed"
         how = how_to_answer(spec) if paper.is_open else ""
         text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{how}" if how else "")
         if not self._bot.desk.capabilities.cards:
@@ -301,6 +456,8 @@ class Booth:
         return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)
 
     def _closed(self, paper: Paper) -> str:
+        if paper.is_cancelled:
+            return f"Vote #{paper.number} was cancelled: {plain(paper.spec.question)}"
         yours = f"Your vote for {plain(ballot.worded(paper.vote))} stands." if paper.vote else "You did not vote."
         return f"Vote #{paper.number} is closed: {plain(paper.spec.question)} {yours}"
 
@@ -320,16 +477,27 @@ class Booth:
         )
         return _paper(row) if row else None
 
+    async def _stored_number(self, number: int) -> Paper | None:
+        """The latest paper with this number, of an earlier run too."""
+        row = await self._store.read(
+            lambda db: db.execute(
+                f"SELECT {_COLUMNS} FROM booth WHERE channel = ? AND number = ? ORDER BY rowid DESC",
+                (self._bot.id, number),
+            ).fetchone()
+        )
+        return _paper(row) if row else None
+
     def _keep(self, db: sqlite3.Connection, paper: Paper) -> None:
         db.execute(
-            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, "
+            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
+            "closes_at = excluded.closes_at, is_cancelled = excluded.is_cancelled, "
             "is_confirmed = excluded.is_confirmed, version = excluded.version",
             (
                 self._bot.id, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
                 orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
                 ballot.to_text(paper.vote, paper.spec), paper.is_done, paper.n, paper.at, paper.is_typed,
-                paper.is_confirmed, paper.version,
+                paper.is_confirmed, paper.version, paper.told, paper.is_cancelled,
             ),
         )  # fmt: skip
 
@@ -339,7 +507,7 @@ def _paper(row: tuple[Any, ...]) -> Paper:
     choices, rules = tuple(orjson.loads(fields.pop("choices"))), orjson.loads(fields.pop("rules") or b"{}")
     fields["spec"] = restored(fields.pop("question"), choices, rules)
     fields["vote"] = ballot.from_text(fields.pop("choice"), fields["spec"])
-    for name in ("is_open", "is_done", "is_typed", "is_confirmed"):
+    for name in ("is_open", "is_done", "is_typed", "is_confirmed", "is_cancelled"):
         fields[name] = bool(fields[name])
     return Paper(**fields)
 

@@ -1,14 +1,16 @@
 """The group's side of a poll: it opens the vote in all direct channels, counts what they report, tells the result.
 
-It knows the direct channels only by what comes over the bus. Every instruction is said again, after 1, 2, 4 ... 30 s,
-to each channel that has not reported on it; a repeat does nothing there but report again.
+Extended, reopened, reminded of, closed or cancelled, a poll has one instruction for each channel at any time, made of
+its state and of what that channel has reported. It knows the direct channels only by what comes over the bus. Every
+instruction is said again, after 1, 2, 4 ... 30 s, to each channel that has not reported on it; a repeat does nothing
+there but report again.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 from logging import getLogger
 from typing import Any
 
@@ -21,12 +23,14 @@ from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot, records
 from shellbot.polls.records import Round, Seat
 from shellbot.polls.spec import Spec
-from shellbot.polls.tally import Result
-from shellbot.polls.texts import group_opened, group_result
+from shellbot.polls.tally import Result, bars
+from shellbot.polls.texts import group_opened, group_planned, group_result, owner_planned, owner_result
 
 logger = getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until an instruction is said again
+Note = Callable[[Any], None]  # what else belongs into the transaction of an order's effect
+LIVE = 2.0  # seconds between two showings of a live count
 HAND_OVER = 5.0  # seconds direct channels have, at the close, to hand over what is not confirmed
 
 
@@ -44,7 +48,10 @@ class Chair:
 
     async def resume(self) -> None:
         """Take up the polls an earlier run left, those included that some channel does not know to be closed."""
-        unfinished = "(state != 'closed' OR EXISTS (SELECT 1 FROM poll_roll WHERE poll = polls.id AND closed = 0))"
+        unfinished = (
+            "(state NOT IN ('closed', 'cancelled') OR note IS NOT NULL "
+            "OR EXISTS (SELECT 1 FROM poll_roll WHERE poll = polls.id AND closed = 0))"
+        )
         here = {member.person.id for member in self._bot.desk.roster.members(self._bot.id)}
         for round in await self._store.read(lambda db: records.select(db, self._bot.id, unfinished)):
             self._rounds[round.id] = round
@@ -57,45 +64,138 @@ class Chair:
             elif round.state == "open" and round.have_all_voted():
                 await self.close(round)
 
-    async def open(self, poll: str, spec: Spec, opener: Person, now: datetime, closes_at: datetime | None) -> Round:
-        """Freeze the roll, keep the instruction, begin to put it. Opened twice with one id it is one poll.
+    async def open(
+        self,
+        poll: str,
+        spec: Spec,
+        opener: Person,
+        now: datetime,
+        closes_at: datetime | None,
+        opens_at: datetime | None = None,
+    ) -> Round:
+        """Freeze the roll, keep the instruction, begin to put it; all this at ``opens_at``, where that is to come.
+
+        Opened twice with one id it is one poll.
 
         Raises:
             UsageError: There is nobody to ask.
         """
         if poll in self._rounds:
             return self._rounds[poll]
-        members = self._bot.desk.roster.members(self._bot.id)
-        if not members:
-            raise UsageError("There is nobody here to ask yet.")
-        seats = {member.direct: Seat(member) for member in members if member.direct}
-        absent = [member.person for member in members if not member.direct]
-        new = Round(poll, self._bot.id, 0, spec, opener, now, closes_at, "opening", seats, absent)
-        round = await self._store.write(lambda db: records.insert(db, new))
+        new = Round(poll, self._bot.id, 0, spec, opener, now, closes_at, "opening", opens_at=opens_at)
+        if spec.results == "owner" and self._direct_of(opener) is None:
+            raise UsageError("You have no direct channel to be told the result in; leave out `results owner`.")
+        if closes_at is not None and spec.remind:
+            new.remind_at = closes_at - timedelta(seconds=spec.remind)
+        if opens_at is not None and opens_at > now:
+            new.state = "planned"
+        else:
+            self._seat_all(new)
+
+        def keep(db: Any) -> tuple[Round, Reply | None]:
+            kept = records.insert(db, new)
+            reply = None
+            if kept.state == "planned" and kept.note is None:
+                reply = Reply(id=f"{poll}/planned", text=group_planned(kept, now, self._zone))
+                keep_reply(db, self._bot.id, reply)
+                kept.note = {"id": f"{poll}/note/planned", "text": owner_planned(kept, now, self._zone), "fixed": ""}
+                records.save(db, kept)
+            return kept, reply
+
+        round, planned = await self._store.write(keep)
         self._rounds[poll] = round
+        if planned is not None:
+            self._bot.desk.outbox.send(self._bot.id, planned, is_kept=True)
         self._bot.listen_to(seat.member for seat in round.seats.values())
         self._go_on(round)
         return round
 
     def find(self, number: int | None) -> list[Round]:
-        """The polls that are not closed: the one with this number, or all."""
-        return [r for r in self._rounds.values() if r.state != "closed" and (number is None or r.number == number)]
+        """The polls that are not over: the one with this number, or all."""
+        return [r for r in self._rounds.values() if not r.is_over and (number is None or r.number == number)]
+
+    async def look_up(self, poll: str) -> Round | None:
+        """A poll of this group by its id, however long ago it was."""
+        if poll in self._rounds:
+            return self._rounds[poll]
+        found = await self._store.read(lambda db: records.select(db, self._bot.id, "polls.id = ?", poll))
+        return found[0] if found else None
+
+    async def past(self, where: str, *values: object) -> list[Round]:
+        """Polls of this group as they are kept, oldest first."""
+        return await self._store.read(lambda db: records.select(db, self._bot.id, where, *values))
+
+    async def counts(self, round: Round) -> Result:
+        """The result, or what the votes come to so far. Who may see it is for the caller to know."""
+        if round.result is not None:
+            return round.result
+        return await self._store.read(lambda db: records.tally(db, round))
 
     async def wait(self, round: Round, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` holds, looked at after each change of one of the polls. Gives the turn back."""
         async with self._bot.waiting(), self._changed:
             await self._changed.wait_for(condition)
 
-    async def close(self, round: Round) -> None:
+    async def close(self, round: Round, note: Note | None = None) -> None:
         """Take no more votes: tell all channels, and announce when they have handed over or after 5 s."""
-        if round.state in ("closing", "closed"):
+        if round.state == "closing" or round.is_over:
             return
+        before = round.state
         round.state = "closing"
-        self._stop_timer(round, "deadline")
-        await self._store.write(lambda db: records.set_state(db, round.id, "closing"))
+        try:
+            await self._save(round, note)
+        except StoreError:
+            round.state = before
+            raise
+        for what in ("deadline", "remind"):
+            self._stop_timer(round, what)
         self._timer(round, "announce", HAND_OVER, self._announce)
         self._go_on(round)
         await self._announce_when_all_closed(round)
+
+    async def cancel(self, round: Round, text: str, note: Note | None = None) -> None:
+        """End it without a result, and tell all channels and the group. What was voted stays in the store."""
+        for what in ("deadline", "remind", "opens", "announce", "live"):
+            self._stop_timer(round, what)
+        round.state, round.note = "cancelled", None
+        await self._save(round, note, Reply(id=f"{round.id}/cancelled", text=text))
+        self._go_on(round)
+        await self._tell_waiters()
+
+    async def extend(self, round: Round, closes_at: datetime, text: str, note: Note | None = None) -> None:
+        """Have it close later, and tell all channels and the group."""
+        self._set_close(round, closes_at)
+        await self._save(round, note, Reply(id=f"{round.id}/extended/{round.version}", text=text))
+        self._go_on(round)
+
+    async def reopen(self, round: Round, closes_at: datetime | None, text: str, note: Note | None = None) -> None:
+        """Take votes again, of the same roll. A time or a word closes it, not that all have voted: they may have."""
+        self._set_close(round, closes_at)
+        round.state, round.result, round.reopened = "opening", None, round.reopened + 1
+        for channel in round.seats:
+            round.mark(channel, has_closed=False)
+        reply = Reply(id=f"{round.id}/reopened/{round.reopened}", text=text)
+
+        def keep(db: Any) -> None:
+            records.reopen(db, round)
+            keep_reply(db, self._bot.id, reply)
+            if note is not None:
+                note(db)
+
+        await self._store.write(keep)
+        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+        self._rounds[round.id] = round
+        self._bot.listen_to(seat.member for seat in round.seats.values())
+        self._go_on(round)
+        await self._tell_waiters()
+
+    async def remind(self, round: Round, note: Note | None = None) -> int:
+        """Remind those who have a ballot and have not voted; gives how many there are."""
+        round.reminders += 1
+        round.look_again()
+        await self._save(round, note)
+        self._go_on(round)
+        return len(round.unreminded)
 
     async def leave(self, person: Person) -> None:
         """Wait no more for the vote of somebody who has left; what was voted stays."""
@@ -112,21 +212,31 @@ class Chair:
     async def hear(self, report: Report) -> None:
         """Take one report of a direct channel."""
         body = report.message
-        round = await self._known(str(body.get("poll")))
+        round = await self.look_up(str(body.get("poll")))
+        if round is not None and body.get("op") == "noted":
+            await self._noted(round, report, body)
+            return
         seat = round.seats.get(report.channel) if round is not None else None
         if round is None or seat is None:
             logger.warning("report on a poll that is not for this channel channel=%s", report.channel)
             return
         match body.get("op"):
             case "shown" | "unreachable" as reached:
-                round.mark(report.channel, reached=reached)
+                round.mark(report.channel, reached=reached, told=_number(body, "version"))
+                self._store.post(lambda db: records.set_seat(db, round.id, seat))
+            case "extended":
+                round.mark(report.channel, told=_number(body, "version"))
+                self._store.post(lambda db: records.set_seat(db, round.id, seat))
+            case "reminded":
+                round.mark(report.channel, reminded=_number(body, "reminder"))
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case "ballot":
                 await self._count(round, report, body)
             case "closed":
                 if isinstance(last := body.get("ballot"), dict):
                     await self._count(round, report, last)
-                round.mark(report.channel, has_closed=True)
+                if _number(body, "reopened") == round.reopened:  # else of a close that was taken back
+                    round.mark(report.channel, has_closed=True)
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case other:
                 logger.warning("report of an unknown kind channel=%s op=%.40r", report.channel, other)
@@ -160,6 +270,8 @@ class Chair:
         if is_counted:
             seat.n = max(seat.n, n)
             round.mark(report.channel, has_voted=bool(vote), is_done=is_done)
+            if round.spec.results == "live" and (round.id, "live") not in self._timers:
+                self._timer(round, "live", LIVE, self._show_live)
         self._receipt(round, report, n, is_counted=is_counted)
 
     def _receipt(self, round: Round, report: Report, n: int, *, is_counted: bool) -> None:
@@ -170,39 +282,105 @@ class Chair:
     def _go_on(self, round: Round) -> None:
         """Begin with what the state of the poll asks for, with short pauses again."""
         self._pauses[round.id] = FIRST_PAUSE
+        if round.state == "planned" and round.opens_at is not None:
+            self._at(round, "opens", round.opens_at, self._begin)
         if round.state in ("opening", "open") and round.closes_at is not None:
-            self._timers[round.id, "deadline"] = self._bot.at(round.closes_at, self._deadline, round)
+            self._at(round, "deadline", round.closes_at, self._deadline)
+            if round.remind_at is not None:
+                self._at(round, "remind", round.remind_at, self._remind_in_time)
         self._timer(round, "put", 0.0, self._put)
 
     async def _deadline(self, round: Round) -> None:
         await self.close(round)
         await self._tell_waiters()
 
+    async def _begin(self, round: Round) -> None:
+        """It is time to open what was planned: now the roll is frozen."""
+        if round.state != "planned":
+            return
+        self._seat_all(round)
+        round.state, round.note = "opening", None
+
+        def keep(db: Any) -> None:
+            records.put_roll(db, round)
+            records.save(db, round)
+
+        try:
+            await self._store.write(keep)
+        except StoreError:
+            round.state = "planned"
+            self._timer(round, "opens", HAND_OVER, self._begin)
+            raise
+        self._bot.listen_to(seat.member for seat in round.seats.values())
+        self._go_on(round)
+
+    async def _remind_in_time(self, round: Round) -> None:
+        if round.state == "open":
+            round.remind_at = None
+            await self.remind(round)
+
+    async def _show_live(self, round: Round) -> None:
+        """Show what the votes come to so far, where the opening was said."""
+        self._timers.pop((round.id, "live"), None)
+        if round.state not in ("open", "closing") or not self._bot.desk.capabilities.edit:
+            return
+        now = self._bot.clock.utcnow()
+        result = await self.counts(round)
+        version = 2 + int((now - round.opened_at).total_seconds())  # grows, also over a restart
+        text = group_opened(round, now, self._zone)
+        self._bot.reply(Reply(id=f"{round.id}/opened", version=version, text=text, fixed=bars(result)))
+
     async def _put(self, round: Round) -> None:
-        """Say the instruction of the hour to all who have not reported on it, and come again."""
+        """Say to each channel what it has not reported on, and come again."""
         if round.state == "opening" and not await self._come_into_force(round):
             return
-        is_open = round.state == "open"
-        waits = round.unseen if is_open else round.unclosed
-        pending = [channel for channel in round.seats if channel in waits]
-        if not pending:
+        is_pending = False
+        for op, id_, waits in self._instructions(round):
+            pending = [channel for channel in round.seats if channel in waits]
+            if pending:
+                is_pending = True
+                self._bot.broadcast(self._message(round, op), id=id_, channels=pending)
+        if round.note is not None and (owner := round.owner or self._direct_of(round.opener)):
+            is_pending = True
+            message = {"do": "poll", "op": "note", "poll": round.id, "number": round.number, **round.note}
+            self._bot.broadcast(message, id=round.note["id"], channels=[owner])
+        if not is_pending:
             self._let_go(round)
             return
-        op = "open" if is_open else "close"
+        pause = self._pauses[round.id]
+        self._pauses[round.id] = min(pause * 2, LONGEST_PAUSE)
+        self._timer(round, "put", pause, self._put)
+
+    def _instructions(self, round: Round) -> list[tuple[str, str, set[str]]]:
+        """What there is to say now: the instruction, its id, and the channels that have not reported on it."""
+        again = f"/{round.reopened}" if round.reopened else ""
+        match round.state:
+            case "open":
+                version = "reopen" if round.reopened else "extend"
+                return [
+                    ("open", f"{round.id}/open", round.unseen),
+                    (version, f"{round.id}/{version}/{round.version}", round.untold),
+                    ("remind", f"{round.id}/remind/{round.reminders}", round.unreminded - round.untold),
+                ]
+            case "closing" | "closed":
+                return [("close", f"{round.id}/close{again}", round.unclosed)]
+            case "cancelled":
+                return [("cancel", f"{round.id}/cancel", round.unclosed)]
+        return []
+
+    def _message(self, round: Round, op: str) -> dict[str, Any]:
         message: dict[str, Any] = {"do": "poll", "op": op, "poll": round.id}
-        if is_open:
+        if op in ("open", "extend", "reopen"):
             message |= {
                 "number": round.number,
                 "question": round.spec.question,
                 "choices": list(round.spec.choices),
                 "closes_at": round.closes_at.timestamp() if round.closes_at else None,
             }
-            if rules := round.spec.rules:
-                message["rules"] = rules
-        self._bot.broadcast(message, id=f"{round.id}/{op}", channels=pending)
-        pause = self._pauses[round.id]
-        self._pauses[round.id] = min(pause * 2, LONGEST_PAUSE)
-        self._timer(round, "put", pause, self._put)
+            more = {"rules": round.spec.rules, "version": round.version}
+        else:
+            more = {"reopened": round.reopened, "reminder": round.reminders if op == "remind" else 0}
+        return message | {name: value for name, value in more.items() if value}
 
     async def _come_into_force(self, round: Round) -> bool:
         """Open the poll once all its channels are listened to; say once if the bus does not answer, and try on."""
@@ -218,10 +396,12 @@ class Chair:
             return True
         round.state = "open"
         reply = Reply(id=f"{round.id}/opened", text=group_opened(round, self._bot.clock.utcnow(), self._zone))
+        is_first = not round.reopened  # that it is open again was said already
 
         def keep(db: Any) -> None:
             records.set_state(db, round.id, "open")
-            keep_reply(db, self._bot.id, reply)
+            if is_first:
+                keep_reply(db, self._bot.id, reply)
 
         try:
             await self._store.write(keep)
@@ -229,7 +409,8 @@ class Chair:
             round.state = "opening"
             self._timer(round, "put", HAND_OVER, self._put)
             raise
-        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+        if is_first:
+            self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
         await self._tell_waiters()
         return True
 
@@ -239,15 +420,21 @@ class Chair:
 
     async def _announce(self, round: Round) -> None:
         """Count, close and keep the announcement in one transaction: one result, whatever happens to the program."""
-        if round.state == "closed":
+        if round.state != "closing":
             return
         round.state = "closed"
-        self._stop_timer(round, "announce")
+        for what in ("announce", "live"):
+            self._stop_timer(round, what)
+        again = f"/{round.reopened}" if round.reopened else ""
 
         def close(db: Any) -> tuple[Result, Reply]:
             result = records.close(db, round)
             text, fixed = group_result(round, result)
-            reply = Reply(id=f"{round.id}/result", text=text, fixed=fixed)
+            if round.spec.results == "owner":
+                round.note = {"id": f"{round.id}/note{again}", "text": text, "fixed": fixed}
+                records.save(db, round)
+                text, fixed = owner_result(round, result), ""
+            reply = Reply(id=f"{round.id}/result{again}", text=text, fixed=fixed)
             keep_reply(db, self._bot.id, reply)
             return result, reply
 
@@ -258,19 +445,60 @@ class Chair:
             self._timer(round, "announce", HAND_OVER, self._announce)
             raise
         self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+        if round.note is not None:
+            self._timer(round, "put", 0.0, self._put)
         await self._tell_waiters()
+
+    async def _noted(self, round: Round, report: Report, body: dict[str, Any]) -> None:
+        """Who opened it has been told what is for nobody else."""
+        is_owner = report.channel in (round.owner, self._direct_of(round.opener))
+        if is_owner and round.note is not None and round.note["id"] == body.get("note"):
+            round.note = None
+            await self._save(round, None)
 
     # --- within
 
-    async def _known(self, poll: str) -> Round | None:
-        if poll in self._rounds:
-            return self._rounds[poll]
-        found = await self._store.read(lambda db: records.select(db, self._bot.id, "polls.id = ?", poll))
-        return found[0] if found else None
+    def _direct_of(self, person: Person) -> str | None:
+        members = self._bot.desk.roster.members(self._bot.id)
+        return next((member.direct for member in members if member.direct and member.person.id == person.id), None)
+
+    def _seat_all(self, round: Round) -> None:
+        """Freeze the roll: those who are in the group now."""
+        members = self._bot.desk.roster.members(self._bot.id)
+        if not members and round.state != "planned":
+            raise UsageError("There is nobody here to ask yet.")
+        round.seats = {member.direct: Seat(member) for member in members if member.direct}
+        round.absent = [member.person for member in members if not member.direct]
+        round.look_again()
+
+    def _set_close(self, round: Round, closes_at: datetime | None) -> None:
+        round.closes_at = closes_at
+        round.version += 1
+        round.remind_at = None
+        if closes_at is not None and round.spec.remind:
+            remind_at = closes_at - timedelta(seconds=round.spec.remind)
+            round.remind_at = remind_at if remind_at > self._bot.clock.utcnow() else None
+        for what in ("deadline", "remind"):
+            self._stop_timer(round, what)
+        round.look_again()
+
+    async def _save(self, round: Round, note: Note | None, reply: Reply | None = None) -> None:
+        """Keep a poll as it is now, and in the same transaction what is said of it and what ``note`` adds."""
+
+        def keep(db: Any) -> None:
+            records.save(db, round)
+            if reply is not None:
+                keep_reply(db, self._bot.id, reply)
+            if note is not None:
+                note(db)
+
+        await self._store.write(keep)
+        if reply is not None:
+            self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
 
     def _let_go(self, round: Round) -> None:
-        """A closed poll that every channel knows to be closed needs no more place here."""
-        if round.state == "closed":
+        """A poll that is over, which every channel knows, needs no more place here."""
+        if round.is_over:
             self._rounds.pop(round.id, None)
             self._pauses.pop(round.id, None)
 
@@ -282,7 +510,17 @@ class Chair:
         self._stop_timer(round, what)
         self._timers[round.id, what] = self._bot.after(delay, call, round)
 
+    def _at(self, round: Round, what: str, when: datetime, call: Any) -> None:
+        self._stop_timer(round, what)
+        self._timers[round.id, what] = self._bot.at(when, call, round)
+
     def _stop_timer(self, round: Round, what: str) -> None:
         timer = self._timers.pop((round.id, what), None)
         if timer is not None:
             timer.cancel()
+
+
+def _number(body: dict[str, Any], name: str) -> int:
+    """A number that a report carries; 0 where it has none, as those of before had."""
+    value = body.get(name, 0)
+    return value if type(value) is int else 0

@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import hashlib
 from datetime import tzinfo
+from logging import getLogger
 from typing import Any
 
 from shellbot.bot import ShellBot
 from shellbot.commands.base import Command
-from shellbot.errors import NotAllowed, UsageError
+from shellbot.errors import CommandError, UsageError
 from shellbot.events import CardAction, Message, Person
-from shellbot.markup import plain
 from shellbot.observation import Report
-from shellbot.polls import ballot, booth, records
+from shellbot.polls import booth, orders, records
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import parse
+from shellbot.polls.orders import Answer, Order, Orders
 from shellbot.polls.spec import USAGE
-from shellbot.polls.texts import status
 from shellbot.polls.zone import read_zone
 from shellbot.stores.base import Store
 
+logger = getLogger(__name__)
+
+HERE = "`poll list`, `show`, `history`; for yours `close`, `cancel`, `extend 10m`, `reopen in 10m`, `remind`, with `#N`"
+
 
 class PollCommand(Command):
-    """Opens, lists and closes votes in a group; takes ballots in direct channels."""
+    """Opens votes in a group, takes ballots in direct channels, and orders about votes in both."""
 
     keyword = "poll"
-    information_message = "Ask everybody in the direct channel, hear the result here; `poll list`, `poll close [#N]`"
+    information_message = f"Ask everybody in the direct channel, and the result comes to the group. {HERE}"
     usage_message = USAGE
-    in_direct = False
 
     def __init__(self) -> None:
         self._chairs: dict[str, Chair] = {}
         self._booths: dict[str, Booth] = {}
+        self._orders: dict[str, Orders] = {}
         self._zone: tzinfo | None = None  # read at the first start of a channel
 
     async def prepare(self, store: Store) -> None:
@@ -51,6 +55,7 @@ class PollCommand(Command):
             await self._booths[bot.id].resume()
         else:
             self._chairs[bot.id] = Chair(bot, self.zone(bot))
+            self._orders[bot.id] = Orders(bot, self._chairs[bot.id], self.zone(bot))
             await self._chairs[bot.id].resume()
 
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
@@ -62,41 +67,22 @@ class PollCommand(Command):
 
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
         message: Message = kwargs["message"]
-        chair = self.chair(bot)
-        words = arguments.split()
-        match [words[0].casefold(), *words[1:]] if words else []:
-            case [] | ["list"]:
-                running = chair.find(None)
-                now = bot.clock.utcnow()
-                lines = [status(round, now, self.zone(bot)) for round in running] or [
-                    f"No vote is open. Write: `{USAGE}`"
-                ]
-                bot.say("\n".join(lines))
-            case ["close"]:
-                await self._close(bot, chair, None, message)
-            case ["close", which] if which.startswith("#"):
-                number, rest = ballot.split_number(which)
-                if number is None or rest:
-                    raise UsageError("Write the number of the vote, e.g. `poll close #3`.")
-                await self._close(bot, chair, number, message)
-            case _:
-                asked = parse(arguments, message.time, self.zone(bot))
-                if asked.opens_at or asked.spec.results != "hidden" or asked.spec.remind:
-                    raise UsageError("`opens`, `results` and `remind` come with a later version; leave them out.")
-                # the id is made of the message's, so that a message dealt with again after a crash opens no second vote
-                poll = hashlib.sha256(f"{bot.id} {message.id}".encode()).hexdigest()[:16]
-                await chair.open(poll, asked.spec, message.person, bot.clock.utcnow(), asked.closes_at)
-
-    async def _close(self, bot: ShellBot, chair: Chair, number: int | None, message: Message) -> None:
-        found = chair.find(number)
-        if not found:
-            raise UsageError("No vote is open." if number is None else f"No vote #{number} is open.")
-        mine = [round for round in found if round.opener.id == message.person.id]
-        if not mine:
-            raise NotAllowed(f"Only {plain(found[0].opener.name)}, who opened it, can close vote #{found[0].number}.")
-        if len(mine) > 1:
-            raise UsageError("Which one? " + ", ".join(f"`poll close #{round.number}`" for round in mine))
-        await chair.close(mine[0])
+        words = orders.read(arguments or "list")
+        if bot.is_direct:
+            if words is None:
+                raise UsageError(f"Opening a poll works in a group channel. {HERE}")
+            await self._booths[bot.id].order(arguments or "list", words.number, message)
+        elif words is not None:
+            order = Order(f"{bot.id}/{message.id}", words, message.person, message.time, is_direct=False)
+            answer = await self._orders[bot.id].carry_out(order)
+            if not answer.is_told:
+                bot.say(answer.text, fixed=answer.fixed)
+        else:
+            asked = parse(arguments, message.time, self.zone(bot))
+            # the id is made of the message's, so that a message dealt with again after a crash opens no second vote
+            poll = hashlib.sha256(f"{bot.id} {message.id}".encode()).hexdigest()[:16]
+            now = bot.clock.utcnow()
+            await self.chair(bot).open(poll, asked.spec, message.person, now, asked.closes_at, asked.opens_at)
 
     # --- both sides of the bus
 
@@ -105,15 +91,41 @@ class PollCommand(Command):
         match message.get("op"):
             case "open":
                 await booth.open(message)
+            case "extend" | "reopen":
+                await booth.extend(message)
+            case "remind":
+                await booth.remind(message)
+            case "cancel":
+                await booth.cancel(message)
+            case "note":
+                await booth.note(message)
             case "close":
                 await booth.close(message)
 
     async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
         if message.get("op") == "receipt":
             await self._booths[bot.id].confirm(message)
+        elif message.get("op") == "answer":
+            await self._booths[bot.id].answered(message)
 
     async def on_report(self, bot: ShellBot, report: Report) -> None:
-        await self._chairs[bot.id].hear(report)
+        if report.message.get("op") == "order":
+            await self._hear_order(bot, report)
+        else:
+            await self._chairs[bot.id].hear(report)
+
+    async def _hear_order(self, bot: ShellBot, report: Report) -> None:
+        """Carry out what somebody said in a direct channel, and answer there."""
+        try:
+            order = orders.of_report(report.message, report.person)
+            if order is None:
+                logger.warning("order that makes no sense channel=%s", report.channel)
+                return
+            answer = await self._orders[bot.id].carry_out(order)
+        except CommandError as error:
+            answer = Answer(str(error))
+        id_ = report.message["order"]
+        bot.receipt(report, {"op": "answer", "order": id_, "text": answer.text, "fixed": answer.fixed})
 
     # --- what people do in a direct channel
 

@@ -93,7 +93,7 @@ class Poll:
     async def reachable(self) -> Reach:
         """Wait until every channel of the roll has reported whether its ballot was shown, or the poll is closed."""
         chair, round = self._opened()
-        await chair.wait(round, lambda: round.state == "closed" or not round.unseen)
+        await chair.wait(round, lambda: round.is_over or not round.unseen)
         return Reach(round.asked, tuple(round.unreachable()))
 
     async def close(self) -> None:
@@ -102,10 +102,15 @@ class Poll:
         await chair.close(round)
 
     async def result(self) -> Result:
-        """Wait for the deadline, all votes, or :meth:`close`; gives the result that was announced."""
+        """Wait for the deadline, all votes, or :meth:`close`; gives the result that was announced.
+
+        Raises:
+            PollError: It was cancelled.
+        """
         chair, round = self._opened()
-        await chair.wait(round, lambda: round.result is not None)
-        assert round.result is not None
+        await chair.wait(round, lambda: round.result is not None or round.state == "cancelled")
+        if round.result is None:
+            raise PollError(f"Vote #{round.number} was cancelled; it has no result.")
         return round.result
 
     def _opened(self) -> tuple[Chair, Round]:

@@ -6,7 +6,7 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Any, Literal
 
 import orjson
 
@@ -17,7 +17,7 @@ from shellbot.polls.tally import Result, count
 from shellbot.roster import Member
 from shellbot.stores.base import Store
 
-State = Literal["opening", "open", "closing", "closed"]
+State = Literal["planned", "opening", "open", "closing", "closed", "cancelled"]
 Reached = Literal["", "shown", "unreachable"]
 
 SCHEMA = """
@@ -36,8 +36,25 @@ CREATE TABLE IF NOT EXISTS poll_ballots (
     PRIMARY KEY (poll, direct)
 );
 """
-# What came later, for stores made before: rules of the poll, and whether a choice of several is at its end.
-ADDED = {"polls": {"rules": "BLOB"}, "poll_ballots": {"is_done": "INTEGER NOT NULL DEFAULT 1"}}
+CREATE_ORDERS = "CREATE TABLE IF NOT EXISTS poll_orders (id TEXT PRIMARY KEY, answer TEXT NOT NULL, at REAL NOT NULL);"
+# What came later, for stores made before; the defaults are what those polls were: plain, and never extended.
+ADDED = {
+    "polls": {
+        "rules": "BLOB",
+        "opens_at": "REAL",
+        "remind_at": "REAL",
+        "version": "INTEGER NOT NULL DEFAULT 0",
+        "reopened": "INTEGER NOT NULL DEFAULT 0",
+        "reminders": "INTEGER NOT NULL DEFAULT 0",
+        "note": "BLOB",
+    },
+    "poll_roll": {"told": "INTEGER NOT NULL DEFAULT 0", "reminded": "INTEGER NOT NULL DEFAULT 0"},
+    "poll_ballots": {"is_done": "INTEGER NOT NULL DEFAULT 1"},
+}
+_COLUMNS = (
+    "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules, "
+    "opens_at, remind_at, version, reopened, reminders, note"
+)
 
 
 @dataclass(slots=True)
@@ -47,8 +64,8 @@ class Seat:
     ``reached``: what the direct channel reported of the ballot paper; ``has_closed``: it reported that it takes no
     more; ``has_voted``: a ballot of it is counted; ``is_done``: and nothing is to be added to it. Set them by
     :meth:`Round.mark`. ``n``: number of the ballot that counts, 0 before the first; ``counting``: of one on its way to
-    the disk; ``is_gone``: the person has left the group, so that nobody waits for the vote any more, though it would
-    count.
+    the disk; ``told``: version of the poll that the channel reported, ``reminded``: number of the last reminder it did;
+    ``is_gone``: the person has left the group, so that nobody waits for the vote any more, though it would count.
     """
 
     member: Member
@@ -59,11 +76,17 @@ class Seat:
     n: int = 0
     counting: int = 0
     is_gone: bool = False
+    told: int = 0
+    reminded: int = 0
 
 
 @dataclass(slots=True)
 class Round:
-    """A poll as the group bot works with it. The roll is frozen when it is made."""
+    """A poll as the group bot works with it. The roll is frozen when it is made, of a planned one when it opens.
+
+    ``version`` grows with each extension and reopening, ``reopened`` with the latter, ``reminders`` with each reminder;
+    ``remind_at`` is when the next comes by itself; ``note`` is what only who opened it is yet to be told.
+    """
 
     id: str
     group: str
@@ -76,13 +99,36 @@ class Round:
     seats: dict[str, Seat] = field(default_factory=dict)  # by direct channel
     absent: list[Person] = field(default_factory=list)  # on the roll, without a direct channel
     result: Result | None = None
+    opens_at: datetime | None = None
+    remind_at: datetime | None = None
+    version: int = 0
+    reopened: int = 0
+    reminders: int = 0
+    note: dict[str, Any] | None = None
     unseen: set[str] = field(default_factory=set)  # channels that have not reported on their ballot
     unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has, or not all
     unclosed: set[str] = field(default_factory=set)  # channels that have not reported the close
+    untold: set[str] = field(default_factory=set)  # channels with the ballot that do not know of the latest version
+    unreminded: set[str] = field(default_factory=set)  # of those who have not voted, that did not do the last reminder
 
     def __post_init__(self) -> None:
+        self.look_again()
+
+    def look_again(self) -> None:
+        """Make the sets anew, after a change that is not of one channel."""
         for channel in self.seats:
             self.mark(channel)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether it is closed or cancelled."""
+        return self.state in ("closed", "cancelled")
+
+    @property
+    def owner(self) -> str | None:
+        """Direct channel of who opened it, if on the roll."""
+        found = (channel for channel, seat in self.seats.items() if seat.member.person.id == self.opener.id)
+        return next(found, None)
 
     def mark(
         self,
@@ -91,21 +137,27 @@ class Round:
         reached: Reached | None = None,
         has_voted: bool | None = None,
         is_done: bool | None = None,
-        has_closed: bool = False,
+        has_closed: bool | None = None,
         is_gone: bool = False,
+        told: int = 0,
+        reminded: int = 0,
     ) -> Seat:
-        """Note what a channel reported; keeps the three sets, so that ten thousand people cost no search per vote."""
+        """Note what a channel reported; keeps the sets, so that ten thousand people cost no search per vote."""
         seat = self.seats[channel]
         seat.reached = reached or seat.reached
         seat.has_voted = seat.has_voted if has_voted is None else has_voted
         seat.is_done = seat.is_done if is_done is None else is_done
-        seat.has_closed |= has_closed
+        seat.has_closed = seat.has_closed if has_closed is None else has_closed
         seat.is_gone |= is_gone
+        seat.told, seat.reminded = max(seat.told, told), max(seat.reminded, reminded)
+        has_paper = seat.reached == "shown"
         is_lost = seat.reached == "unreachable"
         for open_ones, is_open in (
             (self.unseen, not seat.reached),
             (self.unvoted, not ((seat.has_voted and seat.is_done) or is_lost or seat.is_gone)),
             (self.unclosed, not seat.has_closed and not is_lost),
+            (self.untold, has_paper and seat.told < self.version),
+            (self.unreminded, has_paper and not (seat.has_voted or seat.is_gone) and seat.reminded < self.reminders),
         ):
             (open_ones.add if is_open else open_ones.discard)(channel)
         return seat
@@ -120,13 +172,13 @@ class Round:
         return [*(seat.member.person for seat in self.seats.values() if seat.reached != "shown"), *self.absent]
 
     def have_all_voted(self) -> bool:
-        """Whether everybody who can vote has; false while nobody has."""
-        return not self.unvoted and any(seat.has_voted for seat in self.seats.values())
+        """Whether everybody who can vote has; false while nobody has, and once reopened: a time or a word closes."""
+        return not self.reopened and not self.unvoted and any(seat.has_voted for seat in self.seats.values())
 
 
 async def prepare(store: Store) -> None:
     """Make the tables, and in those of an older version the columns that came later."""
-    await store.create(SCHEMA)
+    await store.create(SCHEMA + CREATE_ORDERS)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -150,25 +202,37 @@ def insert(db: sqlite3.Connection, new: Round) -> Round:
         new.opener.id,
         new.opener.name,
         new.opened_at.timestamp(),
-        new.closes_at.timestamp() if new.closes_at else None,
+        _stamp(new.closes_at),
         new.state,
         orjson.dumps(new.spec.rules),
+        _stamp(new.opens_at),
+        _stamp(new.remind_at),
+        orjson.dumps(new.note) if new.note else None,
     )
-    columns = "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, rules"
-    if db.execute(f"INSERT OR IGNORE INTO polls ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row).rowcount:
-        people = [(new.id, s.member.person.id, s.member.person.name, s.member.direct) for s in new.seats.values()]
-        people += [(new.id, person.id, person.name, "") for person in new.absent]
-        db.executemany("INSERT INTO poll_roll (poll, person_id, name, direct) VALUES (?, ?, ?, ?)", people)
+    columns = (
+        "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, rules, "
+        "opens_at, remind_at, note"
+    )
+    places = ", ".join("?" * len(row))
+    if db.execute(f"INSERT OR IGNORE INTO polls ({columns}) VALUES ({places})", row).rowcount:
+        put_roll(db, new)
     return next(found for found in select(db, new.group, "polls.id = ?", new.id))
+
+
+def put_roll(db: sqlite3.Connection, round: Round) -> None:
+    """Keep who is on the roll."""
+    people = [(round.id, s.member.person.id, s.member.person.name, s.member.direct) for s in round.seats.values()]
+    people += [(round.id, person.id, person.name, "") for person in round.absent]
+    db.executemany("INSERT INTO poll_roll (poll, person_id, name, direct) VALUES (?, ?, ?, ?)", people)
 
 
 def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> list[Round]:
     """Read the polls of a group, with roll and who has voted, oldest first."""
-    columns = "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules"
-    query = f"SELECT {columns} FROM polls WHERE group_id = ? AND {where} ORDER BY number"
+    query = f"SELECT {_COLUMNS} FROM polls WHERE group_id = ? AND {where} ORDER BY number"
     rounds = []
     for row in db.execute(query, (group, *values)).fetchall():
-        id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules = row
+        (id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules,
+         opens_at, remind_at, version, reopened, reminders, note) = row  # fmt: skip
         found = Round(
             id=id_,
             group=group_id,
@@ -176,22 +240,31 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
             spec=restored(question, tuple(orjson.loads(choices)), orjson.loads(rules or b"{}")),
             opener=Person(opener_id, opener),
             opened_at=datetime.fromtimestamp(opened_at, UTC),
-            closes_at=datetime.fromtimestamp(closes_at, UTC) if closes_at is not None else None,
+            closes_at=_time(closes_at),
             state=state,
             result=_result(result),
+            opens_at=_time(opens_at),
+            remind_at=_time(remind_at),
+            version=version,
+            reopened=reopened,
+            reminders=reminders,
+            note=orjson.loads(note) if note else None,
         )
         roll = db.execute(
-            "SELECT person_id, name, poll_roll.direct, reached, closed, n, choice, is_done FROM poll_roll "
-            "LEFT JOIN poll_ballots ON poll_ballots.poll = poll_roll.poll AND poll_ballots.direct = poll_roll.direct "
+            "SELECT person_id, name, poll_roll.direct, reached, closed, n, choice, is_done, told, reminded "
+            "FROM poll_roll LEFT JOIN poll_ballots "
+            "ON poll_ballots.poll = poll_roll.poll AND poll_ballots.direct = poll_roll.direct "
             "WHERE poll_roll.poll = ? ORDER BY poll_roll.rowid",
             (id_,),
         )
-        for person_id, name, direct, reached, closed, n, choice, is_done in roll:
+        for person_id, name, direct, reached, closed, n, choice, is_done, told, reminded in roll:
             person = Person(person_id, name)
             if direct:
                 has_voted = bool(from_text(choice or "", found.spec))
                 member = Member(person, direct)
-                found.seats[direct] = Seat(member, reached, bool(closed), has_voted, bool(is_done), n or 0)
+                seat = Seat(member, reached, bool(closed), has_voted, bool(is_done), n or 0)
+                seat.told, seat.reminded = told, reminded
+                found.seats[direct] = seat
                 found.mark(direct)
             else:
                 found.absent.append(person)
@@ -207,9 +280,39 @@ def set_state(db: sqlite3.Connection, poll: str, state: State) -> None:
 def set_seat(db: sqlite3.Connection, poll: str, seat: Seat) -> None:
     """Note what a direct channel reported."""
     db.execute(
-        "UPDATE poll_roll SET reached = ?, closed = ? WHERE poll = ? AND person_id = ?",
-        (seat.reached, int(seat.has_closed), poll, seat.member.person.id),
+        "UPDATE poll_roll SET reached = ?, closed = ?, told = ?, reminded = ? WHERE poll = ? AND person_id = ?",
+        (seat.reached, int(seat.has_closed), seat.told, seat.reminded, poll, seat.member.person.id),
     )
+
+
+def save(db: sqlite3.Connection, round: Round) -> None:
+    """Note all of a poll that its owner's orders change."""
+    db.execute(
+        "UPDATE polls SET state = ?, closes_at = ?, remind_at = ?, version = ?, reopened = ?, reminders = ?, note = ? "
+        "WHERE id = ?",
+        (
+            round.state, _stamp(round.closes_at), _stamp(round.remind_at), round.version, round.reopened,
+            round.reminders, orjson.dumps(round.note) if round.note else None, round.id,
+        ),
+    )  # fmt: skip
+
+
+def reopen(db: sqlite3.Connection, round: Round) -> None:
+    """Take the result back, and forget who has reported the close."""
+    save(db, round)
+    db.execute("UPDATE polls SET result = NULL WHERE id = ?", (round.id,))
+    db.execute("UPDATE poll_roll SET closed = 0 WHERE poll = ?", (round.id,))
+
+
+def answered(db: sqlite3.Connection, order: str) -> str | None:
+    """What was answered to an order that was carried out, or None."""
+    row = db.execute("SELECT answer FROM poll_orders WHERE id = ?", (order,)).fetchone()
+    return row[0] if row else None
+
+
+def put_answer(db: sqlite3.Connection, order: str, answer: str, at: datetime) -> None:
+    """Note that an order was carried out, in the transaction of its effect: its repeat then does nothing."""
+    db.execute("INSERT OR IGNORE INTO poll_orders VALUES (?, ?, ?)", (order, answer, at.timestamp()))
 
 
 def put_ballot(
@@ -222,7 +325,7 @@ def put_ballot(
     """
     poll = round.id
     state = db.execute("SELECT state FROM polls WHERE id = ?", (poll,)).fetchone()
-    if state is None or state[0] == "closed":
+    if state is None or state[0] in ("closed", "cancelled"):
         query = "SELECT 1 FROM poll_ballots WHERE poll = ? AND direct = ? AND n >= ?"
         return db.execute(query, (poll, direct, n)).fetchone() is not None
     db.execute(
@@ -234,19 +337,32 @@ def put_ballot(
     return True
 
 
-def close(db: sqlite3.Connection, round: Round) -> Result:
-    """Count and close in the running transaction: no ballot can come between."""
+def tally(db: sqlite3.Connection, round: Round) -> Result:
+    """What the votes come to so far."""
     ballots = db.execute("SELECT choice FROM poll_ballots WHERE poll = ?", (round.id,))
     silent = [s.member.person.name for s in round.seats.values() if s.reached == "shown" and not s.has_closed]
-    result = count(
+    return count(
         round.spec,
         [from_text(row[0], round.spec) for row in ballots],
         round.asked,
         [person.name for person in round.unreachable()],
         silent,
     )
+
+
+def close(db: sqlite3.Connection, round: Round) -> Result:
+    """Count and close in the running transaction: no ballot can come between."""
+    result = tally(db, round)
     db.execute("UPDATE polls SET state = 'closed', result = ? WHERE id = ?", (orjson.dumps(asdict(result)), round.id))
     return result
+
+
+def _stamp(at: datetime | None) -> float | None:
+    return at.timestamp() if at is not None else None
+
+
+def _time(stamp: float | None) -> datetime | None:
+    return datetime.fromtimestamp(stamp, UTC) if stamp is not None else None
 
 
 def _result(body: bytes | None) -> Result | None:

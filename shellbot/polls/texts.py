@@ -49,6 +49,33 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     )
 
 
+def group_planned(round: Round, now: datetime, zone: tzinfo) -> str:
+    """Said in the group when a vote is to open later."""
+    assert round.opens_at is not None
+    return (
+        f"**Vote #{round.number} opens at {shown(round.opens_at, now, zone)}: {plain(round.spec.question)}**\n\n"
+        f"It closes {closing_time(round.closes_at, now, zone)}. Who is in the group when it opens can vote. "
+        f"{plain(round.opener.name)} can call it off with `poll cancel #{round.number}`."
+    )
+
+
+def owner_planned(round: Round, now: datetime, zone: tzinfo) -> str:
+    """Said to who planned a vote."""
+    assert round.opens_at is not None
+    return (
+        f"Your vote #{round.number} opens at {shown(round.opens_at, now, zone)}: {plain(round.spec.question)} "
+        f"You may say `poll cancel #{round.number}` here, too."
+    )
+
+
+def owner_result(round: Round, result: Result) -> str:
+    """Said in the group when only who opened it is told the result."""
+    return (
+        f"**Vote #{round.number} is closed: {plain(result.question)}**\n\n"
+        f"{result.answered} of {result.asked} voted. {plain(round.opener.name)} has the result."
+    )
+
+
 def group_result(round: Round, result: Result) -> tuple[str, str]:
     """The announcement, and its bars for a fixed-width font."""
     lines = [
@@ -97,16 +124,43 @@ def _rules(spec: Spec) -> str:
         said += f" It is valid if {spec.quorum} vote."
     if spec.threshold:
         said += f" {spec.threshold} of the votes are needed to win."
+    if spec.results == "live":
+        said += " The votes so far are shown."
+    if spec.results == "owner":
+        said += " Only who opened it is told the result."
     return said
 
 
 def status(round: Round, now: datetime, zone: tzinfo) -> str:
     """One line on a poll that is not closed."""
     voted = sum(seat.has_voted for seat in round.seats.values())
+    if round.state == "planned" and round.opens_at is not None:
+        return f"- #{round.number} {plain(round.spec.question)}: opens at {shown(round.opens_at, now, zone)}"
     state = {"opening": "opens as soon as the bus answers", "closing": "is closing"}.get(
         round.state, f"closes {closing_time(round.closes_at, now, zone)}"
     )
     return f"- #{round.number} {plain(round.spec.question)}: {voted} of {round.asked} voted; {state}"
+
+
+def past(round: Round, zone: tzinfo) -> str:
+    """One line on a poll that is over."""
+    head = f"- #{round.number} {plain(round.spec.question)} ({round.opened_at.astimezone(zone):%d %b %Y})"
+    if round.result is None or round.state == "cancelled":
+        return f"{head}: cancelled"
+    voted = f"{round.result.answered} of {round.result.asked} voted"
+    return f"{head}: {voted}." if round.spec.results == "owner" else f"{head}: {verdict(round.result)} {voted}."
+
+
+def details(round: Round, now: datetime, zone: tzinfo) -> str:
+    """All on one poll but its votes."""
+    rules = _rules(round.spec)
+    choices = ", ".join(plain(choice) for choice in round.spec.choices)
+    state = past(round, zone) if round.is_over else status(round, now, zone)
+    lines = [state.removeprefix("- "), f"Choices: {choices}.{rules}", f"Opened by {plain(round.opener.name)}."]
+    missed = tuple(person.name for person in round.unreachable()) if round.state == "open" else ()
+    if missed:
+        lines.append(f"No ballot shown so far to: {names(missed)}.")
+    return "\n\n".join(lines)
 
 
 def names(people: tuple[str, ...]) -> str:

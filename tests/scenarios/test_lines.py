@@ -41,7 +41,7 @@ async def test_what_people_say_to_each_other_is_left_alone(party):
     ("line", "hint"),
     [
         ("helo you", "Did you mean `hello NAME`?"),
-        ("pol Lunch? a, b", "Say `help`"),
+        ("pol Lunch? a, b", "Did you mean `poll"),
         ("poll Lunch? a, b", "works in a group channel"),
         ("what is this", "Say `help`"),
         ("\x00\x1b[31m", "Say `help`"),
@@ -66,12 +66,18 @@ async def test_a_slip_in_the_group_gets_a_hint(party):
 
 
 async def test_help_lists_what_can_be_used_where_one_is(party):
-    async with party("Person A", commands=[Hello()]) as people:
+    class Shout(Hello):
+        keyword = "shout"
+        in_direct = False
+
+    async with party("Person A", commands=[Hello(), Shout()]) as people:
         await people.say("Person A", "help")
-        assert "poll" in await people.hears("What you can say here")
+        text = await people.hears("What you can say here")
+        assert "poll" in text
+        assert "Say hello to somebody" in text
         await people.whisper("Person A", "help")
         text = await people.hears("What you can say here", "Person A")
-        assert "`poll" not in text
+        assert text.count("Say hello to somebody") == 1
         assert "`hello NAME` Say hello to somebody" in text
         await people.say("Person A", "help hello")
         await people.hears("Say hello to somebody")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from shellbot.polls.orders import CHANGING, READING, read
 from shellbot.settings import DECLARED
 
 PAGE = (Path(__file__).parents[2] / "docs" / "polls.md").read_text()
@@ -16,12 +17,15 @@ LINES += re.findall(r"^\| [^|]+ \| `(poll [^`]+)` \|", PAGE, re.MULTILINE)
 
 
 @pytest.mark.parametrize("line", LINES)
-async def test_each_line_opens_a_vote(party, line):
+async def test_each_line_opens_a_vote(party, clock, line):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", line)
+        if " opens " in line:
+            await people.hears("Vote #1 opens at")
+            clock.advance(21 * 3600)
         await people.hears("2 people have a ballot")
-        question = re.search(r'"(.*?)"|poll (\S+\?)', line)
-        await people.ballot("Person B", question[1] or question[2])
+        question = re.search(r'"(.*?)"', line) or re.search(r"poll (\S+\?)", line)
+        await people.ballot("Person B", question[1])
 
 
 async def test_the_example_in_python(party):
@@ -35,6 +39,12 @@ async def test_the_example_in_python(party):
             await people.press(name, "Yes")
         await people.hears("winner: Yes")
         await saying
+
+
+def test_each_order_of_the_page_is_one_and_none_is_missing():
+    shown = re.findall(r"^\| `poll ([a-z][^`]*)` \|", PAGE, re.MULTILINE)
+    found = [read(order) for order in shown]
+    assert sorted(order.op for order in found) == sorted(READING + CHANGING)
 
 
 def test_the_settings_named_there_are_settings():

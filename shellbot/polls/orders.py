@@ -1,0 +1,237 @@
+"""What people say of polls that are there: ``list``, ``show``, ``history``; who opened one, ``close`` and more.
+
+Said in the group or handed over from a direct channel, an order is carried out once: its answer is kept in the
+transaction of its effect, and is given again to its repeat.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, tzinfo
+from typing import Any
+
+from shellbot.bot import ShellBot
+from shellbot.errors import NotAllowed, UsageError
+from shellbot.events import Person
+from shellbot.markup import plain
+from shellbot.polls import records
+from shellbot.polls.chair import Chair, Note
+from shellbot.polls.grammar import check_span
+from shellbot.polls.records import Round
+from shellbot.polls.tally import bars
+from shellbot.polls.texts import closing_time, details, past, status, verdict
+from shellbot.polls.when import FARTHEST, duration, moment
+
+READING = ("list", "show", "history")
+CHANGING = ("close", "cancel", "extend", "reopen", "remind")
+HISTORY = 10  # polls shown
+
+_WORDS = re.compile(rf"({'|'.join(READING + CHANGING)})(?:\s+#(\S*))?(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """An order as it was written: what to do, with which poll, and what stands behind."""
+
+    op: str
+    number: int | None
+    rest: str
+
+
+def read(text: str) -> Words | None:
+    """The order that this is; None if it opens a poll instead.
+
+    Raises:
+        UsageError: It is one, with something that it cannot have.
+    """
+    found = _WORDS.match(text.strip())
+    if found is None or (found[2] is None and re.search(r'[?"“„«]', found[3] or "")):
+        return None  # `Show me? yes, no` asks something
+    op, number, rest = found[1].casefold(), found[2], (found[3] or "").strip()
+    if number is not None and not re.fullmatch(r"[0-9]{1,9}", number):
+        raise UsageError(f"Write the number of the vote, e.g. `poll {op} #3`.")
+    if rest and op not in ("extend", "reopen"):
+        raise UsageError(f"Write `poll {op}`, with the number of a vote where there are several: `poll {op} #3`.")
+    if op == "extend" and not rest:
+        raise UsageError("By how long, or until when? Write e.g. `poll extend #3 10m` or `poll extend #3 until 17:00`.")
+    return Words(op, int(number) if number else None, rest)
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """Who wants what, and when it was said. ``poll`` is the id where the writer's channel knows it."""
+
+    id: str
+    words: Words
+    person: Person
+    at: datetime
+    is_direct: bool
+    poll: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What is said to it. ``is_told``: the whole group is told of the effect anyway."""
+
+    text: str
+    fixed: str = ""
+    is_told: bool = False
+
+
+class Orders:
+    """Carries out the orders of one group, in the turns of its bot."""
+
+    def __init__(self, bot: ShellBot, chair: Chair, zone: tzinfo) -> None:
+        self._bot = bot
+        self._chair = chair
+        self._zone = zone
+
+    async def carry_out(self, order: Order) -> Answer:
+        """Do it, once.
+
+        Raises:
+            CommandError: It cannot be done; the text says why.
+        """
+        match order.words.op:
+            case "list":
+                return self._list()
+            case "history":
+                rounds = await self._chair.past("state IN ('closed', 'cancelled')")
+                lines = [past(round, self._zone) for round in rounds[-HISTORY:]]
+                return Answer("\n".join(lines) or "No vote has closed here yet.")
+            case "show":
+                return await self._show(await self._meant(order, "", is_any=True), order)
+        known = await self._bot.desk.store.read(lambda db: records.answered(db, order.id))
+        if known is not None:
+            return Answer(known, is_told=True)
+        return await self._change(order)
+
+    def _list(self) -> Answer:
+        now = self._bot.clock.utcnow()
+        lines = [status(round, now, self._zone) for round in self._chair.find(None)]
+        return Answer("\n".join(lines) or 'No vote is open. Write: `poll "QUESTION" CHOICE, CHOICE [in 10m]`')
+
+    async def _show(self, round: Round, order: Order) -> Answer:
+        text, showing = details(round, self._bot.clock.utcnow(), self._zone), round.spec.results
+        is_owner = order.is_direct and order.person.id == round.opener.id
+        is_shown = is_owner if showing == "owner" else round.state == "closed" or showing == "live"
+        if round.state in ("planned", "cancelled") or not is_shown:
+            return Answer(text)
+        result = await self._chair.counts(round)
+        return Answer(f"{text}\n\n{verdict(result)}", bars(result))
+
+    async def _change(self, order: Order) -> Answer:
+        op, rest = order.words.op, order.words.rest
+        round = await self._meant(order, "closed" if op == "reopen" else "", is_any=False)
+        if order.person.id != round.opener.id:
+            raise NotAllowed(f"Only {plain(round.opener.name)}, who opened it, can {op} vote #{round.number}.")
+        name, who = f"vote #{round.number}", plain(order.person.name)
+        question = plain(round.spec.question)
+        match op:
+            case "close":
+                self._must_be(round, "opening", "open")
+                text = f"{name.capitalize()} is closing."
+                await self._chair.close(round, self._note(order, text))
+                return Answer(text, is_told=True)
+            case "cancel":
+                self._must_be(round, "planned", "opening", "open")
+                text = f"**{name.capitalize()} is cancelled by {who}: {question}** There is no result."
+                await self._chair.cancel(round, text, self._note(order, text))
+            case "remind":
+                self._must_be(round, "open")
+                left = len([seat for seat in round.seats.values() if seat.reached == "shown" and not seat.has_voted])
+                text = f"{name.capitalize()}: reminded {left} who {'has' if left == 1 else 'have'} not voted."
+                await self._chair.remind(round, self._note(order, text))
+                return Answer(text)
+            case "extend":
+                self._must_be(round, "opening", "open")
+                closes_at = self._extended(round, rest, order.at)
+                when = closing_time(closes_at, self._bot.clock.utcnow(), self._zone)
+                text = f"**{name.capitalize()} is extended by {who}: {question}** It closes {when}."
+                await self._chair.extend(round, closes_at, text, self._note(order, text))
+            case _:
+                self._must_be(round, "closed")
+                until_then = self._until(rest, order.at) if rest else None
+                when = closing_time(until_then, self._bot.clock.utcnow(), self._zone)
+                until = (
+                    f"It closes {when}." if rest else f"It stays open until {who} says `poll close #{round.number}`."
+                )
+                text = (
+                    f"**{name.capitalize()} is open again, by {who}: {question}** {until} The votes cast still count."
+                )
+                await self._chair.reopen(round, until_then, text, self._note(order, text))
+        return Answer(text, is_told=True)
+
+    def _note(self, order: Order, text: str) -> Note:
+        return lambda db: records.put_answer(db, order.id, text, order.at)
+
+    async def _meant(self, order: Order, state: str, *, is_any: bool) -> Round:
+        """The poll an order is about: by id, by number, or the only one that can be meant."""
+        number = order.words.number
+        if order.poll:
+            found = await self._chair.look_up(order.poll)
+            if found is not None:
+                return found
+        if number is not None:
+            rounds = self._chair.find(number) or await self._chair.past("number = ?", number)
+            if not rounds:
+                raise UsageError(f"There is no vote #{number} here.")
+            return rounds[0]
+        rounds = await self._chair.past("state = 'closed'") if state == "closed" else self._chair.find(None)
+        if state == "closed" or (is_any and not rounds):
+            rounds = (rounds or await self._chair.past("state = 'closed'"))[-1:]
+        if not rounds:
+            raise UsageError("No vote is open.")
+        mine = [round for round in rounds if round.opener.id == order.person.id] or rounds
+        if len(mine) > 1:
+            raise UsageError("Which one? " + ", ".join(f"`poll {order.words.op} #{round.number}`" for round in mine))
+        return mine[0]
+
+    def _must_be(self, round: Round, *states: str) -> None:
+        if round.state in states:
+            return
+        why = {
+            "planned": f"has not opened yet; `poll cancel #{round.number}` calls it off",
+            "opening": "is just opening; try again in a moment",
+            "open": "is open",
+            "closing": "is closing just now",
+            "closed": f"is closed; `poll reopen #{round.number} in 10m` opens it again",
+            "cancelled": "is cancelled",
+        }[round.state]
+        raise UsageError(f"Vote #{round.number} {why}.")
+
+    def _extended(self, round: Round, words: str, at: datetime) -> datetime:
+        """A bare duration is added to the close that was set; everything else is a time from now."""
+        by = re.sub(r"\Aby\s+", "", words, flags=re.IGNORECASE)
+        if round.closes_at is not None and re.match(r"\d+(\.\d+)?\s*[a-z]", by, re.IGNORECASE) and ":" not in by:
+            seconds = duration(by)
+            if seconds > FARTHEST.total_seconds():
+                raise UsageError("A poll is open between one second and a year.")
+            closes_at = round.closes_at + timedelta(seconds=seconds)
+        else:
+            closes_at = self._until(by, at)
+        if round.closes_at is not None and closes_at <= round.closes_at:
+            when = closing_time(round.closes_at, at, self._zone)
+            raise UsageError(f"It closes {when} already; extend it beyond that, or say `poll close #{round.number}`.")
+        check_span(at, closes_at)
+        return closes_at
+
+    def _until(self, words: str, at: datetime) -> datetime:
+        words = re.sub(r"\A(?:until|to|closes)\s+", "", words, flags=re.IGNORECASE)
+        is_span = re.match(r"\d+(\.\d+)?\s*[a-z]", words, re.IGNORECASE) and not re.search(r":|\d\s*[ap]m\b", words)
+        closes_at = moment(f"in {words}" if is_span else words, at, self._zone)
+        check_span(at, closes_at)
+        return closes_at
+
+
+def of_report(body: dict[str, Any], person: Person) -> Order | None:
+    """The order in a report of a direct channel; None if it makes no sense."""
+    id_, words, at = body.get("order"), body.get("words"), body.get("at")
+    if not (isinstance(id_, str) and isinstance(words, str) and isinstance(at, float)):
+        return None
+    found = read(words)
+    poll = body.get("poll", "")
+    if found is None or not isinstance(poll, str):
+        return None
+    return Order(id_, found, person, datetime.fromtimestamp(at, UTC), is_direct=True, poll=poll)

@@ -1,0 +1,281 @@
+"""Who opened a vote holds the reins: in the group and from the direct channel, over the bus, each order once."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from shellbot.commands.base import Command
+from shellbot.errors import PollError
+from shellbot.polls import Poll
+
+LUNCH = 'poll "Lunch?" Pizza, Sushi in 10m'
+
+
+async def opened(people, typed=LUNCH, question="Lunch?"):
+    await people.say("Person A", typed)
+    for name in people.people:
+        await people.ballot(name, question)
+    await people.hears("have a ballot")
+
+
+async def say(people, where, text):
+    """Said by who opened it, in the group or in the direct channel."""
+    await (people.whisper if where == "direct" else people.say)("Person A", text)
+
+
+async def vote(people, name, choice):
+    await people.press(name, choice)
+    await people.hears(f"Your vote is counted: {choice}", name)
+
+
+both = pytest.mark.parametrize("where", ["group", "direct"])
+
+
+@both
+async def test_extended_it_closes_later_and_everybody_is_told(party, clock, where):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await say(people, where, "poll extend #1 10m")
+        await people.hears("Vote #1 is extended by Person A: Lunch?** It closes at 12:20 UTC")
+        await people.hears("closes at 12:20 UTC", "Person B")
+        clock.advance(900)
+        await vote(people, "Person B", "Sushi")
+        assert not any("Result" in text for text in people.told())
+        clock.advance(300)
+        assert "Sushi 1" in await people.hears("Result")
+
+
+@both
+async def test_closed_by_a_word(party, where):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await vote(people, "Person B", "Sushi")
+        await say(people, where, "poll close")
+        assert "Sushi 1" in await people.hears("Result")
+
+
+@both
+async def test_cancelled_it_has_no_result_and_takes_no_votes(party, clock, where):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await vote(people, "Person B", "Sushi")
+        await say(people, where, "poll cancel #1")
+        await people.hears("Vote #1 is cancelled by Person A: Lunch?** There is no result.")
+        await people.hears("Cancelled. There is no result.", "Person B")
+        await people.press("Person B", "Pizza")
+        await people.hears("Vote #1 was cancelled: Lunch?", "Person B")
+        clock.advance(3600)
+        await people.say("Person A", "poll history")
+        await people.hears("#1 Lunch? (20 Nov 2026): cancelled")
+        await people.say("Person A", "poll reopen #1")
+        await people.hears("Vote #1 is cancelled.")
+        assert not any("Result" in text for text in people.told())
+
+
+@both
+async def test_reopened_it_goes_on_with_the_votes_cast_and_has_a_second_result(party, clock, where):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await vote(people, "Person B", "Sushi")
+        await vote(people, "Person A", "Pizza")
+        assert "A tie" in await people.hears("Result of vote #1")
+        await people.hears("Closed. Your vote: Sushi", "Person B")
+        await say(people, where, "poll reopen #1 in 5m")
+        await people.hears("Vote #1 is open again, by Person A: Lunch?** It closes at 12:05 UTC")
+        await people.hears("Vote #1 is open again. It closes at 12:05 UTC", "Person B")
+        await vote(people, "Person B", "Pizza")
+        clock.advance(300)
+        await people.hears("**Pizza** has the most votes. 2 of 2 voted.")
+        await people.hears("Closed. Your vote: Pizza", "Person B")
+        assert sum("Result of vote #1" in text for text in people.told()) == 2
+
+
+@both
+async def test_who_has_not_voted_is_reminded_and_nobody_else(party, where):
+    async with party("Person A", "Person B", "Person C") as people:
+        await opened(people)
+        await vote(people, "Person B", "Sushi")
+        await say(people, where, "poll remind")
+        await people.hears("Vote #1: reminded 2 who have not voted.", "Person A" if where == "direct" else "")
+        await people.hears("You have not voted yet. Vote #1 closes at 12:10 UTC: Lunch?", "Person A")
+        await people.hears("You have not voted yet.", "Person C")
+        assert not any("not voted" in text for text in people.told("Person B"))
+
+
+@both
+async def test_list_show_and_history_answer_where_they_were_asked(party, where):
+    async with party("Person A", "Person B") as people:
+        name = "Person A" if where == "direct" else ""
+        await opened(people)
+        await say(people, where, "poll list")
+        await people.hears("- #1 Lunch?: 0 of 2 voted; closes at 12:10 UTC", name)
+        await say(people, where, "poll show")
+        shown = await people.hears("Choices: Pizza, Sushi.", name)
+        assert "Opened by Person A." in shown
+        await say(people, where, "poll history")
+        await people.hears("No vote has closed here yet.", name)
+        await people.press("Person A", "Pizza")
+        await people.press("Person B", "Pizza")
+        await people.hears("Result")
+        await say(people, where, "poll history")
+        await people.hears("#1 Lunch? (20 Nov 2026): **Pizza** has the most votes. 2 of 2 voted.", name)
+        await say(people, where, "poll show #1")
+        assert "Pizza 2" in await people.hears("Opened by Person A.\n\n**Pizza** has the most votes.", name)
+
+
+async def test_a_count_that_is_hidden_is_not_shown_before_the_close(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await vote(people, "Person B", "Sushi")
+        await people.say("Person A", "poll show #1")
+        assert "Sushi 1" not in await people.hears("1 of 2 voted; closes")
+        assert not any("most votes" in text for text in people.told())
+
+
+@pytest.mark.parametrize("order", ["close", "cancel", "extend #1 10m", "remind #1"])
+@both
+async def test_nobody_else_can(party, order, where):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await (people.whisper if where == "direct" else people.say)("Person B", f"poll {order}")
+        told = f"Only Person A, who opened it, can {order.split()[0]} vote #1."
+        await people.hears(told, "Person B" if where == "direct" else "")
+        await people.say("Person A", "poll list")
+        await people.hears("#1 Lunch?: 0 of 2 voted; closes at 12:10 UTC")
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("poll extend", "By how long, or until when?"),
+        ("poll extend #1 yesterday", "no time that I can read"),
+        ("poll extend #1 until 12:05", "It closes at 12:10 UTC already"),
+        ("poll extend #1 400d", "between one second and a year"),
+        ("poll extend #9 10m", "There is no vote #9 here."),
+        ("poll close #x", "Write the number of the vote"),
+        ("poll cancel everything", "Write `poll cancel`"),
+        ("poll reopen #1", "Vote #1 is open."),
+        ("poll show #7", "There is no vote #7 here."),
+    ],
+)
+@both
+async def test_what_cannot_be_done_gets_one_helpful_line(party, typed, told, where):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        before = len(people.told(name := "Person A" if where == "direct" else ""))
+        await say(people, where, typed)
+        line = await people.hears(told, name)
+        assert "\n" not in line.strip()
+        assert len(people.told(name)) == before + 1
+
+
+async def test_an_order_from_a_direct_channel_no_group_has_spoken_to_says_so(party):
+    async with party("Person A") as people:
+        await people.whisper("Person A", "poll list")
+        await people.hears("No group has asked you anything yet", "Person A")
+        await people.whisper("Person A", 'poll "Lunch?" a, b')
+        await people.hears("Opening a poll works in a group channel", "Person A")
+
+
+async def test_a_question_that_begins_like_an_order_is_a_question(party):
+    async with party("Person A") as people:
+        await people.say("Person A", "poll Close the window? yes, no")
+        assert [button.label for button in (await people.ballot("Person A", "Close the window?")).buttons] == [
+            "yes",
+            "no",
+        ]
+
+
+async def test_an_order_whose_frames_are_lost_is_said_again_and_done_once(party, clock):
+    """Every frame of one kind is lost for a while, in turn: the order, its answer, the extension, the report on it."""
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        board = people.engine.desk.switchboard
+        put, lost = board.put, []
+
+        def put_unless_lost(channel, envelope):
+            op = envelope.body.get("op")
+            if lost.count(op) < 2 and op in ("order", "answer", "extend", "extended"):
+                lost.append(op)
+            else:
+                put(channel, envelope)
+
+        board.put = put_unless_lost
+        await people.whisper("Person A", "poll extend 10m")
+        for _ in range(60):
+            clock.advance(1)
+            await people.say("Person B", "echo still here")
+        board.put = put
+        clock.advance(30)
+        await people.hears("closes at 12:20 UTC", "Person B")
+        await people.hears("Vote #1 is extended by Person A", "Person A")
+        assert {"order", "answer", "extend", "extended"} <= set(lost)
+        assert sum("is extended" in text for text in people.told()) == 1
+        assert sum("is extended" in text for text in people.told("Person A")) == 1
+        group = people.engine.agent("group")
+        (round,) = group.desk.commands["poll"].chair(group).find(None)
+        assert (round.version, round.untold) == (1, set())
+
+
+async def hears_later(people, clock, text, name=""):
+    """Wait for it while time goes on: what was lost on the way is said again after some seconds."""
+    for _ in range(30):
+        try:
+            return await people.hears(text, name, timeout=0.2)
+        except TimeoutError:
+            clock.advance(1)
+    return await people.hears(text, name)
+
+
+ORDERS = {
+    "extend 10m": "extended by Person A: Lunch?** It closes at 12:20",
+    "remind": "reminded 2 who have not voted",
+    "close": "Result of vote #1",
+    "reopen #1 in 10m": "open again, by Person A",
+    "extend until 13:00": "extended by Person A: Lunch?** It closes at 13:00",
+    "cancel": "cancelled by Person A",
+}
+
+
+async def test_a_restart_right_after_each_order_loses_none_and_does_none_twice(party, clock):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+    for order, effect in ORDERS.items():
+        async with party() as people:
+            await people.join("Person A", "Person B")
+            await people.whisper("Person A", f"poll {order}")  # and the server ends, wherever the order is now
+        async with party() as people:
+            await people.join("Person A", "Person B")
+            await hears_later(people, clock, effect, "Person A" if order == "remind" else "")
+    async with party() as people:
+        await people.join("Person A", "Person B")
+        await hears_later(people, clock, "Cancelled. There is no result.", "Person B")
+        await hears_later(people, clock, "cancelled by Person A", "Person A")
+        clock.advance(60)
+        await people.say("Person A", "echo the end")
+        told = "\n".join(people.told() + people.told("Person A"))
+        for order, effect in ORDERS.items():
+            assert told.count(effect) == (1 if order in ("remind", "close") else 2), effect
+        assert sum("You have not voted yet" in text for text in people.told("Person B")) == 1
+
+
+async def test_a_cancelled_vote_ends_the_wait_of_a_program(party):
+    class Ask(Command):
+        keyword = "ask"
+
+        async def execute(self, bot, arguments="", **kwargs):
+            poll = Poll("Lunch?", ["Pizza", "Sushi"])
+            await poll.open(bot)
+            try:
+                await poll.result()
+            except PollError as error:
+                bot.say(str(error))
+
+    async with party("Person A", commands=[Ask()]) as people:
+        asking = asyncio.create_task(people.say("Person A", "ask"))
+        await people.ballot("Person A")
+        await people.say("Person A", "poll cancel")
+        await people.hears("Vote #1 was cancelled; it has no result.")
+        await asking
