@@ -22,6 +22,12 @@ logger = logging.getLogger(__name__)
 SLICE = 25
 MAX_WAITING = 10_000
 _BEAT = b": still here\n\n"
+_FULL = b"retry: 10000\nevent: full\ndata: {}\n\n"
+_HEADERS = [
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"x-accel-buffering", b"no"),
+]
 
 
 class Stream:
@@ -163,18 +169,17 @@ class Events:
         if self._is_stopping:
             return await refuse(send, 503, "The server is being stopped.", (b"retry-after", b"2"))
         if self._addresses[address] >= self._limits.streams_per_address or len(self) >= self._limits.streams:
+            if "text/event-stream" in (header(scope, b"accept") or ""):
+                # a page sees no status and no text of a stream that is refused, so it is told on one
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                return await send(_body(_FULL, more=False))
             return await refuse(send, 429, "Too many pages are open here.", (b"retry-after", b"10"))
 
         stream = Stream(person_id, address, self._limits, scope["state"]["abort"])
         self._add(stream)
         watching = asyncio.create_task(self._watch_end(stream, receive))
         try:
-            headers = [
-                (b"content-type", b"text/event-stream; charset=utf-8"),
-                (b"cache-control", b"no-cache, no-transform"),
-                (b"x-accel-buffering", b"no"),
-            ]
-            await send({"type": "http.response.start", "status": 200, "headers": headers})
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
             await self._serve(stream, _asked(scope), send)
         finally:
             watching.cancel()

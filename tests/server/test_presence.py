@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 
 from playwright.async_api import Page, expect
 from test_pages import pages
-from web_room import serving
+from web_room import MANY, serving
 
 from shellbot.server.app import MOST_NAMES
 from shellbot.server.desk import TYPING_BURST
@@ -121,3 +122,19 @@ async def test_of_very_many_the_first_are_named():
         told = (await room.get(client, "/people")).json
         assert (told["count"], len(told["people"])) == (MOST_NAMES + 6, MOST_NAMES)
         assert (await room.get(room.app.test_client(), "/people")).status_code == 401
+
+
+async def test_a_page_too_many_is_told_so_and_comes_in_when_there_is_room(chromium):
+    problems: list[str] = []
+    limits = replace(MANY, streams=1)
+    async with serving(limits=limits) as (server, _, _), running(chromium) as browser:
+        first = await person(browser, server.url, problems, **WIDE)
+        await join(first, "Person A")
+        other = await person(browser, server.url, problems, **WIDE)
+        await other.goto("/")
+        await other.get_by_label("Your name").fill("Person B")
+        await follow(other, other.get_by_role("button", name="Join").click())
+        await expect(other.get_by_role("status")).to_have_text("Too many pages are open here, trying again …")
+        await first.close()
+        await expect(other.get_by_role("status")).to_have_text("Live", timeout=15_000)
+    assert problems == []

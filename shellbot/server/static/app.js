@@ -46,8 +46,13 @@ function showLive() {
 }
 
 function showLost() {
-  if (lostTimer || connection === "over") return;
+  if (lostTimer || connection === "over" || connection === "full") return;
   lostTimer = setTimeout(() => show("lost", "Connection lost, trying again …"), 3000);
+}
+
+function showFull() {
+  connection = "full";
+  show("lost", "Too many pages are open here, trying again …");
 }
 
 function showOver(text) {
@@ -233,6 +238,7 @@ function onPost(event) {
 }
 
 function onPeople(event) {
+  if (connection !== "live" || lostTimer) showLive();  // the first word on each stream
   const people = JSON.parse(event.data);
   const names = people.names.join(", ") + (people.count > people.names.length ? ", …" : "");
   document.getElementById("people").textContent = `${people.count} ${people.count === 1 ? "person" : "people"}: ${names}`;
@@ -249,7 +255,7 @@ function open() {
   source?.close();
   clearTimeout(reopenTimer);
   source = new EventSource(`/events?since=${encodeURIComponent(cursor)}`);
-  source.addEventListener("open", showLive);
+  source.addEventListener("full", showFull);
   source.addEventListener("post", onPost);
   source.addEventListener("people", onPeople);
   source.addEventListener("typing", onTyping);
