@@ -150,6 +150,26 @@ def test_order_dialog(console):
         bot.read("[group] Bob: No order, then.")
 
 
+def test_todo_list(console):
+    with console("todo_list.py") as bot:
+        bot.type("Ann: todos")
+        bot.read("[group] Nothing is left to do.")
+        bot.type("Ann: todo Buy <b>milk</b>")
+        bot.read("[group] 1. Buy <b>milk</b>")
+        bot.type("Bob: todo Paint the wall")
+        bot.read("[group] 2. Paint the wall")
+        bot.type("Bob: done 1")
+        bot.read("[group] Bob has done: Buy <b>milk</b>. 1 left.")
+        for wrong in ["done 2", "done 0", "done it", "todo"]:
+            bot.type(f"Bob: {wrong}")
+            bot.read("[group] There is no" if wrong[-1].isdigit() else "Write: ")
+        bot.type("Bob> todos")
+        bot.read("[Bob] todos works in a group channel.")
+    with console("todo_list.py") as bot:
+        bot.type("Ann: todos")
+        bot.read("[group] 1. Paint the wall (Bob)")
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))
