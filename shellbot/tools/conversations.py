@@ -17,7 +17,7 @@ from shellbot.errors import ConfigError
 if TYPE_CHECKING:
     from shellbot.testing.conversation import Scene
 
-PATIENCE = 3.0  # seconds of real time for what must be heard: a deed was dealt with by then, but for slow commands
+PATIENCE = 5.0  # seconds of real time for what must be heard: a deed was dealt with by then, but for slow commands
 MOST_LOG = 2_000  # characters of the bot's log that are shown with a failure
 
 

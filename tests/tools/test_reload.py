@@ -108,7 +108,7 @@ def test_a_mistake_is_told_with_its_line_and_the_next_change_is_served(bot, serv
     assert members(serving.pid) == [serving.pid]
     write(bot.parent / file, right)
     read_until(serving, "has changed; starting anew")
-    assert url_of(serving).startswith(url[:17])
+    assert url_of(serving) == url
 
 
 def test_what_fails_later_is_told_and_waited_over_too(bot, serving):
