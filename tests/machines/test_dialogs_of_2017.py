@@ -333,9 +333,56 @@ class TestSteps:
         steps.cancel()
         assert steps.is_cancelled
 
+    def test_a_time_out_goes_on_by_itself(self):
+        steps = Steps(steps=[{"message": "A", "after": 60}, {"message": "B", "after": 30}, {"message": "C"}])
+        steps.start(1000.0)
+        assert steps.due == 1060.0
+        assert steps.tick(1059.0) == []
+        assert said(steps.tick(1060.0)) == ["B"]
+        assert steps.due == 1090.0
+        assert said(steps.tick(1090.0)) == ["C"]
+        assert steps.is_over
+
+    def test_each_time_out_counts_from_the_beginning_of_its_step(self):
+        steps = Steps(steps=[{"message": "A", "after": 60}, {"message": "B", "after": 60}, {"message": "C"}])
+        steps.start(0.0)
+        assert said(steps.step("next", now=50.0)) == ["B"]
+        assert steps.due == 110.0
+
+    def test_who_slept_over_several_steps_makes_all_of_them_each_at_its_time(self):
+        steps = Steps(
+            steps=[
+                {"message": "A", "after": 60},
+                {"message": "B", "after": 60},
+                {"message": "C", "after": 60},
+                {"message": "D"},
+            ]
+        )
+        steps.start(0.0)
+        assert said(steps.tick(150.0)) == ["B", "C"]
+        assert steps.due == 180.0
+
+    def test_a_time_out_waits_for_the_machine_of_its_step(self):
+        steps = Steps(
+            steps=[{"message": "A", "machine": Input(question="?", cancel_delay=None), "after": 60}, {"message": "B"}]
+        )
+        steps.start(0.0)
+        steps.tick(70.0)
+        assert not steps.is_over
+        assert said(steps.step("input", now=80.0, text="yes")) == ["B"]
+
+    def test_a_machine_that_is_over_early_waits_for_the_time_out(self):
+        steps = Steps(steps=[{"message": "A", "machine": Input(question="?"), "after": 60}, {"message": "B"}])
+        steps.start(0.0)
+        assert said(steps.step("input", now=5.0, text="yes")) == []
+        assert steps.due == 60.0
+        assert said(steps.tick(60.0)) == ["B"]
+
     def test_mistakes(self):
         with pytest.raises(MachineError, match="at least one step"):
             Steps()
+        with pytest.raises(MachineError, match="'after' of a step is a number of seconds"):
+            Steps(steps=[{"message": "A", "after": -1}])
         with pytest.raises(MachineError, match="it has label, message"):
             Steps(steps=[{"text": "A"}])
 

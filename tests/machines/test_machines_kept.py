@@ -39,7 +39,8 @@ def escalation():
     return Steps(
         [
             {"label": "one", "message": "begin", "participants": "a@b"},
-            {"label": "two", "machine": Input(question="What?", key="what")},
+            {"label": "two", "machine": Input(question="What?", key="what"), "after": 10},
+            {"label": "three", "message": "later", "after": 7.5},
             {"machine": order()},
             {"label": "last", "message": "the end"},
         ]
