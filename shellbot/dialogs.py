@@ -8,6 +8,7 @@ said, and that the event was dealt with are one transaction. A bot serves one ch
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -90,12 +91,15 @@ class Dialogs:
         """Read what an earlier run left. Each channel goes on with :meth:`resume`."""
         await self._store.create(SCHEMA)
         rows = await self._store.read(lambda db: db.execute("SELECT dialog FROM dialogs ORDER BY rowid").fetchall())
+        missing: Counter[str] = Counter()
         for (row,) in rows:
             dialog = msgspec.json.decode(row, type=Progress)
             if dialog.do in self._commands:
                 self._put(dialog)
             else:
-                logger.warning("a dialog waits for a command that is not here do=%s id=%s", dialog.do, dialog.id)
+                missing[dialog.do] += 1
+        for do, count in missing.items():
+            logger.warning("%d dialogs wait for a command that is not here do=%s", count, do)
 
     def resume(self, bot: Speaks) -> None:
         """Go on in a channel. What fell due meanwhile comes now, behind the turns that wait already."""

@@ -247,8 +247,9 @@ class Machine:
     # --- what it does
 
     def say(self, text: str, content: str = "", *, choices: Iterable[str] = ()) -> None:
-        """Say something, from a function of the machine."""
-        self._deeds.append(Say(text, content, tuple(choices)))
+        """Say something, from a function of the machine; nothing without a text."""
+        if text or content:
+            self._deeds.append(Say(text, content, tuple(choices)))
 
     def settle(self, choice: str = "") -> None:
         """The choices that were said last are answered."""

@@ -144,8 +144,7 @@ class Input(Machine):
     def say_answer(self, value: Any) -> None:
         """Say what is said to a good answer."""
         shown = plain(str(value))
-        if self.on_answer or self.on_answer_content:
-            self.say(self.on_answer.replace("{}", shown), self.on_answer_content.replace("{}", shown))
+        self.say(self.on_answer.replace("{}", shown), self.on_answer_content.replace("{}", shown))
 
     def say_retry(self) -> None:
         """Say that the answer does not fit."""
