@@ -170,6 +170,37 @@ def test_todo_list(console):
         bot.read("[group] 1. Paint the wall (Bob)")
 
 
+class TestEscalation:
+    @pytest.fixture
+    def dialogue_options(self):
+        return [str(EXAMPLES / "escalation.py")]
+
+    async def test_step_and_time_lead_on_and_a_kill_stops_neither(self, dialogue):
+        group = await dialogue.group("Ann", "Bob")
+        assert "What has happened?" in await group.say("Ann", "alarm")
+        assert "There is no alarm." in await group.say("Ann", "solved")
+        await group.say("Bob", "alarm The site is down")
+        await group.heard("Level 1: The site is down")
+        await group.heard("Please let in: Ann, who is on call")
+        assert "There is an alarm already: The site is down" in await group.say("Ann", "alarm Fire")
+        await group.say("Ann", "step")
+        await group.heard("Level 2: still The site is down")
+        await group.heard("Please let in: Bob, Cid")
+        await dialogue.restart(kill=True)
+        await dialogue.clock.advance(600)
+        await group.heard("Level 3: still The site is down")
+        assert "Solved, says Bob: The site is down" in await group.say("Bob", "solved")
+        await dialogue.clock.advance(3600)
+        assert "Level 1: Fire" in await group.say("Ann", "alarm Fire")
+
+    async def test_who_has_nobody_left_to_ask_says_so(self, dialogue):
+        group = await dialogue.group("Ann")
+        await group.say("Ann", "alarm Fire")
+        await dialogue.clock.advance(3 * 600)
+        await group.heard("Nobody is left to be asked.")
+        assert "There is no alarm." in await group.say("Ann", "solved")
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))
