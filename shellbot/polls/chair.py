@@ -9,7 +9,8 @@ there but report again.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
 from logging import getLogger
 from typing import Any
@@ -30,7 +31,9 @@ logger = getLogger(__name__)
 
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until an instruction is said again
 Note = Callable[[Any], None]  # what else belongs into the transaction of an order's effect
+_CHANGING = ("state", "closes_at", "remind_at", "version", "reopened", "reminders", "note", "result")
 LIVE = 2.0  # seconds between two showings of a live count
+ORDERS_REMEMBERED = timedelta(days=30)  # longer than a direct channel repeats one
 HAND_OVER = 5.0  # seconds direct channels have, at the close, to hand over what is not confirmed
 
 
@@ -53,6 +56,8 @@ class Chair:
             "OR EXISTS (SELECT 1 FROM poll_roll WHERE poll = polls.id AND closed = 0))"
         )
         here = {member.person.id for member in self._bot.desk.roster.members(self._bot.id)}
+        long_ago = self._bot.clock.utcnow() - ORDERS_REMEMBERED
+        self._store.post(lambda db: records.forget_answers(db, long_ago))
         for round in await self._store.read(lambda db: records.select(db, self._bot.id, unfinished)):
             self._rounds[round.id] = round
             for channel, seat in round.seats.items():
@@ -140,13 +145,9 @@ class Chair:
         """Take no more votes: tell all channels, and announce when they have handed over or after 5 s."""
         if round.state == "closing" or round.is_over:
             return
-        before = round.state
-        round.state = "closing"
-        try:
+        with self._changing(round):
+            round.state = "closing"
             await self._save(round, note)
-        except StoreError:
-            round.state = before
-            raise
         for what in ("deadline", "remind"):
             self._stop_timer(round, what)
         self._timer(round, "announce", HAND_OVER, self._announce)
@@ -155,47 +156,49 @@ class Chair:
 
     async def cancel(self, round: Round, text: str, note: Note | None = None) -> None:
         """End it without a result, and tell all channels and the group. What was voted stays in the store."""
-        for what in ("deadline", "remind", "opens", "announce", "live"):
+        with self._changing(round):
+            round.state, round.note = "cancelled", None
+            await self._save(round, note, Reply(id=f"{round.id}/cancelled", text=text))
+        for what in ("deadline", "remind", "opens", "live"):
             self._stop_timer(round, what)
-        round.state, round.note = "cancelled", None
-        await self._save(round, note, Reply(id=f"{round.id}/cancelled", text=text))
         self._go_on(round)
         await self._tell_waiters()
 
     async def extend(self, round: Round, closes_at: datetime, text: str, note: Note | None = None) -> None:
         """Have it close later, and tell all channels and the group."""
-        self._set_close(round, closes_at)
-        await self._save(round, note, Reply(id=f"{round.id}/extended/{round.version}", text=text))
+        with self._changing(round):
+            self._set_close(round, closes_at)
+            await self._save(round, note, Reply(id=f"{round.id}/extended/{round.version}", text=text))
         self._go_on(round)
 
     async def reopen(self, round: Round, closes_at: datetime | None, text: str, note: Note | None = None) -> None:
         """Take votes again, of the same roll. A time or a word closes it, not that all have voted: they may have."""
-        self._set_close(round, closes_at)
-        round.state, round.result, round.reopened = "opening", None, round.reopened + 1
-        for channel in round.seats:
-            round.mark(channel, has_closed=False)
-        reply = Reply(id=f"{round.id}/reopened/{round.reopened}", text=text)
+        reply = Reply(id=f"{round.id}/reopened/{round.reopened + 1}", text=text)
 
         def keep(db: Any) -> None:
             records.reopen(db, round)
-            keep_reply(db, self._bot.id, reply)
             if note is not None:
                 note(db)
 
-        await self._store.write(keep)
-        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+        with self._changing(round):
+            self._set_close(round, closes_at)
+            round.state, round.result, round.reopened = "opening", None, round.reopened + 1
+            await self._save(round, keep, reply)
+        for channel in round.seats:
+            round.mark(channel, has_closed=False)
         self._rounds[round.id] = round
         self._bot.listen_to(seat.member for seat in round.seats.values())
         self._go_on(round)
         await self._tell_waiters()
 
-    async def remind(self, round: Round, note: Note | None = None) -> int:
-        """Remind those who have a ballot and have not voted; gives how many there are."""
-        round.reminders += 1
+    async def remind(self, round: Round, note: Note | None = None, *, is_last: bool = False) -> None:
+        """Remind those who have a ballot and have not voted. ``is_last``: none comes by itself any more."""
+        with self._changing(round):
+            round.reminders += 1
+            round.remind_at = None if is_last else round.remind_at
+            await self._save(round, note)
         round.look_again()
-        await self._save(round, note)
         self._go_on(round)
-        return len(round.unreminded)
 
     async def leave(self, person: Person) -> None:
         """Wait no more for the vote of somebody who has left; what was voted stays."""
@@ -315,9 +318,10 @@ class Chair:
         self._go_on(round)
 
     async def _remind_in_time(self, round: Round) -> None:
-        if round.state == "open":
-            round.remind_at = None
-            await self.remind(round)
+        if round.state == "opening":  # the bus does not answer
+            self._timer(round, "remind", HAND_OVER, self._remind_in_time)
+        elif round.state == "open":
+            await self.remind(round, is_last=True)
 
     async def _show_live(self, round: Round) -> None:
         """Show what the votes come to so far, where the opening was said."""
@@ -481,6 +485,20 @@ class Chair:
         for what in ("deadline", "remind"):
             self._stop_timer(round, what)
         round.look_again()
+
+    @contextmanager
+    def _changing(self, round: Round) -> Iterator[None]:
+        """What could not be stored has not happened: the poll goes on as it was."""
+        kept = {name: getattr(round, name) for name in _CHANGING}
+        try:
+            yield
+        except StoreError:
+            for name, value in kept.items():
+                setattr(round, name, value)
+            round.look_again()
+            if round.id in self._rounds:
+                self._go_on(round)
+            raise
 
     async def _save(self, round: Round, note: Note | None, reply: Reply | None = None) -> None:
         """Keep a poll as it is now, and in the same transaction what is said of it and what ``note`` adds."""

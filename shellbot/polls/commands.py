@@ -18,6 +18,7 @@ from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import parse
 from shellbot.polls.orders import Answer, Order, Orders
 from shellbot.polls.spec import USAGE
+from shellbot.polls.standing import Standings
 from shellbot.polls.zone import read_zone
 from shellbot.stores.base import Store
 
@@ -64,6 +65,10 @@ class PollCommand(Command):
     def chair(self, bot: ShellBot) -> Chair:
         """The one who runs the polls of this group."""
         return self._chairs[bot.id]
+
+    def standings(self, bot: ShellBot) -> Standings:
+        """How the polls of this group stand, for pages and exports."""
+        return Standings(bot, self._chairs[bot.id], self.zone(bot))
 
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
         message: Message = kwargs["message"]

@@ -21,7 +21,7 @@ from shellbot.polls.grammar import check_span
 from shellbot.polls.records import Round
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import closing_time, details, past, status, verdict
-from shellbot.polls.when import FARTHEST, duration, moment
+from shellbot.polls.when import FARTHEST, duration, moment, shown
 
 READING = ("list", "show", "history")
 CHANGING = ("close", "cancel", "extend", "reopen", "remind")
@@ -214,15 +214,21 @@ class Orders:
         if round.closes_at is not None and closes_at <= round.closes_at:
             when = closing_time(round.closes_at, at, self._zone)
             raise UsageError(f"It closes {when} already; extend it beyond that, or say `poll close #{round.number}`.")
-        check_span(at, closes_at)
+        self._check(at, closes_at)
         return closes_at
 
     def _until(self, words: str, at: datetime) -> datetime:
         words = re.sub(r"\A(?:until|to|closes)\s+", "", words, flags=re.IGNORECASE)
         is_span = re.match(r"\d+(\.\d+)?\s*[a-z]", words, re.IGNORECASE) and not re.search(r":|\d\s*[ap]m\b", words)
         closes_at = moment(f"in {words}" if is_span else words, at, self._zone)
-        check_span(at, closes_at)
+        self._check(at, closes_at)
         return closes_at
+
+    def _check(self, at: datetime, closes_at: datetime) -> None:
+        check_span(at, closes_at)
+        now = self._bot.clock.utcnow()
+        if closes_at <= now:  # it was some time on its way
+            raise UsageError(f"That time is over: it is {shown(now, now, self._zone)} now.")
 
 
 def of_report(body: dict[str, Any], person: Person) -> Order | None:

@@ -315,6 +315,11 @@ def put_answer(db: sqlite3.Connection, order: str, answer: str, at: datetime) ->
     db.execute("INSERT OR IGNORE INTO poll_orders VALUES (?, ?, ?)", (order, answer, at.timestamp()))
 
 
+def forget_answers(db: sqlite3.Connection, before: datetime) -> None:
+    """Drop the answers to orders of long ago."""
+    db.execute("DELETE FROM poll_orders WHERE at < ?", (before.timestamp(),))
+
+
 def put_ballot(
     db: sqlite3.Connection, round: Round, direct: str, n: int, vote: Vote, at: float, *, is_done: bool = True
 ) -> bool:

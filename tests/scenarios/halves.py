@@ -107,6 +107,8 @@ async def _do(engine: Engine, space: MemorySpace, what: str, *args: Any) -> Any:
             return os.getpid()
         case "say", (name, text):
             await (await space.say(GROUP, person(name), text))
+        case "whisper", (name, text):
+            await (await space.say(direct(name), person(name), text))
         case "vote", (name, choice):
             cards = [reply.card for reply in space.heard(direct(name)) if reply.card is not None]
             await (await space.press(direct(name), person(name), cards[-1].id, choice))

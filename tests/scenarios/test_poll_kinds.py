@@ -6,6 +6,17 @@ import sqlite3
 
 import orjson
 
+from shellbot.polls import booth, records
+
+BEFORE = {
+    "do",
+    "op",
+    "poll",
+    "number",
+    "question",
+    "choices",
+    "closes_at",
+}  # what opened a vote, before there were kinds
 TOP = 'poll multiple 2 "Toppings?" Ham, Corn, Egg in 10m'
 
 
@@ -153,10 +164,13 @@ async def test_a_store_of_before_there_were_kinds_is_read_and_goes_on(party, clo
         await people.press("Person A", "Pizza")
         await people.hears("Your vote is counted", "Person A")
     db = sqlite3.connect(tmp_path / "instance" / "store.db")
-    for table, column in (("polls", "rules"), ("poll_ballots", "is_done"), ("booth", "rules"), ("booth", "is_done")):
-        db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    for table, columns in {**records.ADDED, **booth.ADDED}.items():
+        for column in columns:
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    db.execute("DROP TABLE poll_orders")
+    db.execute("DROP TABLE booth_orders")
     for (body,) in db.execute("SELECT envelope FROM instructions").fetchall():
-        assert "rules" not in orjson.loads(body)["body"], "the instruction of a plain poll is as it was"
+        assert set(orjson.loads(body)["body"]) == BEFORE, "the instruction of a plain poll is as it was"
     db.commit()
     db.close()
     async with party() as people:
@@ -165,3 +179,7 @@ async def test_a_store_of_before_there_were_kinds_is_read_and_goes_on(party, clo
         result = await people.hears("Result")
         assert "Pizza 1" in result
         assert "Sushi 1" in result
+        await people.say("Person A", "poll reopen #1 in 5m")
+        await people.hears("Vote #1 is open again", "Person B")
+        clock.advance(300)
+        await people.hears("Closed. Your vote: Sushi", "Person B")
