@@ -274,13 +274,21 @@ class ShellBot(Agent):
 
     # --- group side of the bus
 
-    def broadcast(self, message: dict[str, Any], *, id: str = "", channels: Iterable[str] | None = None) -> str:
+    def broadcast(
+        self,
+        message: dict[str, Any],
+        *,
+        id: str = "",
+        channels: Iterable[str] | None = None,
+        people: Iterable[Person] | None = None,
+    ) -> str:
         """Give an instruction to all direct channels of this group. Returns at once; any thread may call it.
 
         Args:
             message: ``message["do"]`` names the command whose ``on_instruction`` is called there.
             id: An earlier broadcast's id, to say the same again: who has done it does not do it twice.
             channels: Only these direct channels.
+            people: Instead of ``channels``, those of these people: who is here, or has left since the program started.
 
         Returns:
             Id of the instruction.
@@ -299,6 +307,9 @@ class ShellBot(Agent):
         topic = current_topic.get()
         if topic is not None:
             topic.broadcasts.add(envelope.id)
+        if people is not None:
+            wanted = {person.id for person in people}
+            channels = [channel for channel, person in tuple(self._heard.items()) if person.id in wanted]
         self._on_loop(self._put_all, tuple(channels) if channels is not None else None, envelope)
         return envelope.id
 

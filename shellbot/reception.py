@@ -163,7 +163,7 @@ class Reception:
             case CardAction():
                 turn = bot.begin(topic, self._shell.act, bot, event)
             case Join() if not event.channel.is_direct:
-                turn = bot.begin(topic, self._join, event)
+                turn = bot.begin(topic, self._join, bot, event)
             case Leave() if not event.channel.is_direct:
                 turn = bot.begin(topic, self._leave, bot, event)
             case _:
@@ -188,13 +188,15 @@ class Reception:
                 bot.reply(Reply(id=f"{event.id}/failed", text="Something went wrong here; it is in my log."))
         self._desk.inbox.done(event)
 
-    async def _join(self, event: Event) -> None:
+    async def _join(self, bot: ShellBot, event: Event) -> None:
         try:
             direct: Channel | None = await self._space.open_direct(event.person)
         except ChannelNotFound as error:
             logger.warning("no direct channel with a member of %s: %s", event.channel.id, error)
             direct = None
         await self.seat(event.channel.id, event.person, direct)
+        for command in self._shell.commands.values():
+            await command.on_join(bot, event.person)
 
     async def _leave(self, bot: ShellBot, event: Event) -> None:
         self._desk.roster.leave(event.channel.id, event.person.id)

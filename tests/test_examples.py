@@ -201,6 +201,27 @@ class TestEscalation:
         assert "There is no alarm." in await group.say("Ann", "solved")
 
 
+class TestStickyRoom:
+    @pytest.fixture
+    def dialogue_options(self):
+        return [str(EXAMPLES / "sticky_room.py")]
+
+    async def test_who_leaves_is_asked_back_and_greeted_after_a_kill(self, dialogue):
+        group = await dialogue.group("Ann", "Bob")
+        bob = dialogue.person("Bob")
+        await bob.leave()
+        await bob.join()
+        assert "I will ask you back" in await group.say("Ann", "sticky")
+        await bob.leave()
+        await group.heard("Bob has left. I ask for a return.")
+        await dialogue.restart(kill=True)
+        await bob.join()
+        await group.heard("Welcome back, Bob!")
+        await dialogue.direct("Bob").heard("We miss you, Bob! Please come back.")
+        await dialogue.direct("Bob").heard("It is good to see you again.")
+        assert "Who leaves may go" in await group.say("Ann", "sticky off")
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))

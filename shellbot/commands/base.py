@@ -82,6 +82,12 @@ class Command:
             person: Who talked with the machine last; None if nobody had to.
         """
 
+    async def on_join(self, bot: ShellBot, person: Person) -> None:
+        """Called in a group channel when somebody has come in. The console says it anew in each run.
+
+        What is to reach the direct channel of who has just come, is broadcast after ``await bot.in_force()``.
+        """
+
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
         """Called in a group channel when somebody has left it."""
 

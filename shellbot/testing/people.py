@@ -87,6 +87,7 @@ class ScriptedPerson:
         self._token = pages.read((await self._get(link)).text).token
         demo = {"demo": "1"} if self._is_demo else {}
         await self._post("/join", {"name": self.name, **demo})
+        self._trouble = None  # who left was told so on the stream
         await self._load()
         self._reading = asyncio.create_task(self._read(), name=f"{self.name} reads")
 
