@@ -222,6 +222,31 @@ class TestStickyRoom:
         assert "Who leaves may go" in await group.say("Ann", "sticky off")
 
 
+class TestHandOver:
+    @pytest.fixture
+    def dialogue_options(self):
+        return [str(EXAMPLES / "hand_over.py")]
+
+    async def test_what_was_answered_in_private_is_a_ticket_of_the_group(self, dialogue):
+        group = await dialogue.group("Ann", "Bob")
+        ann, bob = dialogue.direct("Ann"), dialogue.direct("Bob")
+        assert "There are no tickets." in await group.say("Ann", "tickets")
+        await group.say("Ann", "ticket")
+        await ann.heard("What does not work?")
+        await group.say("Bob", "ticket")
+        await bob.heard("What does not work?")
+        await bob.say("The lamp")
+        await ann.say("The <b>door</b>")
+        await dialogue.restart(kill=True)
+        await ann.press("Now")
+        await group.heard("Ticket 1: The <b>door</b> (Now, Ann)")
+        await ann.heard("This is ticket 1.")
+        await bob.say("1")
+        await group.heard("Ticket 2: The lamp (I can wait, Bob)")
+        await bob.heard("This is ticket 2.")
+        assert "The lamp (I can wait, Bob)" in await group.say("Ann", "tickets")
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))
