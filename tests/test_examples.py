@@ -247,6 +247,25 @@ class TestHandOver:
         assert "The lamp (I can wait, Bob)" in await group.say("Ann", "tickets")
 
 
+def test_notify(console, tmp_path):
+    def pub(*news):
+        with started("-m", "shellbot", "pub", "--instance", str(tmp_path / "instance"), "news", *news) as program:
+            assert program.wait(15) == 0, program.stderr.read()
+
+    with console("notify.py") as bot:
+        bot.type("Ann: news on")
+        bot.read("[group] I tell you the news.")
+        pub('{"text": "The build is <b>green</b>"}')
+        bot.read("[group] News: The build is <b>green</b>")
+        pub("17", '{"text": 17}', '{"do": "poll", "group": "group"}', '{"text": "Lunch is ready"}')
+        assert next(bot.process.stdout) == "[group] News: Lunch is ready\n"
+        bot.type("Ann: news off")
+        bot.read("[group] I keep the news to myself.")
+        pub('{"text": "Nobody hears this"}')
+        bot.type("Ann: news on")
+        assert next(bot.process.stdout) == "[group] I tell you the news.\n"
+
+
 def test_every_example_is_tested():
     tested = Path(__file__).read_text()
     assert all(f'"{path.name}"' in tested for path in EXAMPLES.glob("*.py"))
