@@ -7,11 +7,11 @@ import os
 import sys
 from time import monotonic
 
-from benchmarks import bus, others, report
+from benchmarks import bus, chat, others, report
 from benchmarks.faults import bench as faults
 from benchmarks.runner import TrialFailed, measure
 
-BENCHES = {"bus": bus.groups}
+BENCHES = {"bus": bus.groups, "chat": chat.groups}
 FAULTS = "faults"
 
 

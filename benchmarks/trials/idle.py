@@ -6,11 +6,11 @@ import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from multiprocessing.connection import Connection
-from pathlib import Path
 from time import monotonic
 
 from benchmarks.messages import FIRST, message
 from benchmarks.peer import begin, reading, sending
+from benchmarks.spent import spent
 from benchmarks.systems import Reader, address
 
 
@@ -32,9 +32,9 @@ def run(systems: Sequence[str], settle: float, seconds: float, count: int = 1000
         # Nothing to wait for but time itself: the figure is "so long after the last message".
         never = threading.Event()
         never.wait(settle)
-        before, since = {name: _spent(pid) for name, pid in watched.items()}, monotonic()
+        before, since = {name: spent(pid) for name, pid in watched.items()}, monotonic()
         never.wait(seconds)
-        after, passed = {name: _spent(pid) for name, pid in watched.items()}, monotonic() - since
+        after, passed = {name: spent(pid) for name, pid in watched.items()}, monotonic() - since
         for sender, peer in zip(senders, peers, strict=True):
             sender.put({"n": numbers.stop})
             peer.hear()
@@ -50,12 +50,3 @@ def _wait(connection: Connection, reader: Reader, numbers: range) -> None:
     connection.send("taken")
     reader.get()
     connection.send("woken")
-
-
-def _spent(pid: int) -> tuple[int, int]:
-    """How often the threads of a process went to sleep so far, and for how many nanoseconds they ran."""
-    sleeps = ran = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        sleeps += int((task / "status").read_text().split("\nvoluntary_ctxt_switches:")[1].split()[0])
-        ran += int((task / "schedstat").read_text().split()[0])
-    return sleeps, ran

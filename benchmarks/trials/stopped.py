@@ -6,15 +6,14 @@ import os
 import signal
 import threading
 from multiprocessing.connection import Connection
-from pathlib import Path
 from time import monotonic
 
 from benchmarks.messages import FIRST, message
 from benchmarks.peer import Peer, begin, reading, sending
+from benchmarks.spent import resident
 from benchmarks.systems import Reader, Sender, address
 
 MIB = 1024 * 1024
-_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def run(system: str, count: int, seconds: float, size: int = 1024, warm: int = 10_000) -> dict[str, float]:
@@ -65,8 +64,7 @@ class _Stop(threading.Thread):
 
 def _resident(sender: Sender) -> int:
     """Bytes of memory of the caller and, where there is one, of the publisher's process."""
-    pids = [os.getpid()] + ([sender.pid] if sender.pid else [])
-    return sum(int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in pids) * _PAGE_BYTES
+    return resident(os.getpid(), *([sender.pid] if sender.pid else []))
 
 
 def _count(connection: Connection, reader: Reader, first: range, second: range) -> None:

@@ -11,7 +11,7 @@ from shellbot.server.chat import _Protocol
 
 
 async def test_head_and_body_of_a_page_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 40 ms a page otherwise, for every browser that keeps its connection; told by the option, as no test looks at a time
+    # else 40 ms a page for every browser that keeps its connection; told by the option, as no test looks at a time
     seen: list[int] = []
     made = _Protocol.connection_made
 
