@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 import re
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from shellbot.bus.counters import NAMES
+from shellbot.commands.base import Command
 from shellbot.commands.loading import load_commands
 from shellbot.settings import DECLARED
 
@@ -151,6 +153,13 @@ def test_the_page_on_machines(tmp_path):
     said = run(bot.replace('type="web"', 'type="console"'), input="\n".join(typed) + "\n", env=environment)
     assert said.splitlines() == answered
     assert run(door) == printed
+
+
+def test_the_hooks_in_the_page_on_commands_are_those_of_a_command():
+    page = (ROOT / "docs/commands.md").read_text()
+    named = dict(re.findall(r"`(on_\w+)\(([^)]*)\)`", page))
+    hooks = {name: hook for name, hook in vars(Command).items() if name.startswith("on_")}
+    assert {name: ", ".join(list(inspect.signature(hook).parameters)[1:]) for name, hook in hooks.items()} == named
 
 
 def test_the_page_on_commands(tmp_path):
