@@ -15,7 +15,7 @@ import orjson
 
 from shellbot.agents.timers import Timer
 from shellbot.bot import ShellBot
-from shellbot.errors import PollClosed, UnknownChoice, UsageError
+from shellbot.errors import PollClosed, UnknownChoice
 from shellbot.events import Button, Card, Event, Reply
 from shellbot.inbox import finish
 from shellbot.markup import plain
@@ -37,11 +37,6 @@ CREATE TABLE IF NOT EXISTS booth (
     choice TEXT NOT NULL DEFAULT '', n INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL DEFAULT 0,
     is_typed INTEGER NOT NULL DEFAULT 0, is_confirmed INTEGER NOT NULL DEFAULT 1, version INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (channel, poll)
-);
-"""
-ORDERS = """
-CREATE TABLE IF NOT EXISTS booth_orders (
-    id TEXT PRIMARY KEY, channel TEXT NOT NULL, group_id TEXT NOT NULL, body BLOB NOT NULL
 );
 """
 ADDED = {
@@ -84,18 +79,9 @@ class Paper:
     is_cancelled: bool = False
 
 
-@dataclass(slots=True)
-class Pending:
-    """An order on its way to the group."""
-
-    id: str
-    group: str
-    body: dict[str, Any]
-
-
 async def prepare(store: Store) -> None:
     """Make the table, and in one of an older version the columns that came later."""
-    await store.create(SCHEMA + ORDERS)
+    await store.create(SCHEMA)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -108,8 +94,6 @@ class Booth:
         self._store = bot.desk.store
         self._papers: dict[str, Paper] = {}
         self._again: dict[str, Timer] = {}
-        self._orders: dict[str, Pending] = {}
-        self._groups: dict[str, None] = {}  # those that have put something to this channel, oldest first
 
     async def resume(self) -> None:
         """Read the papers of an earlier run and put again what was not confirmed."""
@@ -125,20 +109,6 @@ class Booth:
             self._papers[paper.poll] = paper
             if not paper.is_confirmed:
                 self._hand_over(paper, FIRST_PAUSE)
-        mine = (self._bot.id,)
-        orders, groups = await self._store.read(
-            lambda db: (
-                db.execute(
-                    "SELECT id, group_id, body FROM booth_orders WHERE channel = ? ORDER BY rowid", mine
-                ).fetchall(),
-                db.execute("SELECT DISTINCT group_id FROM booth WHERE channel = ?", mine).fetchall(),
-            )
-        )
-        self._groups = dict.fromkeys([*(row[0] for row in groups), *self._groups])
-        for id_, group, body in orders:
-            self._orders[id_] = Pending(id_, group, orjson.loads(body))
-        for group in self._groups:
-            await self._send_next(group)
 
     # --- what the group says
 
@@ -147,7 +117,6 @@ class Booth:
         topic = current_topic.get()
         if topic is None or topic.instruction is None:
             return
-        self._groups[topic.instruction.group] = None
         paper = self._papers.get(message["poll"])
         if paper is None:
             paper = Paper(
@@ -210,9 +179,6 @@ class Booth:
 
     async def note(self, message: dict[str, Any]) -> None:
         """Tell the person something that is for nobody else."""
-        topic = current_topic.get()
-        if topic is not None and topic.instruction is not None:
-            self._groups[topic.instruction.group] = None
         await self._say(Reply(id=message["id"], text=message["text"], fixed=message["fixed"]))
         self._bot.report({"op": "noted", "poll": message["poll"], "note": message["id"]})
 
@@ -253,65 +219,12 @@ class Booth:
             )
             await self._show(paper, text)
 
-    # --- orders
-
-    async def order(self, words: str, number: int | None, event: Event) -> None:
-        """Hand what the person wants of a poll to its group, now and again until it answers; see :mod:`orders`.
-
-        Raises:
-            UsageError: It is not clear which group is meant.
-        """
-        paper = next((paper for paper in self._papers.values() if paper.number == number), None)
-        if paper is None and number is not None:
-            paper = await self._stored_number(number)
-        groups = [paper.group] if paper is not None else list(self._groups)
-        if not groups:
-            raise UsageError("No group has asked you anything yet. Polls are opened in a group.")
-        if len(groups) > 1:
-            raise UsageError(
-                "You are asked by several groups. Say it with the number of the vote, or in the group itself."
-            )
-        body = {"op": "order", "words": words, "at": event.time.timestamp()}
-        if paper is not None:
-            body["poll"] = paper.poll
-        pending = Pending(f"{self._bot.id}/{event.id}", groups[0], {**body, "order": f"{self._bot.id}/{event.id}"})
-
-        def keep(db: sqlite3.Connection) -> None:
-            row = (pending.id, self._bot.id, pending.group, orjson.dumps(pending.body))
-            db.execute("INSERT OR IGNORE INTO booth_orders (id, channel, group_id, body) VALUES (?, ?, ?, ?)", row)
-            finish(db, event.id)
-
-        await self._store.write(keep)
-        self._orders[pending.id] = pending
-        await self._send_next(pending.group)
-
-    async def answered(self, message: dict[str, Any]) -> None:
-        """Say what the group answered to an order; a second answer to it says nothing."""
-        pending = self._orders.pop(message["order"], None)
-        if pending is None:
-            return
-        if timer := self._again.pop(pending.id, None):
-            timer.cancel()
-        reply = Reply(id=f"{pending.id}/answer", text=message["text"], fixed=message["fixed"])
-
-        def keep(db: sqlite3.Connection) -> None:
-            db.execute("DELETE FROM booth_orders WHERE id = ?", (pending.id,))
-            keep_reply(db, self._bot.id, reply)
-
-        await self._store.write(keep)
-        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
-        await self._send_next(pending.group)
-
-    async def _send_next(self, group: str) -> None:
-        """Put the oldest order for this group, unless it is on its way: one that is lost must not be overtaken."""
-        pending = next((each for each in self._orders.values() if each.group == group), None)
-        if pending is not None and pending.id not in self._again:
-            await self._send(pending, FIRST_PAUSE)
-
-    async def _send(self, pending: Pending, pause: float) -> None:
-        if pending.id in self._orders:
-            self._bot.report_to(pending.group, "poll", "", pending.body, id=pending.id)
-            self._again[pending.id] = self._bot.after(pause, self._send, pending, min(pause * 2, LONGEST_PAUSE))
+    async def paper_of(self, number: int) -> Paper | None:
+        """The latest paper with this number, closed ones too."""
+        for paper in self._papers.values():
+            if paper.number == number:
+                return paper
+        return await self._stored_number(number)
 
     # --- what the person says
 

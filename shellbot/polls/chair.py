@@ -21,7 +21,7 @@ from shellbot.errors import BusTimeout, StoreError, UsageError
 from shellbot.events import Person, Reply
 from shellbot.observation import Report
 from shellbot.outbox import insert as keep_reply
-from shellbot.polls import ballot, records
+from shellbot.polls import ballot, frames, records
 from shellbot.polls.records import Round, Seat
 from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result, bars
@@ -339,52 +339,20 @@ class Chair:
         if round.state == "opening" and not await self._come_into_force(round):
             return
         is_pending = False
-        for op, id_, waits in self._instructions(round):
+        for op, id_, waits in frames.due(round):
             pending = [channel for channel in round.seats if channel in waits]
             if pending:
                 is_pending = True
-                self._bot.broadcast(self._message(round, op), id=id_, channels=pending)
+                self._bot.broadcast(frames.message(round, op), id=id_, channels=pending)
         if round.note is not None and (owner := round.owner or self._direct_of(round.opener)):
             is_pending = True
-            message = {"do": "poll", "op": "note", "poll": round.id, "number": round.number, **round.note}
-            self._bot.broadcast(message, id=round.note["id"], channels=[owner])
+            self._bot.broadcast(frames.note(round), id=round.note["id"], channels=[owner])
         if not is_pending:
             self._let_go(round)
             return
         pause = self._pauses[round.id]
         self._pauses[round.id] = min(pause * 2, LONGEST_PAUSE)
         self._timer(round, "put", pause, self._put)
-
-    def _instructions(self, round: Round) -> list[tuple[str, str, set[str]]]:
-        """What there is to say now: the instruction, its id, and the channels that have not reported on it."""
-        again = f"/{round.reopened}" if round.reopened else ""
-        match round.state:
-            case "open":
-                version = "reopen" if round.reopened else "extend"
-                return [
-                    ("open", f"{round.id}/open", round.unseen),
-                    (version, f"{round.id}/{version}/{round.version}", round.untold),
-                    ("remind", f"{round.id}/remind/{round.reminders}", round.unreminded - round.untold),
-                ]
-            case "closing" | "closed":
-                return [("close", f"{round.id}/close{again}", round.unclosed)]
-            case "cancelled":
-                return [("cancel", f"{round.id}/cancel", round.unclosed)]
-        return []
-
-    def _message(self, round: Round, op: str) -> dict[str, Any]:
-        message: dict[str, Any] = {"do": "poll", "op": op, "poll": round.id}
-        if op in ("open", "extend", "reopen"):
-            message |= {
-                "number": round.number,
-                "question": round.spec.question,
-                "choices": list(round.spec.choices),
-                "closes_at": round.closes_at.timestamp() if round.closes_at else None,
-            }
-            more = {"rules": round.spec.rules, "version": round.version}
-        else:
-            more = {"reopened": round.reopened, "reminder": round.reminders if op == "remind" else 0}
-        return message | {name: value for name, value in more.items() if value}
 
     async def _come_into_force(self, round: Round) -> bool:
         """Open the poll once all its channels are listened to; say once if the bus does not answer, and try on."""

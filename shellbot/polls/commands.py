@@ -8,19 +8,23 @@ from logging import getLogger
 from typing import Any
 
 from shellbot.bot import ShellBot
+from shellbot.clocks import BaseClock
 from shellbot.commands.base import Command
+from shellbot.context import Context
 from shellbot.errors import CommandError, UsageError
 from shellbot.events import CardAction, Message, Person
 from shellbot.observation import Report
-from shellbot.polls import booth, orders, records
+from shellbot.polls import booth, orders, records, slips
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import parse
 from shellbot.polls.orders import Answer, Order, Orders
+from shellbot.polls.slips import Slips
 from shellbot.polls.spec import USAGE
 from shellbot.polls.standing import Standings
 from shellbot.polls.zone import read_zone
 from shellbot.stores.base import Store
+from shellbot.turns import current_topic
 
 logger = getLogger(__name__)
 
@@ -37,12 +41,14 @@ class PollCommand(Command):
     def __init__(self) -> None:
         self._chairs: dict[str, Chair] = {}
         self._booths: dict[str, Booth] = {}
+        self._slips: dict[str, Slips] = {}
         self._orders: dict[str, Orders] = {}
         self._zone: tzinfo | None = None  # read at the first start of a channel
 
     async def prepare(self, store: Store) -> None:
         await records.prepare(store)
         await booth.prepare(store)
+        await store.create(slips.SCHEMA)
 
     def zone(self, bot: ShellBot) -> tzinfo:
         """The zone of the times that people write and read."""
@@ -54,6 +60,8 @@ class PollCommand(Command):
         if bot.is_direct:
             self._booths[bot.id] = Booth(bot, self.zone(bot))
             await self._booths[bot.id].resume()
+            self._slips[bot.id] = Slips(bot)
+            await self._slips[bot.id].resume()
         else:
             self._chairs[bot.id] = Chair(bot, self.zone(bot))
             self._orders[bot.id] = Orders(bot, self._chairs[bot.id], self.zone(bot))
@@ -66,9 +74,9 @@ class PollCommand(Command):
         """The one who runs the polls of this group."""
         return self._chairs[bot.id]
 
-    def standings(self, bot: ShellBot) -> Standings:
+    def standings(self, group: str, context: Context, clock: BaseClock) -> Standings:
         """How the polls of this group stand, for pages and exports."""
-        return Standings(bot, self._chairs[bot.id], self.zone(bot))
+        return Standings(lambda: self._chairs.get(group), read_zone(context), clock)
 
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
         message: Message = kwargs["message"]
@@ -76,7 +84,9 @@ class PollCommand(Command):
         if bot.is_direct:
             if words is None:
                 raise UsageError(f"Opening a poll works in a group channel. {HERE}")
-            await self._booths[bot.id].order(arguments or "list", words.number, message)
+            paper = await self._booths[bot.id].paper_of(words.number) if words.number is not None else None
+            group, poll = (paper.group, paper.poll) if paper is not None else ("", "")
+            await self._slips[bot.id].hand_in(arguments or "list", message, group, poll)
         elif words is not None:
             order = Order(f"{bot.id}/{message.id}", words, message.person, message.time, is_direct=False)
             answer = await self._orders[bot.id].carry_out(order)
@@ -93,6 +103,9 @@ class PollCommand(Command):
 
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:
         booth = self._booths[bot.id]
+        topic = current_topic.get()
+        if topic is not None and topic.instruction is not None:
+            self._slips[bot.id].meet(topic.instruction.group)
         match message.get("op"):
             case "open":
                 await booth.open(message)
@@ -111,7 +124,7 @@ class PollCommand(Command):
         if message.get("op") == "receipt":
             await self._booths[bot.id].confirm(message)
         elif message.get("op") == "answer":
-            await self._booths[bot.id].answered(message)
+            await self._slips[bot.id].answered(message)
 
     async def on_report(self, bot: ShellBot, report: Report) -> None:
         if report.message.get("op") == "order":

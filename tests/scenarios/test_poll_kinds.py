@@ -7,6 +7,7 @@ import sqlite3
 import orjson
 
 from shellbot.polls import booth, records
+from tests.scenarios.later import hears_later
 
 BEFORE = {
     "do",
@@ -136,7 +137,7 @@ async def test_what_is_half_chosen_goes_on_after_a_restart(party, clock):
         await people.say("Person A", "poll list")
         await people.hears("2 of 2 voted; closes at")
         await people.press("Person A", "Egg")
-        result = await people.hears("Result")
+        result = await hears_later(people, clock, "Result")
         assert "Ham 2" in result
         assert "Egg 1" in result
         assert sum("Result" in text for text in people.told()) == 1
@@ -169,6 +170,7 @@ async def test_a_store_of_before_there_were_kinds_is_read_and_goes_on(party, clo
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     db.execute("DROP TABLE poll_orders")
     db.execute("DROP TABLE booth_orders")
+    db.execute("DROP TABLE booth_groups")
     for (body,) in db.execute("SELECT envelope FROM instructions").fetchall():
         assert set(orjson.loads(body)["body"]) == BEFORE, "the instruction of a plain poll is as it was"
     db.commit()
@@ -176,10 +178,10 @@ async def test_a_store_of_before_there_were_kinds_is_read_and_goes_on(party, clo
     async with party() as people:
         await people.join("Person A", "Person B")
         await people.press("Person B", "Sushi")
-        result = await people.hears("Result")
+        result = await hears_later(people, clock, "Result")
         assert "Pizza 1" in result
         assert "Sushi 1" in result
         await people.say("Person A", "poll reopen #1 in 5m")
-        await people.hears("Vote #1 is open again", "Person B")
+        await hears_later(people, clock, "Vote #1 is open again", "Person B")
         clock.advance(300)
         await people.hears("Closed. Your vote: Sushi", "Person B")

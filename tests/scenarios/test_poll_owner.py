@@ -9,6 +9,7 @@ import pytest
 from shellbot.commands.base import Command
 from shellbot.errors import PollError
 from shellbot.polls import Poll
+from tests.scenarios.later import hears_later
 
 LUNCH = 'poll "Lunch?" Pizza, Sushi in 10m'
 
@@ -217,16 +218,6 @@ async def test_an_order_whose_frames_are_lost_is_said_again_and_done_once(party,
         group = people.engine.agent("group")
         (round,) = group.desk.commands["poll"].chair(group).find(None)
         assert (round.version, round.untold) == (1, set())
-
-
-async def hears_later(people, clock, text, name=""):
-    """Wait for it while time goes on: what was lost on the way is said again after some seconds."""
-    for _ in range(30):
-        try:
-            return await people.hears(text, name, timeout=0.2)
-        except TimeoutError:
-            clock.advance(1)
-    return await people.hears(text, name)
 
 
 ORDERS = {
