@@ -33,6 +33,7 @@ from shellbot.machines.factory import MachineFactory
 from shellbot.notes import SCHEMA as NOTES
 from shellbot.outbox import Outbox
 from shellbot.polls.commands import PollCommand
+from shellbot.polls.standing import Standings
 from shellbot.reception import Reception, Side
 from shellbot.roster import Roster
 from shellbot.runtime import runtime_folder
@@ -317,9 +318,14 @@ class Engine(Container):
             host=self.context.check("server.address") or "127.0.0.1",
             port=self._port(),
             demo=self._is_demo,
+            polls=self._standings(self.space.group.id),
         )
         await self.server.start()
         self._undo.push_async_callback(self.server.stop)
+
+    def _standings(self, group: str) -> Standings | None:
+        command = self.shell.commands.get("poll")
+        return command.standings(group, self.context, self.clock) if isinstance(command, PollCommand) else None
 
     def _port(self) -> int:
         port = self.context.check("server.port")

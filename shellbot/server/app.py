@@ -26,6 +26,7 @@ from shellbot.events import Card
 from shellbot.server.desk import Desk
 from shellbot.server.hosts import Hosts
 from shellbot.server.markdown import Markdown
+from shellbot.server.results import Polls, results
 from shellbot.spaces.web import Member, Post
 
 logger = logging.getLogger(__name__)
@@ -98,6 +99,7 @@ def create_app(
     group: str,
     is_demo: bool = False,
     hint: str = "",
+    polls: Polls | None = None,
 ) -> Flask:
     """Make the application; everything it needs from the engine it is handed here."""
     app = Flask("shellbot.server", static_folder="static", template_folder="templates")
@@ -155,6 +157,7 @@ def create_app(
             cursor=str(page.cursor),
             people=people,
             most_names=MOST_NAMES,
+            has_polls=polls is not None,
             token=token(),
             new_key=new_key,
             notice=notice,
@@ -284,6 +287,9 @@ def create_app(
         form = request.form
         place, value, key = form.get("place", ""), form.get("value", ""), form.get("key", "")
         return act(lambda person_id, side: desk.press(person_id, side, place, value, key))
+
+    if polls is not None:
+        app.register_blueprint(results(desk, polls, me, title))
 
     @app.errorhandler(RateLimited)
     def too_fast(error: RateLimited) -> Answer:

@@ -20,6 +20,7 @@ from shellbot.server.desk import Desk
 from shellbot.server.front import App, Front
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Limits
+from shellbot.server.results import Polls
 from shellbot.server.stream import Events
 from shellbot.spaces.web import WebSpace
 
@@ -39,6 +40,7 @@ class ChatServer:
         secret: Key that signs the cookies, at least 16 bytes.
         public_hosts: Further host names under which pages may ask.
         demo: Whether ``?as=NAME`` links let demo people in.
+        polls: What the pages of votes show; without it there are none.
         hint: Stands in the group as long as nothing was said there.
         limits: Bounds for people, addresses and streams.
         heartbeat: Seconds between signs of life on a stream.
@@ -54,6 +56,7 @@ class ChatServer:
         title: str = "",
         public_hosts: Iterable[str] = (),
         demo: bool = False,
+        polls: Polls | None = None,
         hint: str = "Say hello, or type help.",
         limits: Limits | None = None,
         heartbeat: float = 15.0,
@@ -75,6 +78,7 @@ class ChatServer:
         self._title = title or space.group.title
         self._public_hosts = tuple(public_hosts)
         self._is_demo = demo
+        self._polls = polls
         self._hint = hint
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
@@ -103,6 +107,7 @@ class ChatServer:
             group=self._space.group.id,
             is_demo=self._is_demo,
             hint=self._hint,
+            polls=self._polls,
         )
         self.events = Events(
             space=self._space,

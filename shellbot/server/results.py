@@ -1,0 +1,127 @@
+"""The pages of votes: a list of them, and each with its bars, as a table, and to take along as JSON or CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from flask import Blueprint, Response, abort, jsonify, redirect, render_template
+from werkzeug.wrappers import Response as BaseResponse
+
+from shellbot.polls.standing import Standing
+from shellbot.polls.tally import Result
+from shellbot.server.desk import Desk
+from shellbot.spaces.web import Member
+
+Answer = BaseResponse | str
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+class Polls(Protocol):
+    """What is asked about polls; see :class:`shellbot.polls.standing.Standings`."""
+
+    def one(self, number: int, person_id: str) -> Coroutine[Any, Any, Standing | None]: ...
+
+    def recent(self) -> Coroutine[Any, Any, list[Standing]]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One choice as it is shown; ``width`` of its bar is in percent of the longest."""
+
+    choice: str
+    votes: int
+    of_votes: str
+    of_all: str
+    width: float
+
+
+def rows(result: Result) -> list[Row]:
+    """The choices in their order."""
+    most = max(result.counts.values(), default=0)
+    return [
+        Row(
+            choice,
+            votes,
+            _percent(votes, result.answered),
+            _percent(votes, result.asked),
+            round(100 * votes / most, 1) if most else 0.0,
+        )
+        for choice, votes in result.counts.items()
+    ]
+
+
+def results(desk: Desk, polls: Polls, me: Callable[[], Member | None], title: str) -> Blueprint:
+    """Make the pages. Only people of the room see them, and of a count what they may see."""
+    pages = Blueprint("results", __name__)
+
+    def found(number: int) -> Standing:
+        member = me()
+        standing = desk.wait(polls.one(number, member.person.id)) if member is not None else None
+        if standing is None:
+            abort(404, "There is no such vote here.")
+        return standing
+
+    @pages.before_request
+    def only_people_of_the_room() -> Answer | None:
+        return None if me() is not None else redirect("/", 303)
+
+    @pages.get("/polls")
+    def listed() -> Answer:
+        return render_template("polls.html", title=title, polls=desk.wait(polls.recent()))
+
+    @pages.get("/poll/<int(max=999999999):number>")
+    def page(number: int) -> Answer:
+        poll = found(number)
+        return render_template(
+            "poll.html", title=f"{poll.question} – {title}", poll=poll, rows=rows(poll.result) if poll.result else []
+        )
+
+    @pages.get("/poll/<int(max=999999999):number>.json")
+    def as_json(number: int) -> Answer:
+        poll = found(number)
+        counts = [
+            {"choice": row.choice, "votes": row.votes, "of_votes": row.of_votes, "of_all": row.of_all, "bar": row.width}
+            for row in (rows(poll.result) if poll.result else [])
+        ]
+        return jsonify(
+            number=poll.number,
+            question=poll.question,
+            opener=poll.opener,
+            state=poll.state,
+            is_over=poll.is_over,
+            answered=poll.answered,
+            asked=poll.asked,
+            counts=counts if poll.result else None,
+            winner=poll.result.winner if poll.result else None,
+            unreachable=list(poll.result.unreachable) if poll.result else None,
+        )
+
+    @pages.get("/poll/<int(max=999999999):number>.csv")
+    def as_csv(number: int) -> Answer:
+        poll = found(number)
+        if poll.result is None:
+            abort(404, "There are no counts to be seen of this vote, or not yet.")
+        file = io.StringIO()
+        writer = csv.writer(file)
+        writer.writerow(["choice", "votes", "voted", "asked"])
+        for choice, votes in poll.result.counts.items():
+            writer.writerow([_plain_cell(choice), votes, poll.result.answered, poll.result.asked])
+        name = f"attachment; filename=vote-{number}.csv"
+        # with a mark of its encoding, without which spreadsheets take it for another
+        data = "\ufeff" + file.getvalue()
+        return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
+
+    return pages
+
+
+def _plain_cell(text: str) -> str:
+    """What a spreadsheet would take for a formula is a text."""
+    return f"'{text}" if text.startswith(_FORMULA) else text
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.0f} %" if whole else "-"

@@ -1,0 +1,127 @@
+"""The pages of votes, in real Chromium on the whole server: list, bars, table, live counts, exports; who sees what."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from axe_playwright_python.async_playwright import Axe
+from playwright.async_api import Page, expect
+
+from shellbot.testing.servers import Server
+from tests.browsers import PHONE, WIDE, follow, no_overflow, person, running, say
+
+
+async def join(page: Page, name: str) -> None:
+    await page.goto("/")
+    await page.get_by_label("Your name").fill(name)
+    await follow(page, page.get_by_role("button", name="Join").click())
+    await expect(page.get_by_role("status")).to_have_text("Live")
+
+
+async def look(page: Page, name: str, folder: Path) -> None:
+    """Keep a picture for people to look at, and have the page examined."""
+    await page.screenshot(path=Path(os.environ.get("ARTIFACTS", folder)) / f"{name}.png")
+    await no_overflow(page)
+    assert [rule["id"] for rule in (await Axe().run(page)).response["violations"]] == []
+
+
+async def table(page: Page) -> list[list[str]]:
+    found = await page.locator("tbody tr").all()
+    return [[text.strip() for text in await row.locator("th, td").all_inner_texts()] for row in found]
+
+
+async def vote(page: Page, choice: str) -> None:
+    await page.get_by_role("button", name=choice, exact=True).click()
+    await expect(page.get_by_role("button", name=choice, exact=True, pressed=True)).to_be_visible()
+
+
+async def test_a_hidden_count_is_shown_at_the_close_with_table_and_exports(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        wide = await person(browser, server.url, problems, **WIDE)
+        other = await person(browser, server.url, problems, **WIDE)
+        await join(wide, "Person A")
+        await join(other, "Person B")
+        await follow(wide, wide.get_by_role("link", name="Votes").click())
+        await expect(wide.get_by_text("There was no vote yet.")).to_be_visible()
+        await look(wide, "votes-none", tmp_path)
+        await follow(wide, wide.get_by_role("link", name="The room").click())
+
+        await say(wide, 'poll "Lunch <b>today</b>?" =Pizza, Sushi in 10m')
+        await vote(wide, "=Pizza")
+        await wide.goto("/polls")
+        await follow(wide, wide.get_by_role("link", name="#1 Lunch <b>today</b>?").click())
+        await expect(wide.get_by_role("status")).to_contain_text("1 of 2 voted.")
+        await expect(wide.get_by_text("The counts are shown when it is closed.")).to_be_visible()
+        await expect(wide.get_by_role("table")).to_have_count(0)
+        assert (await wide.request.get("/poll/1.csv")).status == 404
+        told = await (await wide.request.get("/poll/1.json")).json()
+        assert (told["counts"], told["answered"], told["asked"]) == (None, 1, 2)
+
+        # the page follows by itself
+        await vote(other, "=Pizza")
+        await expect(wide.get_by_role("table")).to_be_visible()
+        assert await table(wide) == [["=Pizza", "2", "100 %", "100 %"], ["Sushi", "0", "0 %", "0 %"]]
+        await expect(wide.get_by_role("status")).to_have_text("Closed. 2 of 2 voted.")
+        await look(wide, "vote-closed", tmp_path)
+        csv = await (await wide.request.get("/poll/1.csv")).text()
+        assert csv.lstrip("\ufeff").splitlines() == ["choice,votes,voted,asked", "'=Pizza,2,2,2", "Sushi,0,2,2"]
+        told = await (await wide.request.get("/poll/1.json")).json()
+        assert (told["winner"], [row["votes"] for row in told["counts"]]) == ("=Pizza", [2, 0])
+    assert [line for line in problems if "404" not in line] == []
+
+
+async def test_a_live_count_moves_on_a_phone(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        phone = await person(browser, server.url, problems, **PHONE)
+        wide = await person(browser, server.url, problems, **WIDE)
+        await join(phone, "Person A")
+        await join(wide, "Person B")
+        await say(wide, 'poll "Where to?" Sea, Mountains in 10m results live')
+        await expect(wide.get_by_role("button", name="Sea")).to_be_visible()
+        await phone.goto("/poll/1")
+        assert await table(phone) == [["Sea", "0", "-", "0 %"], ["Mountains", "0", "-", "0 %"]]
+        await vote(wide, "Sea")
+        await expect(phone.get_by_role("row").nth(1)).to_contain_text("100 %")
+        assert await table(phone) == [["Sea", "1", "100 %", "50 %"], ["Mountains", "0", "0 %", "0 %"]]
+        await expect(phone.get_by_role("status")).to_contain_text("1 of 2 voted.")
+        await look(phone, "vote-live-phone", tmp_path)
+        await phone.goto("/polls")
+        await look(phone, "votes-phone", tmp_path)
+    assert problems == []
+
+
+async def test_only_who_opened_it_sees_the_count_of_an_owners_vote(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        owner = await person(browser, server.url, problems, **WIDE)
+        other = await person(browser, server.url, problems, **WIDE)
+        stranger = await person(browser, server.url, problems, **WIDE)
+        await join(owner, "Person A")
+        await join(other, "Person B")
+        await say(owner, 'poll "Who leads?" Red, Blue in 10m results owner')
+        for page in (owner, other):
+            await vote(page, "Red")
+        await expect(owner.get_by_text("Vote #1 is closed: Who leads?")).to_be_visible()
+        for page, sees in ((owner, 1), (other, 0)):
+            await page.goto("/poll/1")
+            await expect(page.get_by_role("status")).to_contain_text("2 of 2 voted.")
+            await expect(page.get_by_role("table")).to_have_count(sees)
+        assert (await (await other.request.get("/poll/1.json")).json())["counts"] is None
+        await stranger.goto("/poll/1")
+        await expect(stranger.get_by_label("Your name")).to_be_visible()
+        assert (await owner.request.get("/poll/99")).status == 404
+    assert [line for line in problems if "404" not in line] == []
+
+
+@pytest.mark.parametrize("path", ["/poll/x", "/poll/-1", "/poll/1.xml", "/poll/99999999999999999999999"])
+async def test_a_vote_that_cannot_be_gets_a_plain_page(chromium, tmp_path, path):
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        page = await person(browser, server.url, [], **WIDE)
+        await join(page, "Person A")
+        answer = await page.goto(path)
+        assert answer is not None
+        assert answer.status == 404
