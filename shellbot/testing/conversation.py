@@ -150,7 +150,11 @@ def _take_roll(scene: Scene, name: str) -> None:
     if not scene.steps:
         raise ConfigError(f"{name}:{scene.line}: nothing happens in this conversation; write {FORMS}")
     spelled: dict[str, str] = {}
-    late = {step.who for step in scene.steps if step.do == "comes"}
+    first: dict[str, str] = {}
+    for step in scene.steps:
+        if step.do in ("comes", "leaves"):
+            first.setdefault(step.who, step.do)
+    met: set[str] = set()
     there: set[str] = set()
     for step in _of_people(scene.steps):
         place = f"{name}:{step.line}"
@@ -159,11 +163,16 @@ def _take_roll(scene: Scene, name: str) -> None:
             raise ConfigError(f"{place}: {step.who!r} is written {known!r} above; one person has one spelling")
         if step.do == "comes" and step.who in there:
             raise ConfigError(f"{place}: {step.who} is there already")
-        if step.do != "comes" and step.who in late and step.who not in there:
+        if step.do != "comes" and first.get(step.who) == "comes" and step.who not in met:
             raise ConfigError(f"{place}: {step.who} is not there yet, but comes further down")
-        if step.who not in there and step.do != "comes":
+        if step.do != "comes" and step.who in met - there:
+            raise ConfigError(f"{place}: {step.who} has left; write ({step.who} comes) before")
+        if step.who not in met and step.do != "comes":
             scene.people.append(step.who)
+        met.add(step.who)
         there.add(step.who)
+        if step.do == "leaves":
+            there.remove(step.who)
     if not scene.people:
         raise ConfigError(f"{name}:{scene.line}: nobody is in this conversation from the beginning")
 

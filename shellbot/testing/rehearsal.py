@@ -34,6 +34,7 @@ class Rehearsal:
         self._from: dict[tuple[str, str], int] = {}
         self._heard: set[tuple[str, str]] = set()
         self._at_deed: dict[str, int] = {}
+        self._gone: dict[str, ScriptedPerson] = {}  # in their browsers, in which the name is theirs
 
     async def play(self) -> Failure | None:
         """Play all of it; None when all came true."""
@@ -55,6 +56,8 @@ class Rehearsal:
     async def _act(self, step: Step) -> None:
         await self._begin_deed()
         dialogue = self._dialogue
+        if step.do == "comes" and step.who in self._gone:
+            await self._return(step.who)
         group = await dialogue.group(*([step.who] if step.do == "comes" else []))
         match step.do:
             case "says" if step.side == "group":
@@ -77,15 +80,22 @@ class Rehearsal:
         for key in self._heard:
             self._from[key] += 1
         self._heard.clear()
-        self._at_deed = {name: len(person.shown) for name, person in self._dialogue.people.items()}
+        people = self._gone | self._dialogue.people
+        self._at_deed = {name: len(person.shown) for name, person in people.items()}
 
     async def _leave(self, name: str) -> None:
         is_reader = self._dialogue.person(name) is self._reader("")
-        await self._dialogue.people.pop(name).leave()
+        person = self._gone[name] = self._dialogue.people.pop(name)
+        await person.leave()
         await self._dialogue.clock.settle()
         if is_reader and self._dialogue.people:  # somebody else listens to the group from now on
             reader = self._reader("")
             self._from[reader.name, "group"] = len(reader.shown)
+
+    async def _return(self, name: str) -> None:
+        person = self._dialogue.people[name] = self._gone.pop(name)
+        await person.join()
+        await self._dialogue.clock.settle()
 
     async def _catch_up(self) -> None:
         for person in self._dialogue.people.values():

@@ -81,6 +81,8 @@ def test_a_file_without_titles_is_one_conversation():
         ("Ann: a\nann: b", "f.txt:2: 'ann' is written 'Ann' above"),
         ("Ann: a\nBob: b\n(Bob comes)", "f.txt:2: Bob is not there yet, but comes further down"),
         ("Ann: a\n(Bob comes)\n(Bob comes)", "f.txt:3: Bob is there already"),
+        ("Ann: a\n(Bob leaves)\n(Bob comes)\n(Bob comes)", "f.txt:4: Bob is there already"),
+        ("Ann: a\n(Bob leaves)\nBob: b", "f.txt:3: Bob has left; write (Bob comes) before"),
         ("== a\n== b\nAnn: c", "f.txt:1: nothing happens in this conversation"),
         ("(wait 10m)", "f.txt:1: nobody is in this conversation from the beginning"),
         ("(Ann comes)", "f.txt:1: nobody is in this conversation from the beginning"),

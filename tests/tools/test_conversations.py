@@ -94,6 +94,25 @@ def test_time_passes_and_people_come_and_go(play):
     assert done.returncode == 0, done.stdout
 
 
+def test_who_has_left_comes_again_under_the_same_name(play):
+    done = play("""
+        Ann: hello
+        Bob> echo one
+        [Bob] one
+        (Bob leaves)
+        (Bob comes)
+        not [Bob] one
+        Bob> echo two
+        [Bob] two
+        (Bob leaves)
+        (kill)
+        (Bob comes)
+        Bob: echo three
+        [group] three
+    """)
+    assert done.returncode == 0, done.stdout
+
+
 def test_several_conversations_with_a_bot_of_ones_own(play):
     done = play("""
         (bot hello_bot.py)
@@ -176,7 +195,7 @@ def test_the_log_of_the_bot_is_shown_with_a_failure(play):
         ("Ann hello", "bots/talk.txt:1: cannot read 'Ann hello'"),
         ("(bot nowhere.py)\nAnn: hello", "bots/talk.txt:2: there is no bot bots/nowhere.py"),
         ("(bot talk.txt)\nAnn: hello", "bots/talk.txt is no Python file"),
-        ("Ann: hello\n(Ann leaves)\nAnn: hello", "bots/talk.txt:3: Ann is not in the room, but nobody"),
+        ("Ann: hello\n(Ann leaves)\nAnn: hello", "bots/talk.txt:3: Ann has left; write (Ann comes) before"),
         ("Ann: hello\n(Ann leaves)\n[group] hello", "bots/talk.txt:3: everybody has left"),
     ],
 )
