@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from shellbot.commands.base import Command
 from shellbot.events import Person
 
@@ -58,3 +60,39 @@ async def test_nobody_hears_what_is_for_somebody_else(party):
         await people.say("Person A", "call person-b person-c")
         await people.hears("you are called", "Person B")
         assert people.told("Person A") == []
+
+
+class Greet(Command):
+    """Greets who comes, once it may."""
+
+    keyword = "greet"
+
+    def __init__(self, is_open):
+        self.may = asyncio.Event()
+        if is_open:
+            self.may.set()
+
+    async def on_join(self, bot, person):
+        await bot.wait(self.may.wait())
+        bot.say(f"hello {person.name}")
+
+
+async def test_who_came_before_a_stop_is_greeted_after_it(party):
+    async with party(commands=[Greet(is_open=False)]) as people:
+        await people.space.join("group", Person("person-a", "Person A"))
+    async with party(commands=[Greet(is_open=True)]) as people:
+        await people.hears("hello Person A")
+        assert people.told() == ["hello Person A"]
+
+
+async def test_a_greeting_that_fails_keeps_nobody_out(party):
+    class Broken(Command):
+        keyword = "broken"
+
+        async def on_join(self, bot, person):
+            raise ValueError("broken")
+
+    async with party("Person A", commands=[Broken(), Call()]) as people:
+        await people.hears("Something went wrong here")
+        await people.say("Person A", "call person-a")
+        await people.hears("you are called", "Person A")
