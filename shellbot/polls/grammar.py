@@ -64,16 +64,32 @@ def parse(text: str, now: datetime, zone: tzinfo) -> Asked:
         threshold=terms.get("threshold", "").replace(" ", ""),
         remind=duration(re.sub(r"\s+before\Z", "", terms["remind"])) if "remind" in terms else 0.0,
     )
-    opens_at = moment(terms["opens"], now, zone) if "opens" in terms else None
-    closes_at = None
-    if "closes" in terms:
-        start = opens_at or now
-        # how long it is open counts from its opening, a time of day is one after now
-        closes_at = moment(terms["closes"], start if terms["closes"][:3].casefold() == "in " else now, zone)
-        check_span(start, closes_at)
-    if spec.remind and (closes_at is None or closes_at - timedelta(seconds=spec.remind) <= (opens_at or now)):
-        raise UsageError("A reminder needs a close that lies further ahead than the reminder before it.")
+    opens_at, closes_at = span(terms.get("opens"), terms.get("closes"), spec, now, zone)
     return Asked(spec, opens_at, closes_at)
+
+
+def span(
+    opens: str | datetime | None, closes: str | float | datetime | None, spec: Spec, now: datetime, zone: tzinfo
+) -> tuple[datetime | None, datetime | None]:
+    """From when to when a poll is open. How long it is, in words or seconds, counts from its opening.
+
+    Raises:
+        UsageError: It could not be, or its reminder could not come.
+    """
+    opens_at = moment(opens, now, zone) if isinstance(opens, str) else opens
+    start = opens_at or now
+    match closes:
+        case str() as words:
+            closes_at: datetime | None = moment(words, start if words[:3].casefold() == "in " else now, zone)
+        case int() | float() as seconds:
+            closes_at = start + timedelta(seconds=seconds)
+        case at:
+            closes_at = at
+    if closes_at is not None:
+        check_span(start, closes_at)
+    if spec.remind and (closes_at is None or closes_at - timedelta(seconds=spec.remind) <= start):
+        raise UsageError("A reminder needs a close that lies further ahead than the reminder before it.")
+    return opens_at, closes_at
 
 
 def check_span(start: datetime, end: datetime) -> None:

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from shellbot.bot import ShellBot
 from shellbot.errors import PollError, UsageError
 from shellbot.events import Person
 from shellbot.polls.chair import Chair
 from shellbot.polls.commands import PollCommand
-from shellbot.polls.grammar import ANONYMOUS, SHORTEST
+from shellbot.polls.grammar import ANONYMOUS, SHORTEST, span
 from shellbot.polls.records import Round
-from shellbot.polls.spec import Kind, make
+from shellbot.polls.spec import Kind, Showing, make
 from shellbot.polls.tally import Result
-from shellbot.polls.when import FARTHEST, check_words, moment
+from shellbot.polls.when import FARTHEST, check_words, duration
 from shellbot.turns import current_topic, new_id
 
 
@@ -37,6 +37,9 @@ class Poll:
             closed.
         kind: ``single``, ``multiple``, ``yesno`` or ``rating``.
         most: Of ``multiple``, choices on one ballot (all by default); of ``rating``, the highest number (5 by default).
+        opens: When, in words or as a datetime; None: at once. Seconds and ``in 10m`` of ``closes`` count from there.
+        results: Who sees the count: ``hidden`` (the group, at the close), ``live``, or ``owner`` alone.
+        remind: How long before the close those who have not voted are reminded, e.g. ``"1h"``.
         quorum: ``"5"`` or ``"50%"``; threshold: ``"60%"`` or ``"2/3"``. What misses them has no winner.
         anonymous: Not yet; asking for it is refused rather than done by halves.
     """
@@ -49,20 +52,33 @@ class Poll:
         closes: str | float | datetime | None = None,
         kind: Kind = "single",
         most: int | None = None,
+        opens: str | datetime | None = None,
+        results: Showing = "hidden",
+        remind: str = "",
         quorum: str = "",
         threshold: str = "",
         anonymous: bool = False,
     ) -> None:
         if anonymous:
             raise PollError(ANONYMOUS)
-        if isinstance(closes, datetime) and closes.tzinfo is None:
-            raise UsageError("closes needs a time zone: datetime.now(UTC) + timedelta(minutes=10)")
+        for at in (opens, closes):
+            if isinstance(at, datetime) and at.tzinfo is None:
+                raise UsageError("A date needs a time zone: datetime.now(UTC) + timedelta(minutes=10)")
+            if isinstance(at, str):  # what cannot be read at any time is told here, where the mistake is
+                check_words(at)
         if isinstance(closes, int | float) and not SHORTEST.total_seconds() <= closes <= FARTHEST.total_seconds():
             raise UsageError("A poll is open between one second and a year; closes is in seconds.")
-        if isinstance(closes, str):  # what cannot be read at any time is told here, where the mistake is
-            check_words(closes)
-        self._closes = closes
-        self.spec = make(question, tuple(choices), kind=kind, most=most, quorum=quorum, threshold=threshold)
+        self._opens, self._closes = opens, closes
+        self.spec = make(
+            question,
+            tuple(choices),
+            kind=kind,
+            most=most,
+            results=results,
+            quorum=quorum,
+            threshold=threshold,
+            remind=duration(remind) if remind else 0.0,
+        )
         self._chair: Chair | None = None
         self._round: Round | None = None
 
@@ -80,20 +96,14 @@ class Poll:
         person = topic.event.person if topic is not None and topic.event is not None else Person("", "the bot")
         now = bot.clock.utcnow()
         start = topic.event.time if topic is not None and topic.event is not None else now
-        match self._closes:
-            case str() as words:
-                closes_at: datetime | None = moment(words, start, command.zone(bot))
-            case int() | float() as seconds:
-                closes_at = start + timedelta(seconds=seconds)
-            case at:
-                closes_at = at
+        opens_at, closes_at = span(self._opens, self._closes, self.spec, start, command.zone(bot))
         self._chair = command.chair(bot)
-        self._round = await self._chair.open(new_id(), self.spec, person, now, closes_at)
+        self._round = await self._chair.open(new_id(), self.spec, person, now, closes_at, opens_at)
 
     async def reachable(self) -> Reach:
         """Wait until every channel of the roll has reported whether its ballot was shown, or the poll is closed."""
         chair, round = self._opened()
-        await chair.wait(round, lambda: round.is_over or not round.unseen)
+        await chair.wait(round, lambda: round.is_over or (round.state != "planned" and not round.unseen))
         return Reach(round.asked, tuple(round.unreachable()))
 
     async def close(self) -> None:
