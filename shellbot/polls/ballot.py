@@ -110,6 +110,11 @@ def press(value: str, vote: Vote, spec: Spec) -> Vote:
     return _ordered(chosen, spec)
 
 
+def says_done(text: str, spec: Spec) -> bool:
+    """Whether somebody typed what the button Done does: its word, or its number where buttons are numbered."""
+    return spec.kind == "multiple" and _folded(text) in ("done", str(len(spec.choices) + 1))
+
+
 def is_complete(vote: Vote, spec: Spec) -> bool:
     """Whether nothing can be added to it."""
     return len(vote) >= spec.most

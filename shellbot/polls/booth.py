@@ -248,7 +248,14 @@ class Booth:
                 f"Which vote do you mean? Write its number first, e.g. {example}.\n\n" + "\n".join(lines)
             )
         if opened:
-            await self._vote(opened[-1], ballot.read(words, opened[-1].spec), event, is_typed=True)
+            paper = opened[-1]
+            try:
+                vote = ballot.read(words, paper.spec)
+            except UnknownChoice:
+                if not ballot.says_done(words, paper.spec):
+                    raise
+                vote = ballot.press(DONE, paper.vote, paper.spec)
+            await self._vote(paper, vote, event, is_typed=True)
             return True
         if not papers:
             return False

@@ -102,6 +102,18 @@ async def test_a_vote_of_several_choices_closes_when_all_are_done_and_not_at_the
         assert "2 of 2 voted" in result
 
 
+async def test_done_is_typed_too(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people, TOP, "Toppings?")
+        for name, done in (("Person A", "Done!"), ("Person B", "4")):
+            await people.whisper(name, done)
+            await people.hears("Choose first, then press Done.", name)
+            await people.press(name, "Ham")
+            await people.hears("Your vote is counted: Ham.", name)
+            await people.whisper(name, done)
+        assert "Ham 2" in await people.hears("Result")
+
+
 async def test_a_vote_taken_back_is_none(party, clock):
     async with party("Person A", "Person B") as people:
         await opened(people, TOP, "Toppings?")
