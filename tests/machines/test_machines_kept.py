@@ -148,13 +148,27 @@ def questions():
     )
 
 
+def rounds():
+    return Steps(
+        [
+            {"label": "one", "after": 20},
+            {"label": "two", "after": 0},
+            {"label": "three", "machine": Input(question="What?", key="what", cancel_delay=30), "after": 10},
+            {"label": "four", "machine": questions(), "after": 100},
+            {"label": "five"},
+            {"label": "six"},
+        ]
+    )
+
+
 @given(
+    make=st.sampled_from([questions, rounds]),
     happenings=st.lists(st.tuples(st.floats(0, 70), EVENTS, TEXTS), max_size=12),
     looks=st.lists(st.floats(0, 1), max_size=3),
 )
-def test_looking_at_a_dialog_more_often_changes_nothing(happenings, looks):
+def test_looking_at_a_dialog_more_often_changes_nothing(make, happenings, looks):
     """A tick late or early, or many: what was reached by then is the same."""
-    seldom, often = questions(), questions()
+    seldom, often = make(), make()
     now = 1000.0
     seldom.start(now)
     often.start(now)
