@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from shellbot.commands.base import Command
-from shellbot.errors import PollError
-from shellbot.polls import Poll
+from shellbot.errors import PollError, StoreError
+from shellbot.polls import Poll, records
 from tests.scenarios.later import hears_later
 
 LUNCH = 'poll "Lunch?" Pizza, Sushi in 10m'
@@ -270,3 +270,28 @@ async def test_a_cancelled_vote_ends_the_wait_of_a_program(party):
         await people.say("Person A", "poll cancel")
         await people.hears("Vote #1 was cancelled; it has no result.")
         await asking
+
+
+@pytest.mark.parametrize("order", ["extend 10m", "cancel", "close", "remind"])
+async def test_an_order_that_could_not_be_stored_has_changed_nothing_and_is_done_when_it_can(
+    party, clock, order, monkeypatch
+):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        group = people.engine.agent("group")
+        (round,) = group.desk.commands["poll"].chair(group).find(None)
+        save, refused, loop = records.save, asyncio.Event(), asyncio.get_running_loop()
+
+        def full(db, round):
+            loop.call_soon_threadsafe(refused.set)
+            raise StoreError("no space left")
+
+        before = (round.state, round.closes_at, round.version, round.reminders)
+        monkeypatch.setattr(records, "save", full)
+        await people.whisper("Person A", f"poll {order}")
+        await refused.wait()
+        await people.say("Person B", "echo still here")
+        assert (round.state, round.closes_at, round.version, round.reminders) == before
+        monkeypatch.setattr(records, "save", save)
+        effect = {"extend 10m": "is extended", "cancel": "is cancelled", "close": "Result"}.get(order, "")
+        await (hears_later(people, clock, effect) if effect else hears_later(people, clock, "reminded 2", "Person A"))
