@@ -162,7 +162,7 @@ class Turn:
         self.is_plain = not is_async(handler)
         self.answer: Answer | None = None
         self.task: asyncio.Task[Any] | None = None
-        self.context = contextvars.copy_context()  # of who posted
+        self.context: contextvars.Context | None = contextvars.copy_context()  # of who posted
         self.is_held = False
         self.is_late = False
         self.is_over = False
@@ -315,6 +315,8 @@ class Turn:
             self.finish(error)
         else:
             self.finish(None, task.result())
+        # Either leads back to the turn: such a ring, for each message, would be left to the garbage collector.
+        self.task = self.context = None
 
     def finish(self, error: BaseException | None, result: Any = None) -> None:
         """The turn is over: answer, and let the next one begin."""

@@ -7,6 +7,7 @@ import contextvars
 import functools
 import gc
 import threading
+import weakref
 from typing import Any
 
 import pytest
@@ -668,3 +669,26 @@ async def test_a_turn_that_is_not_ended_by_cancelling_is_left_behind_at_stop(cap
         with pytest.raises(AgentStopped):
             await turn
         finish.set()
+
+
+async def test_a_turn_that_is_over_leaves_nothing_to_the_garbage_collector() -> None:
+    # a ring for each message makes the collector take as long as all the rest, where there are thousands
+    async with told() as home:
+        agent = await home.spawn(Agent, name="a")
+
+        async def wait(what: Busy) -> None:
+            async with agent.waiting():
+                await asyncio.sleep(0)
+
+        gc.disable()
+        try:
+            things = [Busy() for _ in range(3)]
+            gone = [weakref.ref(thing) for thing in things]
+            turns = [agent.post(handler, thing) for handler, thing in zip((wait, repr, str), things, strict=True)]
+            del things
+            while turns:
+                await turns.pop()
+            async with asyncio.timeout(5):
+                await until(lambda: not any(reference() for reference in gone))
+        finally:
+            gc.enable()
