@@ -9,6 +9,7 @@ there but report again.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta, tzinfo
@@ -48,6 +49,7 @@ class Chair:
         self._pauses: dict[str, float] = {}
         self._timers: dict[tuple[str, str], Timer] = {}  # (poll, what for)
         self._changed = asyncio.Condition()
+        self._is_heard = False
 
     async def resume(self) -> None:
         """Take up the polls an earlier run left, those included that some channel does not know to be closed."""
@@ -338,6 +340,7 @@ class Chair:
         """Say to each channel what it has not reported on, and come again."""
         if round.state == "opening" and not await self._come_into_force(round):
             return
+        await self._wait_heard()
         is_pending = False
         for op, id_, waits in frames.due(round):
             pending = [channel for channel in round.seats if channel in waits]
@@ -353,6 +356,13 @@ class Chair:
         pause = self._pauses[round.id]
         self._pauses[round.id] = min(pause * 2, LONGEST_PAUSE)
         self._timer(round, "put", pause, self._put)
+
+    async def _wait_heard(self) -> None:
+        """Put nothing, at the start of a run, before its answers are heard: it would be said for nothing."""
+        if not self._is_heard:
+            with contextlib.suppress(BusTimeout):  # then it is said again, as whatever is lost
+                await self._bot.in_force()
+            self._is_heard = True
 
     async def _come_into_force(self, round: Round) -> bool:
         """Open the poll once all its channels are listened to; say once if the bus does not answer, and try on."""

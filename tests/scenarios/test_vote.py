@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import ExitStack
+
+from shellbot.bus import Bus
+from shellbot.context import Context
+from shellbot.testing import stopped
+
 LUNCH = 'poll "Lunch?" Pizza, Sushi, Salad in 10m'
 
 
@@ -129,6 +136,28 @@ async def test_a_restart_in_the_middle_loses_nothing_and_says_nothing_twice(part
         result = await people.hears("Result")
         assert "Pizza 1" in result
         assert "1 of 2 voted" in result
+
+
+async def test_what_is_due_at_the_start_is_said_when_the_answers_are_heard(party, clock, tmp_path):
+    """The close was put before the direct channels were listened to, and a pause later once more."""
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", LUNCH)
+        await people.ballot("Person A")
+        await people.press("Person A", "Pizza")
+        await people.hears("Your vote is counted", "Person A")
+    context = Context({"bus": {"address": f"ipc://{tmp_path}/bus"}})
+    with Bus(context).publish() as publisher, ExitStack() as stack:
+        stack.enter_context(stopped(publisher))
+        async with party(context=context, publisher=publisher) as people:
+            await people.join("Person A", "Person B")
+            clock.advance(600)
+            store = people.engine.desk.store
+            async with asyncio.timeout(10):
+                states: list[str] = []
+                while states[-1:] != ["closing"]:
+                    states += await store.read(lambda db: [row[0] for row in db.execute("SELECT state FROM polls")])
+            stack.close()
+            assert "1 of 2 voted" in await people.hears("Result")
 
 
 async def test_a_vote_whose_deadline_passed_while_nobody_served_closes_at_the_start(party, clock):
