@@ -13,8 +13,10 @@ from shellbot.commands.base import Command
 from shellbot.context import Context
 from shellbot.errors import CommandError, UsageError
 from shellbot.events import CardAction, Message, Person
+from shellbot.machines.base import Machine
 from shellbot.observation import Report
 from shellbot.polls import booth, orders, records, slips
+from shellbot.polls.asking import asked, asking, lacking
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import parse
@@ -24,7 +26,7 @@ from shellbot.polls.spec import USAGE
 from shellbot.polls.standing import Standings
 from shellbot.polls.zone import read_zone
 from shellbot.stores.base import Store
-from shellbot.turns import current_topic
+from shellbot.turns import current_topic, new_id
 
 logger = getLogger(__name__)
 
@@ -92,12 +94,26 @@ class PollCommand(Command):
             answer = await self._orders[bot.id].carry_out(order)
             if not answer.is_told:
                 bot.say(answer.text, fixed=answer.fixed)
+        elif (question := lacking(arguments)) is not None:
+            asking(question)  # what is no question is told here
+            bot.open_dialog(self.keyword, message.person, question=question)
         else:
-            asked = parse(arguments, message.time, self.zone(bot))
+            found = parse(arguments, message.time, self.zone(bot))
             # the id is made of the message's, so that a message dealt with again after a crash opens no second vote
-            poll = hashlib.sha256(f"{bot.id} {message.id}".encode()).hexdigest()[:16]
+            poll = _id(bot, message.id)
             now = bot.clock.utcnow()
-            await self.chair(bot).open(poll, asked.spec, message.person, now, asked.closes_at, asked.opens_at)
+            await self.chair(bot).open(poll, found.spec, message.person, now, found.closes_at, found.opens_at)
+
+    def get_machine(self, bot: ShellBot, question: str = "", **options: Any) -> Machine:
+        return asking(question)
+
+    async def on_answers(self, bot: ShellBot, answers: dict[str, Any], person: Person | None) -> None:
+        if person is None:
+            return
+        spec, length = asked(answers)
+        now = bot.clock.utcnow()
+        poll = _id(bot, new_id())  # the same where this is called again
+        await self.chair(bot).open(poll, spec, person, now, now + length if length is not None else None)
 
     # --- both sides of the bus
 
@@ -152,3 +168,8 @@ class PollCommand(Command):
 
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
         return bot.is_direct and await self._booths[bot.id].pressed(action.card, action.value, action)
+
+
+def _id(bot: ShellBot, source: str) -> str:
+    """The id of a poll that was asked for by this."""
+    return hashlib.sha256(f"{bot.id} {source}".encode()).hexdigest()[:16]
