@@ -64,7 +64,6 @@ async def _run(count: int, folder: str) -> dict[str, float]:
     async with Engine(space=crowd, instance=folder) as engine:
         assert engine.publisher is not None
         pids = os.getpid(), engine.publisher.pid or os.getpid()
-        await (await crowd.join("group", people[0]))
         gc.collect()
         nobody = resident(*pids)
 
