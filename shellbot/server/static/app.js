@@ -182,6 +182,12 @@ async function showEarlier(side) {
     line.append(failure);
   }
   line.classList.remove("is-busy");
+  if (line.isConnected && !line.querySelector(".failure") && isAtBeginning(side)) showEarlier(side);
+}
+
+function isAtBeginning(side) {
+  const log = pane(side).querySelector(".log");
+  return log.scrollHeight - log.clientHeight + log.scrollTop < 300;
 }
 
 function showHistory(side, line, posts) {
@@ -200,9 +206,7 @@ function showHistory(side, line, posts) {
 
 for (const side of sides) {
   const log = pane(side).querySelector(".log");
-  log.addEventListener("scroll", () => {
-    if (log.scrollHeight - log.clientHeight + log.scrollTop < 300) showEarlier(side);
-  }, { passive: true });
+  log.addEventListener("scroll", () => { if (isAtBeginning(side)) showEarlier(side); }, { passive: true });
   list(side).addEventListener("click", (event) => {
     if (!event.target.matches(".earlier a")) return;
     event.preventDefault();
