@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 SLICE = 25
 MAX_WAITING = 10_000
 _BEAT = b": still here\n\n"
-_FULL = b"retry: 10000\nevent: full\ndata: {}\n\n"
+_FULL = b"retry: 5000\nevent: full\ndata: {}\n\n"
 _HEADERS = [
     (b"content-type", b"text/event-stream; charset=utf-8"),
     (b"cache-control", b"no-cache, no-transform"),
