@@ -27,7 +27,8 @@ def kept_connections(address: Address) -> list[socket.socket]:
     for number in _descriptors():
         with _borrowed(number) as one:
             if one and _is_at(address, _name(one.getsockname)) and _name(one.getpeername) is not None:
-                found.append(one.dup())
+                # Not one.dup(): that makes the connection blocking, also for libzmq, which then waits in recv().
+                found.append(socket.socket(fileno=os.dup(number)))
     return found
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import multiprocessing
 import os
 import threading
+from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import pytest
 
-from shellbot.bus import Publisher
+from shellbot.bus import Publisher, transports
+from shellbot.bus.address import parse_address
+from shellbot.bus.connections import kept_connections
 from shellbot.bus.fan import Fan
 from shellbot.bus.frames import parse_ask, welcome
 from shellbot.bus.hub.answers import Answer, Heads
@@ -20,8 +23,9 @@ from shellbot.bus.options import MIN_HISTORY
 from shellbot.bus.records import Cutter, writer_id
 from shellbot.bus.ring import Ring
 from shellbot.bus.stream import Hole, Stream
+from shellbot.bus.transports import Slow
 from shellbot.testing import kill, stopped
-from tests.bus.conftest import Buses
+from tests.bus.conftest import Buses, free_tcp_address
 from tests.bus.watching import state_of, wait_until
 
 
@@ -231,6 +235,24 @@ def test_a_long_message_is_whole_though_its_writer_died_before_its_end_was_read(
     forget_dead()
     assert (source.assembler.open_bytes, source.assembler.dropped) == (0, 1)
     ring.close()
+
+
+@pytest.mark.parametrize("scheme", ["tcp", "ipc"])
+def test_a_connection_that_is_kept_for_the_end_does_not_block_libzmq(scheme: str, short_folder: Path) -> None:
+    """Its copy made it blocking: libzmq waited in it for ever where the reader was held up, and nobody got the seat."""
+    address = parse_address(free_tcp_address() if scheme == "tcp" else f"ipc://{short_folder}/bus")
+    sending = transports.load(address).bind(address, welcome(1), Slow())
+    receiving = transports.load(address).connect(address)
+    receiving.send(b"\x01room ")
+    wait_until(sending.upstream)
+
+    kept = kept_connections(address)
+    assert kept
+    assert not any(os.get_blocking(one.fileno()) for one in kept)
+    for one in kept:
+        one.close()
+    receiving.close()
+    sending.close(0)
 
 
 def test_close_does_not_give_up_what_waits_for_a_process_that_is_started_late(tcp: Buses) -> None:
