@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from shellbot.bus import transports
 from shellbot.bus.frames import covers
-from shellbot.bus.heap import keep_freed_memory
 from shellbot.bus.injected import Injected
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
@@ -212,7 +211,6 @@ class Incoming:
             return Injected(self.socket)
         options = self.options
         transport = transports.load(options.address)
-        keep_freed_memory()
         end = transport.connect(options.address)
         self.stream.open(uid, options.address.url, replays=options.guarantee != "fast", is_exact=options.exact_gaps)
         self._pulse = Pulse(0.0 if transport.IN_PROCESS else options.probe)

@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from os import write
-from time import monotonic
 from types import TracebackType
 from typing import Any, Self
+from weakref import WeakSet
 
 import orjson
 
@@ -48,6 +48,7 @@ _KNOWN_TOPICS = 200_000
 _SHORT_BYTES = RECORD_BYTES - 258
 _EMPTY = (b"null", b'""')
 _EMPTY_BYTES = len(b"null\n")
+_NOTHING = "there is no message; put a JSON value other than None and ''"
 _LINE = OPTIONS | orjson.OPT_APPEND_NEWLINE
 
 _dumps = orjson.dumps
@@ -87,6 +88,8 @@ class Publisher(multiprocessing.Process):
         self.fan: Any = Fan(self.options.put_timeout)
         self.socket: Any = None
         self._topics: dict[Any, bytes] = {}
+        # The same while it is certain that our own queue is read, or will be; else put() has to look after it.
+        self._trusted: dict[Any, bytes] = {}
         self._is_closed = False
         self._owner = os.getpid()
         self._thread: threading.Thread | None = None
@@ -119,38 +122,33 @@ class Publisher(multiprocessing.Process):
         """
         # The path of one ordinary message, without a call more than it needs; what is odd goes the long way.
         try:
-            head = self._topics[channels]
+            head = self._trusted[channels]
+            line = _dumps(message, None, _LINE)
         except (KeyError, TypeError):
-            # Not met before, or several.
-            head = b""
-        if head and type(fan := self.fan) is Fan:
-            try:
-                line = _dumps(message, None, _LINE)
-            except TypeError:
-                line = encode(message) + b"\n"
-            size = len(line)
-            if size <= SHALLOW_BYTES:
-                if line.find(b"null") >= 0:
+            self._put(channels, message, None)
+            return
+        size = len(line)
+        if size <= SHALLOW_BYTES:
+            if line.rfind(b"null") >= 0:
+                examine(message, line)
+        elif type(message) is dict and size < MAX_BYTES:
+            for value in message.values():
+                kind = type(value)
+                if kind is not str and kind is not int:
                     examine(message, line)
-            elif type(message) is dict and size < MAX_BYTES:
-                for value in message.values():
-                    kind = type(value)
-                    if kind is not str and kind is not int:
-                        examine(message, line)
-                        break
-            else:
-                examine(message, line if size <= MAX_BYTES else line[:-1])
-            if size > _EMPTY_BYTES:
-                if size < _SHORT_BYTES and monotonic() < fan.next_look:
-                    try:
-                        write(fan.writing, head + line)
-                        return
-                    except OSError:
-                        # Full, or closed: that is the queue's to handle.
-                        pass
-                fan.put_text(head, memoryview(line)[:-1])
+                    break
+        else:
+            examine(message, line if size <= MAX_BYTES else line[:-1])
+        if size < _SHORT_BYTES:
+            if size <= _EMPTY_BYTES and line[:-1] in _EMPTY:
+                raise InvalidMessage(_NOTHING)
+            try:
+                write(self.fan.writing, head + line)
                 return
-        self._put(channels, message, None)
+            except OSError:
+                # Full, or closed: that is the queue's to handle.
+                pass
+        self.fan.put_text(head, memoryview(line)[:-1])
 
     def put_nowait(self, channels: str | Iterable[str], message: Any) -> None:
         """As put(), but QueueFull at once. See fileno() for when it fits again."""
@@ -160,7 +158,7 @@ class Publisher(multiprocessing.Process):
         heads = [self._learn(channels)] if isinstance(channels, str) else topics(channels)
         body = encode(message)
         if body in _EMPTY:
-            raise InvalidMessage("there is no message; put a JSON value other than None and ''")
+            raise InvalidMessage(_NOTHING)
         fan = self.fan
         if type(fan) is not Fan:
             if self._is_closed:
@@ -232,11 +230,16 @@ class Publisher(multiprocessing.Process):
         except BaseException:
             self.close()
             raise
+        if type(self.fan) is Fan:
+            self._trusted = self._topics
+            _started.publishers.add(self)
         if self._thread is None:
             if type(self.fan) is Fan:
                 self.fan.page.keep()
             self._keeper = Keeper(self, self._start_again, self._tell_over)
             self._keeper.start()
+        elif not self._thread.is_alive():
+            self.distrust()
         self._at_exit = Finalize(None, _close_forgotten, args=(weakref.ref(self),), exitpriority=10)
 
     def _fork(self) -> None:
@@ -247,7 +250,12 @@ class Publisher(multiprocessing.Process):
             super().start()
         self._report.only_hear()
 
+    def distrust(self) -> None:
+        """Let each put() make sure that somebody reads: here, nobody tells it."""
+        self._trusted = {}
+
     def _tell_over(self) -> None:
+        self.distrust()
         if type(self.fan) is Fan:
             self.fan.page.end_reading(is_final=True)
 
@@ -322,6 +330,8 @@ class Publisher(multiprocessing.Process):
             self._run(life, report, is_final=True)
         except Exception:
             logger.exception("the publisher ended")
+        finally:
+            self.distrust()
 
     def _run(self, life: Life, report: Report | None, *, is_final: bool) -> None:
         if self.socket is not None:
@@ -361,6 +371,7 @@ class Publisher(multiprocessing.Process):
         """
         is_first = not self._is_closed
         self._is_closed = True
+        self.distrust()
         if self._owner != os.getpid():
             if type(self.fan) is Fan:
                 self.fan.close()
@@ -486,12 +497,28 @@ class Publisher(multiprocessing.Process):
         only = getattr(self.context, "only", None)
         context = only("bus", "general") if only else self.context
         none = dict.fromkeys(("_asking", "_keeper", "on_restart", "_changing", "_at_exit", "_thread"))
-        return self.__dict__ | {"context": context, "_topics": {}} | none
+        return self.__dict__ | {"context": context, "_topics": {}, "_trusted": {}} | none
 
     def __del__(self) -> None:
         for end in (self.__dict__.get("_asking"), self.__dict__.get("_asked")):
             if end is not None:
                 end.close()
+
+
+class _Started:
+    """Publishers that were started in this process. In a child that is forked nobody tells when one ends."""
+
+    def __init__(self) -> None:
+        self.publishers: WeakSet[Publisher] = WeakSet()
+        os.register_at_fork(after_in_child=self._distrust)
+
+    def _distrust(self) -> None:
+        for publisher in self.publishers:
+            publisher.distrust()
+        self.publishers = WeakSet()
+
+
+_started = _Started()
 
 
 def _close_forgotten(reference: weakref.ref[Publisher]) -> None:

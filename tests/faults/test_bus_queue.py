@@ -331,6 +331,30 @@ def test_a11_a_put_that_waits_is_told_at_once(tcp: Buses) -> None:
     assert [type(error) for error in found] == [NotRunning]
 
 
+def test_a11_a_forked_child_finds_out_too(tcp: Buses) -> None:
+    """Nobody tells it, as its parent is told; so it looks itself, also where all went well before the fork."""
+    publisher = tcp.publisher(put_timeout=10)
+    subscriber = tcp.subscriber("room-1", ready=True)
+    publisher.put("room-1", "of the parent")
+    child = os.fork()
+    if child == 0:
+        try:
+            for _ in range(2000):
+                publisher.put("room-1", "of the child")
+                time.sleep(0.005)
+        except NotRunning:
+            os._exit(7)
+        finally:
+            os._exit(1)
+    try:
+        assert [subscriber.get(block=True, timeout=5) for _ in range(2)] == ["of the parent", "of the child"]
+        publisher.kill()
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+    except BaseException:
+        os.kill(child, signal.SIGKILL)
+        raise
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_a11_a_program_whose_publisher_died_ends(method: str) -> None:
     with Program(ENDS, method, "outlive", free_tcp_address()) as program:

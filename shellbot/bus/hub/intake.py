@@ -68,15 +68,6 @@ class Intake:
             return True
         return self.page.is_closing and not self.waiting_bytes
 
-    def take(self) -> list[bytes]:
-        """All texts that are in the pipe; one read takes them all, so that the next hub begins with a whole record."""
-        try:
-            data = os.read(self.reading, self.room)
-        except BlockingIOError:
-            return []
-        self.is_gone = not data
-        return self.understand(data)
-
     def read_into(self, room: memoryview) -> int:
         """All that is in the pipe, in one system call, so it ends with a whole record; the number of bytes."""
         try:

@@ -138,6 +138,7 @@ class Hub:
             if self._own.has_ended if self._local is None else self._local.has_ended:
                 return
             now = monotonic()
+            is_flood = came and pace.is_flood(now, self.out.position)
             wait: float | None = pace.left(now)
             if not came or patience == 0 or pace.left(now) <= 0:
                 pace.note(now, self.out.position)
@@ -145,7 +146,7 @@ class Hub:
                 if self._life.is_stopping:
                     self._drain()
                     return
-            if came and pace.is_flood:
+            if is_flood:
                 sleep(GATHER)
             ready = poll(wait)
             reading = []

@@ -5,9 +5,11 @@ from __future__ import annotations
 # While texts keep coming the rest of the loop is looked after so many seconds after the last time.
 _LOOK_EVERY = 0.001
 # From so many texts a second on they are let gather for so many seconds. Woken for each of them the hub would take the
-# processor from who puts them.
+# processor, and the lock of the pipe, from who puts them.
 _FLOOD = 100_000
 GATHER = 0.0002
+# Fewer in a row are no flood, however close.
+_BURST = 64
 
 
 class Pace:
@@ -15,13 +17,9 @@ class Pace:
 
     Args:
         position: How many texts were sent so far.
-
-    Attributes:
-        is_flood: Whether texts come so fast that it pays to wait for more.
     """
 
     def __init__(self, now: float, position: int) -> None:
-        self.is_flood = False
         self._now = now
         self._position = position
 
@@ -29,7 +27,10 @@ class Pace:
         """Milliseconds until the rest is due, where texts keep coming."""
         return (self._now + _LOOK_EVERY - now) * 1000
 
+    def is_flood(self, now: float, position: int) -> bool:
+        """Whether texts come so fast that it pays to wait for more."""
+        return position - self._position > _BURST + _FLOOD * (now - self._now)
+
     def note(self, now: float, position: int) -> None:
         """The rest is looked after now."""
-        self.is_flood = position - self._position > _FLOOD * (now - self._now)
         self._now, self._position = now, position

@@ -13,7 +13,6 @@ from typing import Any
 from shellbot.bus import transports
 from shellbot.bus.fan import Fan
 from shellbot.bus.frames import welcome
-from shellbot.bus.heap import keep_freed_memory
 from shellbot.bus.hub.feeder import Feeder
 from shellbot.bus.hub.intake import Intake
 from shellbot.bus.hub.life import Life
@@ -90,7 +89,6 @@ class Process:
             GuaranteeUnavailable: The bus there promises less than this program asks for.
             BadAddress, StorageFull, BusUnavailable: As they say.
         """
-        keep_freed_memory()
         self._page.begin_reading()
         seat = transports.load(self._options.address).seat(self._options.address)
         since = monotonic()
