@@ -91,7 +91,8 @@ class Shell:
         """Deal with a line that calls no command: an answer, a ballot, or a slip."""
         text = message.text.strip()
         line = text if bot.is_direct else self._addressed(bot, text)[1]
-        if await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text):
+        is_claimed = any(command.claims(bot, message) for command in self.commands.values())
+        if not is_claimed and (await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text)):
             return
         try:
             for command in self.commands.values():

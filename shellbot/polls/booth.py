@@ -162,6 +162,11 @@ class Booth:
 
     # --- what the person says
 
+    def is_named_in(self, text: str) -> bool:
+        """Whether this begins with the number of a ballot that is here."""
+        number, _ = ballot.split_number(text)
+        return number is not None and any(paper.number == number for paper in self._papers.values())
+
     async def typed(self, text: str, event: Event) -> bool:
         """Take a typed vote; False if it is none.
 

@@ -163,6 +163,9 @@ class PollCommand(Command):
 
     # --- what people do in a direct channel
 
+    def claims(self, bot: ShellBot, message: Message) -> bool:
+        return bot.is_direct and self._booths[bot.id].is_named_in(message.text)
+
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
         return bot.is_direct and await self._booths[bot.id].typed(message.text, message)
 
