@@ -31,6 +31,7 @@ from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
 from shellbot.tools.init import init
+from shellbot.tools.polls import polls
 from shellbot.tools.reload import Beside, serve_anew
 
 _FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -103,6 +104,11 @@ def run(
     is_anew: bool,
 ) -> None:
     """Serve a chat, with the commands in the file BOT besides the built-in ones."""
+
+    if "SHELLBOT_CRASH_AT" in os.environ:
+        from shellbot.testing.crashing import arm
+
+        arm()
 
     def serve(*beside: Beside) -> None:
         context = Context.from_file(settings) if settings else Context()
@@ -377,6 +383,7 @@ cli.add_command(init)
 cli.add_command(conversations)
 cli.add_command(config)
 cli.add_command(doctor)
+cli.add_command(polls)
 
 
 @cli.command()

@@ -59,6 +59,7 @@ _DECLARED = (
     Setting("bot.banner.file", str, None, "a file or link shown with the banner"),
     Setting("bot.on_enter", str, None, "said when the bot comes in and there is no banner"),
     Setting("bot.on_exit", str, None, "said when the bot leaves"),
+    Setting("bot.burst", int, 200, "lines somebody may say to the bot without a pause before it falls silent; 0: any"),
     Setting("shell.commands", list[str], [], "modules of commands to load besides those that come along"),
     Setting("space.type", str, "web", "where people chat: web, console, memory or webex"),
     Setting("space.title", str, None, "title of the group channel"),
@@ -90,7 +91,7 @@ DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED
 FREE = ("bot.store", "store", "localized", "audit.switch", "audit.previous-switch", "fan", "bots", "lists", "process")
 
 # Environment variables that begin like settings and are none.
-ENVIRONMENT = frozenset({"SHELLBOT_RUNTIME", "SHELLBOT_TEST_ALL"})
+ENVIRONMENT = frozenset({"SHELLBOT_CRASH_AT", "SHELLBOT_RUNTIME", "SHELLBOT_TEST_ALL"})
 
 MASK = "***"
 _SECTIONS = frozenset(key.partition(".")[0] for key in DECLARED)

@@ -66,6 +66,10 @@ class Shell:
             return None
         return Call(command, arguments[0].strip() if arguments else "")
 
+    def is_for(self, bot: ShellBot, text: str) -> bool:
+        """Whether a line is for the bot, whatever it says."""
+        return self._addressed(bot, text)[0]
+
     async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
         """Carry out a command in the running turn; what goes wrong is said in one line."""
         command = call.command

@@ -24,6 +24,7 @@ from shellbot.polls.closing import HAND_OVER, Closing
 from shellbot.polls.counting import Counter
 from shellbot.polls.crier import FIRST_PAUSE, Crier
 from shellbot.polls.keeping import Keeper, Note
+from shellbot.polls.log import length
 from shellbot.polls.records import Round, Seat
 from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result, bars
@@ -49,7 +50,7 @@ class Chair:
         self._crier = Crier(bot, self._timers, self._may_put, self._let_go, self._direct_of_owner)
         self._keeper = Keeper(bot, self._undone)
         self._counter = Counter(bot)
-        self._closing = Closing(self._timers, self._crier, self._keeper, self._tell_waiters)
+        self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._tell_waiters)
 
     async def resume(self) -> None:
         """Take up the polls an earlier run left, those included that some channel does not know to be closed."""
@@ -100,7 +101,7 @@ class Chair:
             self._seat_all(new)
 
         def keep(db: sqlite3.Connection) -> tuple[Round, Reply | None]:
-            kept = records.insert(db, new)
+            kept = records.insert(db, self._keeper.log, new)
             if kept.state != "planned" or kept.note is not None:
                 return kept, None
             kept.note = {"id": f"{poll}/note/planned", "text": owner_planned(kept, now, self._zone), "fixed": ""}
@@ -163,7 +164,7 @@ class Chair:
         reply = Reply(id=f"{round.id}/reopened/{round.reopened + 1}", text=text)
 
         def keep(db: sqlite3.Connection) -> None:
-            records.reopen(db, round)
+            records.reopen(db, self._keeper.log, round)
             if note is not None:
                 note(db)
 
@@ -264,7 +265,7 @@ class Chair:
         round.state, round.note = "opening", None
 
         def keep(db: sqlite3.Connection) -> None:
-            records.put_roll(db, round)
+            records.put_roll(db, self._keeper.log, round)
             records.save(db, round)
 
         try:
@@ -289,7 +290,8 @@ class Chair:
             return
         now = self._bot.clock.utcnow()
         result = await self.counts(round)
-        version = 2 + int((now - round.opened_at).total_seconds())  # grows, also over a restart
+        # grows with each vote and each order, over restarts, and wherever somebody sets the clock
+        version = 2 + round.version + await self._store.read(lambda db: length(db, round.id))
         text = group_opened(round, now, self._zone)
         self._bot.reply(Reply(id=f"{round.id}/opened", version=version, text=text, fixed=bars(result)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Awaitable, Callable
 
+from shellbot.clocks import BaseClock
 from shellbot.errors import StoreError
 from shellbot.events import Reply
 from shellbot.polls import records
@@ -26,8 +27,14 @@ class Closing:
     """
 
     def __init__(
-        self, timers: Timers, crier: Crier, keeper: Keeper, tell_waiters: Callable[[], Awaitable[None]]
+        self,
+        clock: BaseClock,
+        timers: Timers,
+        crier: Crier,
+        keeper: Keeper,
+        tell_waiters: Callable[[], Awaitable[None]],
     ) -> None:
+        self._clock = clock
         self._timers = timers
         self._crier = crier
         self._keeper = keeper
@@ -60,15 +67,15 @@ class Closing:
             return
         round.state = "closed"
         self._timers.stop(round, "announce", "live")
-        again = f"/{round.reopened}" if round.reopened else ""
+        again, now = f"/{round.reopened}" if round.reopened else "", self._clock.utcnow()
 
         def close(db: sqlite3.Connection) -> tuple[Result, Reply]:
-            result = records.close(db, round)
-            text, fixed = group_result(round, result)
+            result = records.close(db, self._keeper.log, round)
+            text, fixed = group_result(round, result, now)
             if round.spec.results == "owner":
                 round.note = {"id": f"{round.id}/note{again}", "text": text, "fixed": fixed}
                 records.save(db, round)
-                text, fixed = owner_result(round, result), ""
+                text, fixed = owner_result(round, result, now), ""
             return result, Reply(id=f"{round.id}/result{again}", text=text, fixed=fixed)
 
         try:

@@ -8,6 +8,7 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.observation import Report
 from shellbot.polls import ballot, records
+from shellbot.polls.log import Log
 from shellbot.polls.records import Round
 
 logger = getLogger(__name__)
@@ -18,6 +19,7 @@ class Counter:
 
     def __init__(self, bot: ShellBot) -> None:
         self._bot = bot
+        self._log = Log(bot.desk.switchboard.seal)
 
     async def take(self, round: Round, report: Report, body: dict[str, Any]) -> bool:
         """Count a ballot that came on a channel of the roll, once; whether it changed the count."""
@@ -37,7 +39,7 @@ class Counter:
         try:
             is_counted = is_in_time and await self._bot.wait(
                 self._bot.desk.store.write(
-                    lambda db: records.put_ballot(db, round, report.channel, n, vote, at, is_done=is_done)
+                    lambda db: records.put_ballot(db, self._log, round, report.channel, n, vote, at, is_done=is_done)
                 )
             )
         finally:

@@ -12,6 +12,7 @@ from shellbot.errors import StoreError
 from shellbot.events import Reply
 from shellbot.outbox import insert
 from shellbot.polls import records
+from shellbot.polls.log import Log
 from shellbot.polls.records import Round
 
 T = TypeVar("T")
@@ -29,6 +30,7 @@ class Keeper:
     def __init__(self, bot: ShellBot, undone: Callable[[Round], None]) -> None:
         self._bot = bot
         self._undone = undone
+        self.log = Log(bot.desk.switchboard.seal)
 
     async def write(self, job: Callable[[sqlite3.Connection], tuple[T, Reply | None]]) -> T:
         """Run a job that gives its result and what to say in the group once that is on disk."""
