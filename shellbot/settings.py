@@ -71,6 +71,8 @@ _DECLARED = (
     Setting("server.address", str, "127.0.0.1", "address that the web server listens on"),
     Setting("server.port", Port, 8080, "first port that it tries"),
     Setting("server.public_url", str, None, "address under which others reach it"),
+    Setting("server.private", bool, False, "whether one comes in by a join link only"),
+    Setting("server.new_rooms", bool, True, "whether people may make further rooms in the web chat"),
     Setting("server.url", str, None, "the same, as of 2017"),
     Setting("server.hook", str, "/hook", "path for what a platform posts"),
     Setting("server.binding", str, None, "as of 2017: when set, a web server is started"),
