@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
 logger = getLogger(__name__)
 
+LOOP_HOPS = 8  # from this one on bots answer answers to their answers, and no person has said anything in between
+LOOP_LIMIT, LOOP_SPAN = 1_000, 60.0  # answers of that kind that a group gives in so many seconds
 IN_FORCE_TIMEOUT = 5.0  # seconds the publisher has to confirm a subscription
 
 
@@ -91,6 +93,7 @@ class ShellBot(Agent):
         self.questions = Questions(home.clock)
         self.instructions = Instructions(desk.store, channel.id)
         self.observations: set[Observation] = set()
+        self._loops, self._loops_since = 0, 0.0  # answers to answers of this span, and when it began
         self._heard: dict[str, Person] = {}  # direct channel -> who speaks there
         self._subscriber: Subscriber | None = None
 
@@ -229,7 +232,10 @@ class ShellBot(Agent):
         topic = current_topic.get()
         mark = " (again)" if topic is not None and topic.is_again else ""
         reply = Reply(id=f"{new_id()}{'~again' if mark else ''}", text=question + mark)
-        return await self.wait(self.questions.ask(lambda: self.reply(reply), timeout))
+        answer = await self.wait(self.questions.ask(lambda: self.reply(reply), timeout))
+        if topic is not None and answer is not None:
+            topic.hops = 0  # a person has said something
+        return answer
 
     # --- machines
 
@@ -303,10 +309,12 @@ class ShellBot(Agent):
             known = ", ".join(sorted(self.desk.commands))
             raise UsageError(f'broadcast needs {{"do": KEYWORD, ...}} with the keyword of a command: {known}')
         encode(message)  # what cannot travel is refused here, where the mistake is
-        envelope = Envelope(group=self.id, side="group", id=id or new_id(), do=do, body=message)
+        envelope = Envelope(group=self.id, side="group", id=id or new_id(), do=do, body=message, hops=_hops())
         topic = current_topic.get()
         if topic is not None:
             topic.broadcasts.add(envelope.id)
+        if self._is_loop(envelope):
+            return envelope.id
         if people is not None:
             wanted = {person.id for person in people}
             channels = [channel for channel, person in tuple(self._heard.items()) if person.id in wanted]
@@ -329,8 +337,11 @@ class ShellBot(Agent):
 
     def receipt(self, report: Report, message: dict[str, Any]) -> None:
         """Answer one report; the command's ``on_receipt`` is called in that direct channel, if the frame arrives."""
-        envelope = Envelope(group=self.id, side="group", id=new_id(), re=report.id, do=report.do, body=message)
-        self._on_loop(self.desk.switchboard.put, report.channel, envelope)
+        envelope = Envelope(
+            group=self.id, side="group", id=new_id(), re=report.id, do=report.do, body=message, hops=_hops()
+        )
+        if not self._is_loop(envelope):
+            self._on_loop(self.desk.switchboard.put, report.channel, envelope)
 
     def listen_to(self, members: Iterable[Member]) -> None:
         """Hear the direct channels of these people from now on, also when they leave the group."""
@@ -367,7 +378,9 @@ class ShellBot(Agent):
         encode(message)
         if n is None:
             n = self.instructions.next_number()
-        envelope = Envelope(group=group, side="direct", id=id or new_id(), re=re, n=n, do=do, body=message)
+        envelope = Envelope(
+            group=group, side="direct", id=id or new_id(), re=re, n=n, do=do, body=message, hops=_hops()
+        )
         self._on_loop(self.desk.switchboard.put, self.id, envelope)
         return envelope.id
 
@@ -380,7 +393,9 @@ class ShellBot(Agent):
         if command is None:
             logger.warning("instruction for an unknown command do=%s channel=%s", envelope.do, channel)
         elif envelope.re:
-            self.begin(Topic(envelope.id), command.on_receipt, self, envelope.body, limit=command.timeout)
+            self.begin(
+                Topic(envelope.id, hops=envelope.hops), command.on_receipt, self, envelope.body, limit=command.timeout
+            )
         else:
             self.begin(Topic(envelope.id), self._take, envelope)
 
@@ -396,7 +411,7 @@ class ShellBot(Agent):
         if command is None:
             self.instructions.finish(envelope, None)
             return
-        topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again)
+        topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again, hops=envelope.hops)
 
         def over(done: asyncio.Future[Any]) -> None:
             if done.cancelled() or self.state != "running":
@@ -425,9 +440,24 @@ class ShellBot(Agent):
         )
         for observation in tuple(self.observations):
             observation.hear(report)
-        self.begin(Topic(report.id), command.on_report, self, report, limit=command.timeout)
+        self.begin(Topic(report.id, hops=envelope.hops), command.on_report, self, report, limit=command.timeout)
 
     # --- within
+
+    def _is_loop(self, envelope: Envelope) -> bool:
+        """Whether bots would answer each other for ever; it is said once."""
+        if envelope.hops < LOOP_HOPS:
+            return False
+        if (now := self.clock.time()) - self._loops_since > LOOP_SPAN:
+            self._loops, self._loops_since = 0, now
+        self._loops += 1
+        if self._loops == LOOP_LIMIT + 1:
+            logger.warning("bots answered each other %d times channel=%s do=%s", LOOP_LIMIT, self.id, envelope.do)
+            text = (
+                f"I stopped `{envelope.do}`: bots answered each other {LOOP_LIMIT:,} times, and nobody said anything."
+            )
+            self.reply(Reply(id=f"{envelope.id}/loop", text=text))
+        return self._loops > LOOP_LIMIT
 
     def _put_all(self, channels: tuple[str, ...] | None, envelope: Envelope) -> None:
         for channel in channels if channels is not None else self.direct_channels:
@@ -439,3 +469,9 @@ class ShellBot(Agent):
             call(*args)
         else:
             self._loop.call_soon_threadsafe(call, *args)
+
+
+def _hops() -> int:
+    """Of what is put now."""
+    topic = current_topic.get()
+    return topic.hops + 1 if topic is not None else 0

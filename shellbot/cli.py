@@ -31,6 +31,7 @@ from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
 from shellbot.tools.init import init
+from shellbot.tools.polls import polls
 from shellbot.tools.reload import Beside, serve_anew
 
 _FULL = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -88,6 +89,7 @@ def main() -> None:
 @click.option("--bus", help="Address of the bus; a socket of this server's own by default.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
+@click.option("--private", is_flag=True, help="Let people in by a join link only; one is printed.")
 @click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
 @click.option("--reload", "is_anew", is_flag=True, help="Start anew when a file of BOT changes.")
 @_verbose
@@ -99,16 +101,26 @@ def run(
     bus: str | None,
     settings: str | None,
     demo: bool,
+    private: bool,
     is_opened: bool,
     is_anew: bool,
 ) -> None:
     """Serve a chat, with the commands in the file BOT besides the built-in ones."""
+    if demo and private:
+        raise click.UsageError("--demo lets scripted people in without a link; leave out --private, or --demo")
+
+    if "SHELLBOT_CRASH_AT" in os.environ:
+        from shellbot.testing.crashing import arm
+
+        arm()
 
     def serve(*beside: Beside) -> None:
         context = Context.from_file(settings) if settings else Context()
         context.apply_environment()
         given = {"space.type": space, "instance.folder": instance, "server.port": port, "bus.address": bus}
         context.apply({key: value for key, value in given.items() if value is not None})
+        if private:
+            context.set("server.private", True)
         engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo)
         engine.run(ready=_companion(demo, is_opened, beside))
 
@@ -123,8 +135,8 @@ def run(
 def _companion(demo: bool, is_opened: bool, others: Sequence[Beside]) -> Callable[[Engine], Any]:
     def ready(engine: Engine) -> Any:
         url = engine.server.url if engine.server is not None else ""
-        if is_opened and url:
-            webbrowser.open(url)
+        if is_opened and engine.server is not None:
+            webbrowser.open(engine.server.link() if engine.context.check("server.private") else url)
         beside: list[Awaitable[None]] = [other(engine) for other in others]
         if demo and url:
             from shellbot.testing.demo import play
@@ -377,6 +389,7 @@ cli.add_command(init)
 cli.add_command(conversations)
 cli.add_command(config)
 cli.add_command(doctor)
+cli.add_command(polls)
 
 
 @cli.command()

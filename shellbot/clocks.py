@@ -30,13 +30,14 @@ LOOK_AGAIN = 30.0  # seconds after which a deadline on the wall is looked at aga
 class TimerHandle:
     """One call that is to come. ``cancel()`` may be called at any time and any number of times."""
 
-    __slots__ = ("_cancel", "_context", "args", "callback", "is_cancelled", "is_fired")
+    __slots__ = ("_cancel", "_context", "args", "callback", "is_cancelled", "is_dated", "is_fired")
 
     def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         self.callback: Callable[..., object] | None = callback
         self.args = args
         self.is_cancelled = False
         self.is_fired = False
+        self.is_dated = False  # due by the wall
         self._context = contextvars.copy_context()
         self._cancel: Callable[[], object] | None = None
 
@@ -172,6 +173,7 @@ class ExternalClock(BaseClock):
         else:
             due = _finite(when)
         handle = TimerHandle(f, args)
+        handle.is_dated = isinstance(when, datetime)
         if due <= self._time:
             # not within the step: a timer that asks for "now" again and again must not hold the loop for ever
             handle._cancel = asyncio.get_running_loop().call_soon(handle._fire).cancel
@@ -211,6 +213,18 @@ class ExternalClock(BaseClock):
             self._time = t
         finally:
             self._is_moving = False
+
+    def step(self, seconds: float) -> None:
+        """Set the wall forwards or back, as an operator may, or a machine that has slept; ``time()`` stays.
+
+        What is due by the wall moves along; what is due now fires with the next move of the time, be it by 0.
+        """
+        self._utc_start += timedelta(seconds=_finite(seconds))
+        self._due = [
+            (max(due - seconds, self._time) if handle.is_dated else due, number, handle)
+            for due, number, handle in self._due
+        ]
+        heapq.heapify(self._due)
 
     def _drop_cancelled(self) -> None:
         """Take cancelled timers out once they are the greater part, so that they do not pile up."""

@@ -18,13 +18,14 @@ from shellbot.clocks import BaseClock
 from shellbot.commands.base import Command
 from shellbot.commands.echo import Echo
 from shellbot.commands.help import Help
+from shellbot.commands.link import Link
 from shellbot.commands.shell import Shell
 from shellbot.commands.start import Start
 from shellbot.commands.version import Version
 from shellbot.context import Context
 from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
-from shellbot.errors import ConfigError, ShellbotError
+from shellbot.errors import ConfigError, ShellbotError, UsageError
 from shellbot.events import Channel, Person
 from shellbot.inbox import Inbox
 from shellbot.instance import Instance, default_folder, read_key
@@ -101,6 +102,8 @@ class Engine(Container):
             self.context.apply(settings)
         self.type = type or self.context.check("space.type") or "web"
         builtin: list[Command] = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
+        if self.type == "web" and space is None:
+            builtin.append(Link(self))
         if machine_factory is not None:
             builtin.append(Start(machine_factory))
         self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
@@ -234,6 +237,8 @@ class Engine(Container):
         try:
             if self.server is not None:
                 print(f"shellbot: {self.server.url}", flush=True)
+                if self.context.check("server.private"):
+                    print(f"shellbot: to come in, for a day: {self.server.link()}", flush=True)
             companion = ready(self) if ready is not None else None
             watches = (self._until_off(), self._until_silence())
             beside = [asyncio.ensure_future(watch) for watch in watches]
@@ -269,6 +274,19 @@ class Engine(Container):
         found = self.agent(channel_id)
         assert isinstance(found, ShellBot)
         return found
+
+    def join_link(self, person: Person, *, is_named: bool) -> str:
+        """A link to the room of this person in the web chat, or to this person's name there; UsageError without it."""
+        return self._pages().link(person.id, is_named=is_named)
+
+    async def revoke_links(self, person: Person) -> None:
+        """End all links to the room of this person."""
+        await self._pages().revoke_links(person.id)
+
+    def _pages(self) -> ChatServer:
+        if self.server is None:
+            raise UsageError("There is no page here that a link could lead to.")
+        return self.server
 
     # --- wiring
 
@@ -317,8 +335,11 @@ class Engine(Container):
             secret=self.instance.key("web"),
             host=self.context.check("server.address") or "127.0.0.1",
             port=self._port(),
+            public_url=self.context.check("server.public_url") or "",
             demo=self._is_demo,
-            polls=self._standings(self.space.group.id),
+            private=bool(self.context.check("server.private")),
+            new_rooms=self.context.check("server.new_rooms") is not False,
+            polls=self._standings,
         )
         await self.server.start()
         self._undo.push_async_callback(self.server.stop)

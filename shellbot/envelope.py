@@ -31,6 +31,7 @@ class Envelope:
         n: Grows per direct channel and group on the direct side; 0 on the group's.
         do: Keyword of the command whose hook is called on the other side.
         body: A JSON object.
+        hops: How often bots have answered each other, from what a person said to this.
     """
 
     group: str
@@ -40,6 +41,7 @@ class Envelope:
     re: str = ""
     n: int = 0
     body: dict[str, Any] = field(default_factory=dict)
+    hops: int = 0
 
 
 class Seal:
@@ -49,6 +51,10 @@ class Seal:
         if len(key) < 16:
             raise ValueError("the instance key is too short; remove the file and start again to get a new one")
         self._key = key
+
+    def key_for(self, purpose: str) -> bytes:
+        """A key for something else than envelopes, made of this one; the same in each run."""
+        return hmac.digest(self._key, purpose.encode(), "sha256")
 
     def close(self, channel: str, envelope: Envelope) -> dict[str, Any]:
         """Make the message to put on ``channel``."""
@@ -62,6 +68,8 @@ class Seal:
             "do": envelope.do,
             "body": envelope.body,
         }
+        if envelope.hops:
+            message["hops"] = envelope.hops
         try:
             message["mac"] = self.mac(channel, message)
         except (TypeError, ValueError) as error:
@@ -89,8 +97,9 @@ class Seal:
         group, side, id_, re, n, do, body = (
             message.get(name) for name in ("group", "side", "id", "re", "n", "do", "body")
         )
+        hops = message.get("hops", 0)
         texts = all(isinstance(value, str) for value in (group, id_, re, do))
-        if not (texts and side in ("group", "direct") and type(n) is int and isinstance(body, dict)):
+        if not (texts and side in ("group", "direct") and type(n) is type(hops) is int and isinstance(body, dict)):
             raise AuthenticationFailed(f"a frame on {channel!r} has not the fields of an envelope")
         return Envelope(
             group=cast(str, group),
@@ -100,6 +109,7 @@ class Seal:
             n=n,
             do=cast(str, do),
             body=body,
+            hops=hops,
         )
 
     def is_genuine(self, channel: str, message: dict[str, Any]) -> bool:

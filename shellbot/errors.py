@@ -29,6 +29,7 @@
         RemoteError
       SpaceError
         RateLimited
+        LinkRefused (PermissionError)
         ChannelNotFound (LookupError)
         SignatureInvalid (PermissionError)
       StoreError
@@ -246,6 +247,18 @@ class RateLimited(SpaceError):
     def __init__(self, text: str, *, retry_after: float) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class LinkRefused(SpaceError, PermissionError):
+    """A signed link that does not count, or not any more.
+
+    Attributes:
+        reason: ``damaged``, ``expired``, ``used``, ``revoked`` or ``room``.
+    """
+
+    def __init__(self, text: str, *, reason: str) -> None:
+        super().__init__(text)
+        self.reason = reason
 
 
 class ChannelNotFound(SpaceError, LookupError):

@@ -6,6 +6,7 @@ import re
 import unicodedata
 
 _MARKDOWN = re.compile(r"([\\`*_\[\]<>#|~&!])")
+_AT_START = re.compile(r"\A(\d{1,9}(?=[.)])|(?=[-+=]))")  # what would begin a list or a line there
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])")
 # Cc control, Cf format (bidi controls, zero width), Cs surrogate, Zl and Zp line separators
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -24,7 +25,7 @@ def one_line(text: str) -> str:
 
 def plain(text: str) -> str:
     """The text for use inside markdown: shown as it was written, meaning nothing."""
-    return _MARKDOWN.sub(r"\\\1", one_line(text))
+    return _AT_START.sub(r"\1\\", _MARKDOWN.sub(r"\\\1", one_line(text)))
 
 
 def unescape(markdown: str) -> str:

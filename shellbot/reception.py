@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable
+from dataclasses import replace
 from logging import getLogger
 from typing import Literal
 
@@ -12,6 +13,8 @@ from shellbot.bot import Desk, ShellBot
 from shellbot.commands.shell import Shell
 from shellbot.errors import AgentStopped, CallTimeout, ChannelNotFound, SpaceError
 from shellbot.events import CardAction, Channel, Event, Join, Leave, Message, Person, Reply
+from shellbot.markup import plain
+from shellbot.pace import Pace
 from shellbot.roster import Member
 from shellbot.spaces.base import Space
 from shellbot.turns import Topic
@@ -38,6 +41,7 @@ class Reception:
         self._sides = frozenset(sides)
         self._bots: dict[str, ShellBot] = {}
         self._making: dict[str, asyncio.Task[ShellBot]] = {}
+        self._pace = Pace(int(desk.context.check("bot.burst", 200)))
         self._handled: dict[str, asyncio.Future[None]] = {}  # events whose turn is not over
         self._known: list[Channel] = []  # to an earlier run
         self._waiting: list[Event] = []  # what came before begin() was over
@@ -98,6 +102,7 @@ class Reception:
         """
         if not self._is_open:
             raise SpaceError("the bot is stopping; try again in a moment")
+        event = _readable(event)
         is_new = await self._desk.inbox.accept(event)
         if is_new and self._has_begun:
             return await self._hand_on(event)
@@ -156,6 +161,9 @@ class Reception:
         match event:
             case Message():
                 call = self._shell.find(bot, event.text)
+                if (call is not None or self._shell.is_for(bot, event.text)) and not self._is_slow(bot, event):
+                    self._over(bot, event, None)
+                    return handled
                 if call is None:
                     turn = bot.begin(topic, self._shell.hear, bot, event)
                 else:
@@ -171,6 +179,15 @@ class Reception:
                 return handled
         turn.add_done_callback(lambda turn: self._over(bot, event, turn))
         return handled
+
+    def _is_slow(self, bot: ShellBot, event: Event) -> bool:
+        """Whether to answer somebody; once it is said that not, and two bots that answer each other are silent."""
+        is_slow, is_news = self._pace.take((bot.id, event.person.id), self._home.clock.time())
+        if is_news:
+            logger.warning("answers no more channel=%s person=%s: too many lines", bot.id, event.person.id)
+            text = f"{plain(event.person.name)} says more than people do, so I am silent until there is a pause."
+            bot.reply(Reply(id=f"{event.id}/silent", text=text))
+        return is_slow
 
     def _over(self, bot: ShellBot, event: Event, turn: asyncio.Future[object] | None) -> None:
         handled = self._handled.pop(event.id)
@@ -203,3 +220,13 @@ class Reception:
         self._desk.dialogs.leave(bot, event.person)
         for command in self._shell.commands.values():
             await command.on_leave(bot, event.person)
+
+
+def _readable(event: Event) -> Event:
+    """With a question mark for half a character, as JSON may hold one: it could be neither stored nor answered."""
+    if isinstance(event, Message):
+        try:
+            event.text.encode()
+        except UnicodeEncodeError:
+            return replace(event, text=event.text.encode(errors="replace").decode())
+    return event

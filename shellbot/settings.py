@@ -59,6 +59,7 @@ _DECLARED = (
     Setting("bot.banner.file", str, None, "a file or link shown with the banner"),
     Setting("bot.on_enter", str, None, "said when the bot comes in and there is no banner"),
     Setting("bot.on_exit", str, None, "said when the bot leaves"),
+    Setting("bot.burst", int, 200, "lines somebody may say to the bot without a pause before it falls silent; 0: any"),
     Setting("shell.commands", list[str], [], "modules of commands to load besides those that come along"),
     Setting("space.type", str, "web", "where people chat: web, console, memory or webex"),
     Setting("space.title", str, None, "title of the group channel"),
@@ -70,6 +71,8 @@ _DECLARED = (
     Setting("server.address", str, "127.0.0.1", "address that the web server listens on"),
     Setting("server.port", Port, 8080, "first port that it tries"),
     Setting("server.public_url", str, None, "address under which others reach it"),
+    Setting("server.private", bool, False, "whether one comes in by a join link only"),
+    Setting("server.new_rooms", bool, True, "whether people may make further rooms in the web chat"),
     Setting("server.url", str, None, "the same, as of 2017"),
     Setting("server.hook", str, "/hook", "path for what a platform posts"),
     Setting("server.binding", str, None, "as of 2017: when set, a web server is started"),
@@ -90,7 +93,7 @@ DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED
 FREE = ("bot.store", "store", "localized", "audit.switch", "audit.previous-switch", "fan", "bots", "lists", "process")
 
 # Environment variables that begin like settings and are none.
-ENVIRONMENT = frozenset({"SHELLBOT_RUNTIME", "SHELLBOT_TEST_ALL"})
+ENVIRONMENT = frozenset({"SHELLBOT_CRASH_AT", "SHELLBOT_RUNTIME", "SHELLBOT_TEST_ALL"})
 
 MASK = "***"
 _SECTIONS = frozenset(key.partition(".")[0] for key in DECLARED)

@@ -18,6 +18,8 @@ class Topic:
 
     A turn cut off by a crash is run again from its event or instruction. As the ids of what it says are made of the id
     of the cause and a count, the repeat says nothing twice.
+
+    ``hops``: how often bots have answered each other, on the way from what a person said to this turn.
     """
 
     id: str
@@ -25,6 +27,7 @@ class Topic:
     instruction: Envelope | None = None
     is_again: bool = False
     last_report: dict[str, Any] | None = None
+    hops: int = 0
     broadcasts: set[str] = field(default_factory=set)
     _count: count[int] = field(default_factory=lambda: count(1))
 

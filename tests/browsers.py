@@ -44,9 +44,9 @@ async def watch(context: BrowserContext, url: str, problems: list[str]) -> None:
             problems.append(f"console: {message.text}")
 
     def on_failed(request: Request) -> None:
-        # the stream, and the word that somebody is typing, end with their page; the tab's icon is loaded beside it, and
-        # given up when the next page comes
-        if "/events" not in request.url and not request.url.endswith(("/icon.svg", "/typing")):
+        # the stream, and the words that somebody is typing or has read, end with their page; the tab's icon is loaded
+        # beside it, and given up when the next page comes
+        if "/events" not in request.url and not request.url.endswith(("/icon.svg", "/typing", "/seen")):
             problems.append(f"failed: {request.url} {request.failure}")
 
     async def on_route(route: Route) -> None:

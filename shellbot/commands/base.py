@@ -62,6 +62,10 @@ class Command:
         """Take a line that is no command; True if it was meant for this. Asked in the order of the commands."""
         return False
 
+    def claims(self, bot: ShellBot, message: Message) -> bool:
+        """Whether a line that calls no command names what is this one's, as ``#7 2`` does: then no question gets it."""
+        return False
+
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
         """Take the press of a button; True if the card is one of this command's."""
         return False

@@ -66,6 +66,10 @@ class Shell:
             return None
         return Call(command, arguments[0].strip() if arguments else "")
 
+    def is_for(self, bot: ShellBot, text: str) -> bool:
+        """Whether a line is for the bot, whatever it says."""
+        return self._addressed(bot, text)[0]
+
     async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
         """Carry out a command in the running turn; what goes wrong is said in one line."""
         command = call.command
@@ -91,7 +95,8 @@ class Shell:
         """Deal with a line that calls no command: an answer, a ballot, or a slip."""
         text = message.text.strip()
         line = text if bot.is_direct else self._addressed(bot, text)[1]
-        if await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text):
+        is_claimed = any(command.claims(bot, message) for command in self.commands.values())
+        if not is_claimed and (await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text)):
             return
         try:
             for command in self.commands.values():

@@ -143,8 +143,11 @@ def to_text(vote: Vote, spec: Spec) -> str:
 
 
 def from_text(text: str, spec: Spec) -> Vote:
-    """The vote of :func:`to_text`; an empty text is none."""
-    value = json.loads(text) if text and spec.kind == "multiple" else text
+    """The vote of :func:`to_text`; an empty text is none, and so is what somebody wrote into the store."""
+    try:
+        value = json.loads(text) if text and spec.kind == "multiple" else text
+    except ValueError:
+        return ()
     return from_wire(value, spec) or ()
 
 

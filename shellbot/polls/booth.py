@@ -7,82 +7,23 @@ receipt appears when the group's receipt has come back.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from datetime import UTC, datetime, tzinfo
 from typing import Any
 
-import orjson
-
-from shellbot.agents.timers import Timer
 from shellbot.bot import ShellBot
 from shellbot.errors import PollClosed, UnknownChoice
-from shellbot.events import Button, Card, Event, Reply
+from shellbot.events import Event, Reply
 from shellbot.inbox import finish
 from shellbot.markup import plain
 from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot
 from shellbot.polls.ballot import DONE, Vote
-from shellbot.polls.records import add_columns
-from shellbot.polls.spec import Spec, restored
-from shellbot.polls.texts import closing_time, how_to_answer, paper_note
-from shellbot.stores.base import Store
+from shellbot.polls.handing import Handing, wire
+from shellbot.polls.invitation import invitation
+from shellbot.polls.papers import Paper, Papers
+from shellbot.polls.spec import restored
+from shellbot.polls.texts import closing_time
 from shellbot.turns import current_topic
-
-FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds until an unconfirmed vote is put again
-
-SCHEMA = """
-CREATE TABLE IF NOT EXISTS booth (
-    channel TEXT NOT NULL, poll TEXT NOT NULL, number INTEGER NOT NULL, group_id TEXT NOT NULL,
-    instruction TEXT NOT NULL, question TEXT NOT NULL, choices BLOB NOT NULL, closes_at REAL, is_open INTEGER NOT NULL,
-    choice TEXT NOT NULL DEFAULT '', n INTEGER NOT NULL DEFAULT 0, at REAL NOT NULL DEFAULT 0,
-    is_typed INTEGER NOT NULL DEFAULT 0, is_confirmed INTEGER NOT NULL DEFAULT 1, version INTEGER NOT NULL DEFAULT 1,
-    PRIMARY KEY (channel, poll)
-);
-"""
-ADDED = {
-    "booth": {
-        "rules": "BLOB",
-        "is_done": "INTEGER NOT NULL DEFAULT 1",
-        "told": "INTEGER NOT NULL DEFAULT 0",
-        "is_cancelled": "INTEGER NOT NULL DEFAULT 0",
-    }
-}
-_COLUMNS = (
-    "poll, number, group_id, instruction, question, choices, rules, closes_at, is_open, "
-    "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled"
-)
-
-
-@dataclass(slots=True)
-class Paper:
-    """A ballot paper in one direct channel, and the vote on it.
-
-    ``is_done``: nothing is to be added to the vote. ``told``: the version of the poll that it shows. ``n`` grows with
-    each vote of this channel, 0 before the first; ``version`` with each showing of the card.
-    """
-
-    poll: str
-    number: int
-    group: str
-    instruction: str
-    spec: Spec
-    closes_at: float | None
-    is_open: bool = True
-    vote: Vote = ()
-    is_done: bool = True
-    n: int = 0
-    at: float = 0.0
-    is_typed: bool = False
-    is_confirmed: bool = True
-    version: int = 1
-    told: int = 0
-    is_cancelled: bool = False
-
-
-async def prepare(store: Store) -> None:
-    """Make the table, and in one of an older version the columns that came later."""
-    await store.create(SCHEMA)
-    await store.write(lambda db: add_columns(db, ADDED))
 
 
 class Booth:
@@ -93,22 +34,15 @@ class Booth:
         self._zone = zone
         self._store = bot.desk.store
         self._papers: dict[str, Paper] = {}
-        self._again: dict[str, Timer] = {}
+        self._stored = Papers(bot.desk.store, bot.id)
+        self._handing = Handing(bot)
 
     async def resume(self) -> None:
         """Read the papers of an earlier run and put again what was not confirmed."""
-        rows = await self._store.read(
-            lambda db: db.execute(
-                f"SELECT {_COLUMNS} FROM booth WHERE channel = ? AND (is_open OR NOT is_confirmed OR rowid = "
-                "(SELECT max(rowid) FROM booth WHERE channel = ?)) ORDER BY rowid",
-                (self._bot.id, self._bot.id),
-            ).fetchall()
-        )
-        for row in rows:
-            paper = _paper(row)
+        for paper in await self._stored.unfinished():
             self._papers[paper.poll] = paper
             if not paper.is_confirmed:
-                self._hand_over(paper, FIRST_PAUSE)
+                self._handing.begin(paper)
 
     # --- what the group says
 
@@ -129,10 +63,10 @@ class Booth:
                 told=message.get("version", 0),
             )
             self._papers[paper.poll] = paper
-        reply = self._invitation(paper)
+        reply = invitation(paper, self._when(paper), self._bot.desk.capabilities)
 
         def keep(db: sqlite3.Connection) -> None:
-            self._keep(db, paper)
+            self._stored.keep(db, paper)
             keep_reply(db, self._bot.id, reply)
 
         await self._store.write(keep)
@@ -142,7 +76,7 @@ class Booth:
 
     async def extend(self, message: dict[str, Any]) -> None:
         """Take votes until another time, also where it was closed; a version that is not newer changes nothing."""
-        paper = self._papers.get(message["poll"]) or await self._stored(message["poll"])
+        paper = self._papers.get(message["poll"]) or await self._stored.find(message["poll"])
         if paper is None:
             await self.open(message)
             return
@@ -171,7 +105,7 @@ class Booth:
         """Take no more votes: there will be no result."""
         paper = self._papers.get(message["poll"])
         if paper is not None and not paper.is_cancelled:
-            self._stop_timer(paper)
+            self._handing.stop(paper)
             paper.is_open, paper.is_cancelled, paper.is_confirmed = False, True, True
             text = f"Vote #{paper.number} is cancelled: {plain(paper.spec.question)}"
             await self._show(paper, "" if self._can_edit else text, f"{paper.poll}/cancelled")
@@ -193,7 +127,7 @@ class Booth:
                 paper.is_open = False
                 await self._show(paper)
             if not paper.is_confirmed:
-                body["ballot"] = self._ballot(paper)
+                body["ballot"] = wire(paper)
         self._bot.report(body)
 
     async def confirm(self, message: dict[str, Any]) -> None:
@@ -201,7 +135,7 @@ class Booth:
         paper = self._papers.get(message["poll"])
         if paper is None or paper.is_confirmed or message.get("n") != paper.n:
             return
-        self._stop_timer(paper)
+        self._handing.stop(paper)
         paper.is_confirmed = True
         if message.get("is_counted") is True:
             if paper.vote:
@@ -224,9 +158,14 @@ class Booth:
         for paper in self._papers.values():
             if paper.number == number:
                 return paper
-        return await self._stored_number(number)
+        return await self._stored.numbered(number)
 
     # --- what the person says
+
+    def is_named_in(self, text: str) -> bool:
+        """Whether this begins with the number of a ballot that is here."""
+        number, _ = ballot.split_number(text)
+        return number is not None and any(paper.number == number for paper in self._papers.values())
 
     async def typed(self, text: str, event: Event) -> bool:
         """Take a typed vote; False if it is none.
@@ -271,7 +210,7 @@ class Booth:
         Raises:
             PollClosed, UnknownChoice: Their text says what to do.
         """
-        paper = self._papers.get(card) or await self._stored(card)
+        paper = self._papers.get(card) or await self._stored.find(card)
         if paper is None:
             return False
         vote = ballot.press(value, paper.vote, paper.spec)
@@ -286,39 +225,13 @@ class Booth:
         n = self._bot.instructions.next_number()
 
         def keep(db: sqlite3.Connection) -> None:
-            db.execute(
-                "UPDATE booth SET choice = ?, is_done = ?, n = ?, at = ?, is_typed = ?, is_confirmed = 0 "
-                "WHERE channel = ? AND poll = ?",
-                (ballot.to_text(vote, paper.spec), is_done, n, at, is_typed, self._bot.id, paper.poll),
-            )
+            self._stored.put_vote(db, paper, vote, n, at, is_done=is_done, is_typed=is_typed)
             finish(db, event.id)
 
         await self._store.write(keep)
         paper.vote, paper.is_done, paper.n, paper.at = vote, is_done, n, at
         paper.is_typed, paper.is_confirmed = is_typed, False
-        self._hand_over(paper, FIRST_PAUSE)
-
-    # --- handing over
-
-    def _hand_over(self, paper: Paper, pause: float) -> None:
-        """Put the vote on the bus, now and again until it is confirmed."""
-        self._stop_timer(paper)
-        body = {"op": "ballot", **self._ballot(paper)}
-        id_ = f"{paper.poll}/{self._bot.id}/{paper.n}"
-        self._bot.report_to(paper.group, "poll", paper.instruction, body, id=id_, n=paper.n)
-        self._again[paper.poll] = self._bot.after(pause, self._hand_over_again, paper, min(pause * 2, LONGEST_PAUSE))
-
-    async def _hand_over_again(self, paper: Paper, pause: float) -> None:
-        if not paper.is_confirmed:
-            self._hand_over(paper, pause)
-
-    def _ballot(self, paper: Paper) -> dict[str, Any]:
-        body = {"poll": paper.poll, "choice": ballot.to_wire(paper.vote, paper.spec), "n": paper.n, "at": paper.at}
-        return body if paper.is_done else {**body, "is_done": False}
-
-    def _stop_timer(self, paper: Paper) -> None:
-        if (timer := self._again.pop(paper.poll, None)) is not None:
-            timer.cancel()
+        self._handing.begin(paper)
 
     # --- what the person sees
 
@@ -334,43 +247,18 @@ class Booth:
     async def _show(self, paper: Paper, text: str = "", id: str = "") -> None:
         """Keep the paper and show it as it stands now: on its card where that can be edited, and in ``text``."""
         paper.version += 1
-        replies = [self._invitation(paper)] if self._can_edit else []
+        replies = [invitation(paper, self._when(paper), self._bot.desk.capabilities)] if self._can_edit else []
         if text:
             replies.append(Reply(id=id or f"{paper.poll}/{paper.n}/receipt", text=text))
 
         def keep(db: sqlite3.Connection) -> None:
-            self._keep(db, paper)
+            self._stored.keep(db, paper)
             for reply in replies:
                 keep_reply(db, self._bot.id, reply)
 
         await self._store.write(keep)
         for reply in replies:
             self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
-
-    def _invitation(self, paper: Paper) -> Reply:
-        spec, when = paper.spec, self._when(paper)
-        buttons = [Button(choice, choice) for choice in spec.choices]
-        if spec.kind == "multiple":
-            buttons.append(Button(DONE, "Done"))
-        note = paper_note(spec, paper.vote, when, is_open=paper.is_open, is_confirmed=paper.is_confirmed)
-        card = Card(
-            id=paper.poll,
-            title=spec.question,
-            buttons=tuple(buttons),
-            chosen=paper.vote[0] if len(paper.vote) == 1 else "",
-            pressed=(*paper.vote, DONE) if paper.vote and paper.is_done else paper.vote,
-            is_open=paper.is_open,
-            note="Cancelled. There is no result." if paper.is_cancelled else note,
-        )
-        state = f"closes {when}" if paper.is_open else "cancelled" if paper.is_cancelled else "closed"
-        how = how_to_answer(spec) if paper.is_open else ""
-        text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{how}" if how else "")
-        if not self._bot.desk.capabilities.cards:
-            text = f"**Vote #{paper.number}: {plain(spec.question)}** It closes {when}. {how}".rstrip()
-            if spec.kind != "rating":
-                lines = zip(ballot.labels(spec.choices), spec.choices, strict=True)
-                text += "\n\n" + "\n".join(f"- {label} {plain(choice)}" for label, choice in lines)
-        return Reply(id=f"{paper.poll}/ballot", version=paper.version, text=text, card=card)
 
     def _when(self, paper: Paper) -> str:
         return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)
@@ -381,55 +269,10 @@ class Booth:
         yours = f"Your vote for {plain(ballot.worded(paper.vote))} stands." if paper.vote else "You did not vote."
         return f"Vote #{paper.number} is closed: {plain(paper.spec.question)} {yours}"
 
-    # --- keeping
-
     def _free_number(self, number: int) -> int:
         """The group's number for the poll, unless another open one here has it."""
         taken = {paper.number for paper in self._papers.values() if paper.is_open}
         return number if number not in taken else max(taken) + 1
-
-    async def _stored(self, poll: str) -> Paper | None:
-        """A closed paper of an earlier run, for a press on its old card."""
-        row = await self._store.read(
-            lambda db: db.execute(
-                f"SELECT {_COLUMNS} FROM booth WHERE channel = ? AND poll = ?", (self._bot.id, poll)
-            ).fetchone()
-        )
-        return _paper(row) if row else None
-
-    async def _stored_number(self, number: int) -> Paper | None:
-        """The latest paper with this number, of an earlier run too."""
-        row = await self._store.read(
-            lambda db: db.execute(
-                f"SELECT {_COLUMNS} FROM booth WHERE channel = ? AND number = ? ORDER BY rowid DESC",
-                (self._bot.id, number),
-            ).fetchone()
-        )
-        return _paper(row) if row else None
-
-    def _keep(self, db: sqlite3.Connection, paper: Paper) -> None:
-        db.execute(
-            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
-            "closes_at = excluded.closes_at, is_cancelled = excluded.is_cancelled, "
-            "is_confirmed = excluded.is_confirmed, version = excluded.version",
-            (
-                self._bot.id, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
-                orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
-                ballot.to_text(paper.vote, paper.spec), paper.is_done, paper.n, paper.at, paper.is_typed,
-                paper.is_confirmed, paper.version, paper.told, paper.is_cancelled,
-            ),
-        )  # fmt: skip
-
-
-def _paper(row: tuple[Any, ...]) -> Paper:
-    fields = dict(zip(_COLUMNS.replace("group_id", "group").split(", "), row, strict=True))
-    choices, rules = tuple(orjson.loads(fields.pop("choices"))), orjson.loads(fields.pop("rules") or b"{}")
-    fields["spec"] = restored(fields.pop("question"), choices, rules)
-    fields["vote"] = ballot.from_text(fields.pop("choice"), fields["spec"])
-    for name in ("is_open", "is_done", "is_typed", "is_confirmed", "is_cancelled"):
-        fields[name] = bool(fields[name])
-    return Paper(**fields)
 
 
 def _time(stamp: float | None) -> datetime | None:

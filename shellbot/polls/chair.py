@@ -9,33 +9,32 @@ there but report again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta, tzinfo
 from logging import getLogger
 from typing import Any
 
-from shellbot.agents.timers import Timer
 from shellbot.bot import ShellBot
 from shellbot.errors import BusTimeout, StoreError, UsageError
 from shellbot.events import Person, Reply
 from shellbot.observation import Report
-from shellbot.outbox import insert as keep_reply
-from shellbot.polls import ballot, frames, records
+from shellbot.polls import records
+from shellbot.polls.closing import HAND_OVER, Closing
+from shellbot.polls.counting import Counter
+from shellbot.polls.crier import FIRST_PAUSE, Crier
+from shellbot.polls.keeping import Keeper, Note
+from shellbot.polls.log import length
 from shellbot.polls.records import Round, Seat
 from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result, bars
-from shellbot.polls.texts import group_opened, group_planned, group_result, owner_planned, owner_result
+from shellbot.polls.texts import group_opened, group_planned, owner_planned
+from shellbot.polls.timers import Timers
 
 logger = getLogger(__name__)
 
-FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds until an instruction is said again
-Note = Callable[[Any], None]  # what else belongs into the transaction of an order's effect
-_CHANGING = ("state", "closes_at", "remind_at", "version", "reopened", "reminders", "note", "result")
 LIVE = 2.0  # seconds between two showings of a live count
 ORDERS_REMEMBERED = timedelta(days=30)  # longer than a direct channel repeats one
-HAND_OVER = 5.0  # seconds direct channels have, at the close, to hand over what is not confirmed
 
 
 class Chair:
@@ -46,10 +45,12 @@ class Chair:
         self._zone = zone
         self._store = bot.desk.store
         self._rounds: dict[str, Round] = {}
-        self._pauses: dict[str, float] = {}
-        self._timers: dict[tuple[str, str], Timer] = {}  # (poll, what for)
         self._changed = asyncio.Condition()
-        self._is_heard = False
+        self._timers = Timers(bot)
+        self._crier = Crier(bot, self._timers, self._may_put, self._let_go, self._direct_of_owner)
+        self._keeper = Keeper(bot, self._undone)
+        self._counter = Counter(bot)
+        self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._tell_waiters)
 
     async def resume(self) -> None:
         """Take up the polls an earlier run left, those included that some channel does not know to be closed."""
@@ -67,7 +68,7 @@ class Chair:
             self._bot.listen_to(seat.member for seat in round.seats.values())
             self._go_on(round)
             if round.state == "closing":
-                self._timer(round, "announce", HAND_OVER, self._announce)
+                self._closing.wait_for_votes(round)
             elif round.state == "open" and round.have_all_voted():
                 await self.close(round)
 
@@ -99,20 +100,15 @@ class Chair:
         else:
             self._seat_all(new)
 
-        def keep(db: Any) -> tuple[Round, Reply | None]:
-            kept = records.insert(db, new)
-            reply = None
-            if kept.state == "planned" and kept.note is None:
-                reply = Reply(id=f"{poll}/planned", text=group_planned(kept, now, self._zone))
-                keep_reply(db, self._bot.id, reply)
-                kept.note = {"id": f"{poll}/note/planned", "text": owner_planned(kept, now, self._zone), "fixed": ""}
-                records.save(db, kept)
-            return kept, reply
+        def keep(db: sqlite3.Connection) -> tuple[Round, Reply | None]:
+            kept = records.insert(db, self._keeper.log, new)
+            if kept.state != "planned" or kept.note is not None:
+                return kept, None
+            kept.note = {"id": f"{poll}/note/planned", "text": owner_planned(kept, now, self._zone), "fixed": ""}
+            records.save(db, kept)
+            return kept, Reply(id=f"{poll}/planned", text=group_planned(kept, now, self._zone))
 
-        round, planned = await self._store.write(keep)
-        self._rounds[poll] = round
-        if planned is not None:
-            self._bot.desk.outbox.send(self._bot.id, planned, is_kept=True)
+        round = self._rounds[poll] = await self._keeper.write(keep)
         self._bot.listen_to(seat.member for seat in round.seats.values())
         self._go_on(round)
         return round
@@ -145,47 +141,37 @@ class Chair:
 
     async def close(self, round: Round, note: Note | None = None) -> None:
         """Take no more votes: tell all channels, and announce when they have handed over or after 5 s."""
-        if round.state == "closing" or round.is_over:
-            return
-        with self._changing(round):
-            round.state = "closing"
-            await self._save(round, note)
-        for what in ("deadline", "remind"):
-            self._stop_timer(round, what)
-        self._timer(round, "announce", HAND_OVER, self._announce)
-        self._go_on(round)
-        await self._announce_when_all_closed(round)
+        await self._closing.close(round, note)
 
     async def cancel(self, round: Round, text: str, note: Note | None = None) -> None:
         """End it without a result, and tell all channels and the group. What was voted stays in the store."""
-        with self._changing(round):
+        with self._keeper.changing(round):
             round.state, round.note = "cancelled", None
-            await self._save(round, note, Reply(id=f"{round.id}/cancelled", text=text))
-        for what in ("deadline", "remind", "opens", "live"):
-            self._stop_timer(round, what)
+            await self._keeper.save(round, note, Reply(id=f"{round.id}/cancelled", text=text))
+        self._timers.stop(round, "deadline", "remind", "opens", "live")
         self._go_on(round)
         await self._tell_waiters()
 
     async def extend(self, round: Round, closes_at: datetime, text: str, note: Note | None = None) -> None:
         """Have it close later, and tell all channels and the group."""
-        with self._changing(round):
+        with self._keeper.changing(round):
             self._set_close(round, closes_at)
-            await self._save(round, note, Reply(id=f"{round.id}/extended/{round.version}", text=text))
+            await self._keeper.save(round, note, Reply(id=f"{round.id}/extended/{round.version}", text=text))
         self._go_on(round)
 
     async def reopen(self, round: Round, closes_at: datetime | None, text: str, note: Note | None = None) -> None:
         """Take votes again, of the same roll. A time or a word closes it, not that all have voted: they may have."""
         reply = Reply(id=f"{round.id}/reopened/{round.reopened + 1}", text=text)
 
-        def keep(db: Any) -> None:
-            records.reopen(db, round)
+        def keep(db: sqlite3.Connection) -> None:
+            records.reopen(db, self._keeper.log, round)
             if note is not None:
                 note(db)
 
-        with self._changing(round):
+        with self._keeper.changing(round):
             self._set_close(round, closes_at)
             round.state, round.result, round.reopened = "opening", None, round.reopened + 1
-            await self._save(round, keep, reply)
+            await self._keeper.save(round, keep, reply)
         for channel in round.seats:
             round.mark(channel, has_closed=False)
         self._rounds[round.id] = round
@@ -195,10 +181,10 @@ class Chair:
 
     async def remind(self, round: Round, note: Note | None = None, *, is_last: bool = False) -> None:
         """Remind those who have a ballot and have not voted. ``is_last``: none comes by itself any more."""
-        with self._changing(round):
+        with self._keeper.changing(round):
             round.reminders += 1
             round.remind_at = None if is_last else round.remind_at
-            await self._save(round, note)
+            await self._keeper.save(round, note)
         round.look_again()
         self._go_on(round)
 
@@ -236,10 +222,10 @@ class Chair:
                 round.mark(report.channel, reminded=_number(body, "reminder"))
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case "ballot":
-                await self._count(round, report, body)
+                await self._take(round, report, body)
             case "closed":
                 if isinstance(last := body.get("ballot"), dict):
-                    await self._count(round, report, last)
+                    await self._take(round, report, last)
                 if _number(body, "reopened") == round.reopened:  # else of a close that was taken back
                     round.mark(report.channel, has_closed=True)
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
@@ -247,53 +233,25 @@ class Chair:
                 logger.warning("report of an unknown kind channel=%s op=%.40r", report.channel, other)
         if round.state == "open" and round.have_all_voted():
             await self.close(round)
-        await self._announce_when_all_closed(round)
+        await self._closing.announce_when_all_closed(round)
         await self._tell_waiters()
 
-    async def _count(self, round: Round, report: Report, body: dict[str, Any]) -> None:
-        vote, n, at = ballot.from_wire(body.get("choice"), round.spec), body.get("n"), body.get("at")
-        is_done = body.get("is_done", True) is True
-        if vote is None or type(n) is not int or not isinstance(at, float):
-            logger.warning("ballot is not one of this poll's poll=%s channel=%s", round.id, report.channel)
-            return
-        seat = round.seats[report.channel]
-        if n == seat.counting:
-            return  # its repeat came before its receipt could go out
-        if n <= seat.n:  # counted before, or less than what counts: confirmed, and nothing else
-            self._receipt(round, report, n, is_counted=True)
-            return
-        is_in_time = round.closes_at is None or at < round.closes_at.timestamp()
-        seat.counting = n
-        try:
-            is_counted = is_in_time and await self._bot.wait(
-                self._store.write(
-                    lambda db: records.put_ballot(db, round, report.channel, n, vote, at, is_done=is_done)
-                )
-            )
-        finally:
-            seat.counting = 0
-        if is_counted:
-            seat.n = max(seat.n, n)
-            round.mark(report.channel, has_voted=bool(vote), is_done=is_done)
-            if round.spec.results == "live" and (round.id, "live") not in self._timers:
-                self._timer(round, "live", LIVE, self._show_live)
-        self._receipt(round, report, n, is_counted=is_counted)
-
-    def _receipt(self, round: Round, report: Report, n: int, *, is_counted: bool) -> None:
-        self._bot.receipt(report, {"op": "receipt", "poll": round.id, "n": n, "is_counted": is_counted})
+    async def _take(self, round: Round, report: Report, body: dict[str, Any]) -> None:
+        is_counted = await self._counter.take(round, report, body)
+        if is_counted and round.spec.results == "live" and not self._timers.has(round, "live"):
+            self._timers.after(round, "live", LIVE, self._show_live)
 
     # --- from opening to closed
 
     def _go_on(self, round: Round) -> None:
         """Begin with what the state of the poll asks for, with short pauses again."""
-        self._pauses[round.id] = FIRST_PAUSE
         if round.state == "planned" and round.opens_at is not None:
-            self._at(round, "opens", round.opens_at, self._begin)
+            self._timers.at(round, "opens", round.opens_at, self._begin)
         if round.state in ("opening", "open") and round.closes_at is not None:
-            self._at(round, "deadline", round.closes_at, self._deadline)
+            self._timers.at(round, "deadline", round.closes_at, self._deadline)
             if round.remind_at is not None:
-                self._at(round, "remind", round.remind_at, self._remind_in_time)
-        self._timer(round, "put", 0.0, self._put)
+                self._timers.at(round, "remind", round.remind_at, self._remind_in_time)
+        self._crier.begin(round)
 
     async def _deadline(self, round: Round) -> None:
         await self.close(round)
@@ -306,63 +264,39 @@ class Chair:
         self._seat_all(round)
         round.state, round.note = "opening", None
 
-        def keep(db: Any) -> None:
-            records.put_roll(db, round)
+        def keep(db: sqlite3.Connection) -> None:
+            records.put_roll(db, self._keeper.log, round)
             records.save(db, round)
 
         try:
             await self._store.write(keep)
         except StoreError:
             round.state = "planned"
-            self._timer(round, "opens", HAND_OVER, self._begin)
+            self._timers.after(round, "opens", HAND_OVER, self._begin)
             raise
         self._bot.listen_to(seat.member for seat in round.seats.values())
         self._go_on(round)
 
     async def _remind_in_time(self, round: Round) -> None:
         if round.state == "opening":  # the bus does not answer
-            self._timer(round, "remind", HAND_OVER, self._remind_in_time)
+            self._timers.after(round, "remind", HAND_OVER, self._remind_in_time)
         elif round.state == "open":
             await self.remind(round, is_last=True)
 
     async def _show_live(self, round: Round) -> None:
         """Show what the votes come to so far, where the opening was said."""
-        self._timers.pop((round.id, "live"), None)
+        self._timers.stop(round, "live")
         if round.state not in ("open", "closing") or not self._bot.desk.capabilities.edit:
             return
         now = self._bot.clock.utcnow()
         result = await self.counts(round)
-        version = 2 + int((now - round.opened_at).total_seconds())  # grows, also over a restart
+        # grows with each vote and each order, over restarts, and wherever somebody sets the clock
+        version = 2 + round.version + await self._store.read(lambda db: length(db, round.id))
         text = group_opened(round, now, self._zone)
         self._bot.reply(Reply(id=f"{round.id}/opened", version=version, text=text, fixed=bars(result)))
 
-    async def _put(self, round: Round) -> None:
-        """Say to each channel what it has not reported on, and come again."""
-        if round.state == "opening" and not await self._come_into_force(round):
-            return
-        await self._wait_heard()
-        is_pending = False
-        for op, id_, waits in frames.due(round):
-            pending = [channel for channel in round.seats if channel in waits]
-            if pending:
-                is_pending = True
-                self._bot.broadcast(frames.message(round, op), id=id_, channels=pending)
-        if round.note is not None and (owner := round.owner or self._direct_of(round.opener)):
-            is_pending = True
-            self._bot.broadcast(frames.note(round), id=round.note["id"], channels=[owner])
-        if not is_pending:
-            self._let_go(round)
-            return
-        pause = self._pauses[round.id]
-        self._pauses[round.id] = min(pause * 2, LONGEST_PAUSE)
-        self._timer(round, "put", pause, self._put)
-
-    async def _wait_heard(self) -> None:
-        """Put nothing, at the start of a run, before its answers are heard: it would be said for nothing."""
-        if not self._is_heard:
-            with contextlib.suppress(BusTimeout):  # then it is said again, as whatever is lost
-                await self._bot.in_force()
-            self._is_heard = True
+    async def _may_put(self, round: Round) -> bool:
+        return round.state != "opening" or await self._come_into_force(round)
 
     async def _come_into_force(self, round: Round) -> bool:
         """Open the poll once all its channels are listened to; say once if the bus does not answer, and try on."""
@@ -372,77 +306,42 @@ class Chair:
             logger.warning("poll cannot open yet, the bus does not answer poll=%s", round.id)
             text = "The bus does not answer yet. The vote opens as soon as it does."
             self._bot.reply(Reply(id=f"{round.id}/waits", text=text))
-            self._timer(round, "put", FIRST_PAUSE, self._put)
+            self._crier.come(round, FIRST_PAUSE)
             return False
         if round.state != "opening":  # closed meanwhile
             return True
         round.state = "open"
-        reply = Reply(id=f"{round.id}/opened", text=group_opened(round, self._bot.clock.utcnow(), self._zone))
-        is_first = not round.reopened  # that it is open again was said already
+        opened = Reply(id=f"{round.id}/opened", text=group_opened(round, self._bot.clock.utcnow(), self._zone))
+        reply = None if round.reopened else opened  # that it is open again was said already
 
-        def keep(db: Any) -> None:
+        def keep(db: sqlite3.Connection) -> tuple[None, Reply | None]:
             records.set_state(db, round.id, "open")
-            if is_first:
-                keep_reply(db, self._bot.id, reply)
+            return None, reply
 
         try:
-            await self._store.write(keep)
+            await self._keeper.write(keep)
         except StoreError:
             round.state = "opening"
-            self._timer(round, "put", HAND_OVER, self._put)
+            self._crier.come(round, HAND_OVER)
             raise
-        if is_first:
-            self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
         await self._tell_waiters()
         return True
-
-    async def _announce_when_all_closed(self, round: Round) -> None:
-        if round.state == "closing" and not round.unclosed:
-            await self._announce(round)
-
-    async def _announce(self, round: Round) -> None:
-        """Count, close and keep the announcement in one transaction: one result, whatever happens to the program."""
-        if round.state != "closing":
-            return
-        round.state = "closed"
-        for what in ("announce", "live"):
-            self._stop_timer(round, what)
-        again = f"/{round.reopened}" if round.reopened else ""
-
-        def close(db: Any) -> tuple[Result, Reply]:
-            result = records.close(db, round)
-            text, fixed = group_result(round, result)
-            if round.spec.results == "owner":
-                round.note = {"id": f"{round.id}/note{again}", "text": text, "fixed": fixed}
-                records.save(db, round)
-                text, fixed = owner_result(round, result), ""
-            reply = Reply(id=f"{round.id}/result{again}", text=text, fixed=fixed)
-            keep_reply(db, self._bot.id, reply)
-            return result, reply
-
-        try:
-            round.result, reply = await self._store.write(close)
-        except StoreError:
-            round.state = "closing"
-            self._timer(round, "announce", HAND_OVER, self._announce)
-            raise
-        self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
-        if round.note is not None:
-            self._timer(round, "put", 0.0, self._put)
-        await self._tell_waiters()
 
     async def _noted(self, round: Round, report: Report, body: dict[str, Any]) -> None:
         """Who opened it has been told what is for nobody else."""
         is_owner = report.channel in (round.owner, self._direct_of(round.opener))
         if is_owner and round.note is not None and round.note["id"] == body.get("note"):
             round.note = None
-            await self._save(round, None)
+            await self._keeper.save(round, None)
 
     # --- within
 
     def _direct_of(self, person: Person) -> str | None:
         members = self._bot.desk.roster.members(self._bot.id)
         return next((member.direct for member in members if member.direct and member.person.id == person.id), None)
+
+    def _direct_of_owner(self, round: Round) -> str | None:
+        return round.owner or self._direct_of(round.opener)
 
     def _seat_all(self, round: Round) -> None:
         """Freeze the roll: those who are in the group now."""
@@ -460,60 +359,21 @@ class Chair:
         if closes_at is not None and round.spec.remind:
             remind_at = closes_at - timedelta(seconds=round.spec.remind)
             round.remind_at = remind_at if remind_at > self._bot.clock.utcnow() else None
-        for what in ("deadline", "remind"):
-            self._stop_timer(round, what)
+        self._timers.stop(round, "deadline", "remind")
         round.look_again()
 
-    @contextmanager
-    def _changing(self, round: Round) -> Iterator[None]:
-        """What could not be stored has not happened: the poll goes on as it was."""
-        kept = {name: getattr(round, name) for name in _CHANGING}
-        try:
-            yield
-        except StoreError:
-            for name, value in kept.items():
-                setattr(round, name, value)
-            round.look_again()
-            if round.id in self._rounds:
-                self._go_on(round)
-            raise
-
-    async def _save(self, round: Round, note: Note | None, reply: Reply | None = None) -> None:
-        """Keep a poll as it is now, and in the same transaction what is said of it and what ``note`` adds."""
-
-        def keep(db: Any) -> None:
-            records.save(db, round)
-            if reply is not None:
-                keep_reply(db, self._bot.id, reply)
-            if note is not None:
-                note(db)
-
-        await self._store.write(keep)
-        if reply is not None:
-            self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+    def _undone(self, round: Round) -> None:
+        if round.id in self._rounds:
+            self._go_on(round)
 
     def _let_go(self, round: Round) -> None:
         """A poll that is over, which every channel knows, needs no more place here."""
         if round.is_over:
             self._rounds.pop(round.id, None)
-            self._pauses.pop(round.id, None)
 
     async def _tell_waiters(self) -> None:
         async with self._changed:
             self._changed.notify_all()
-
-    def _timer(self, round: Round, what: str, delay: float, call: Any) -> None:
-        self._stop_timer(round, what)
-        self._timers[round.id, what] = self._bot.after(delay, call, round)
-
-    def _at(self, round: Round, what: str, when: datetime, call: Any) -> None:
-        self._stop_timer(round, what)
-        self._timers[round.id, what] = self._bot.at(when, call, round)
-
-    def _stop_timer(self, round: Round, what: str) -> None:
-        timer = self._timers.pop((round.id, what), None)
-        if timer is not None:
-            timer.cancel()
 
 
 def _number(body: dict[str, Any], name: str) -> int:

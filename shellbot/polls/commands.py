@@ -15,7 +15,7 @@ from shellbot.errors import CommandError, UsageError
 from shellbot.events import CardAction, Message, Person
 from shellbot.machines.base import Machine
 from shellbot.observation import Report
-from shellbot.polls import booth, orders, records, slips
+from shellbot.polls import orders, papers, records, slips
 from shellbot.polls.asking import asked, asking, lacking
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
@@ -49,7 +49,7 @@ class PollCommand(Command):
 
     async def prepare(self, store: Store) -> None:
         await records.prepare(store)
-        await booth.prepare(store)
+        await papers.prepare(store)
         await store.create(slips.SCHEMA)
 
     def zone(self, bot: ShellBot) -> tzinfo:
@@ -162,6 +162,9 @@ class PollCommand(Command):
         bot.receipt(report, {"op": "answer", "order": id_, "text": answer.text, "fixed": answer.fixed})
 
     # --- what people do in a direct channel
+
+    def claims(self, bot: ShellBot, message: Message) -> bool:
+        return bot.is_direct and self._booths[bot.id].is_named_in(message.text)
 
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
         return bot.is_direct and await self._booths[bot.id].typed(message.text, message)

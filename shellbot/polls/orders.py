@@ -16,8 +16,9 @@ from shellbot.errors import NotAllowed, UsageError
 from shellbot.events import Person
 from shellbot.markup import plain
 from shellbot.polls import records
-from shellbot.polls.chair import Chair, Note
+from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import check_span
+from shellbot.polls.keeping import Note
 from shellbot.polls.records import Round
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import closing_time, details, past, status, verdict

@@ -12,6 +12,8 @@ import orjson
 
 from shellbot.events import Person
 from shellbot.polls.ballot import Vote, from_text, to_text
+from shellbot.polls.log import SCHEMA as LOG
+from shellbot.polls.log import Log
 from shellbot.polls.spec import Spec, restored
 from shellbot.polls.tally import Result, count
 from shellbot.roster import Member
@@ -178,7 +180,7 @@ class Round:
 
 async def prepare(store: Store) -> None:
     """Make the tables, and in those of an older version the columns that came later."""
-    await store.create(SCHEMA + CREATE_ORDERS)
+    await store.create(SCHEMA + CREATE_ORDERS + LOG)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -190,7 +192,7 @@ def add_columns(db: sqlite3.Connection, added: Mapping[str, Mapping[str, str]]) 
             db.execute(f"ALTER TABLE {table} ADD COLUMN {name} {columns[name]}")
 
 
-def insert(db: sqlite3.Connection, new: Round) -> Round:
+def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     """Keep a new poll, giving it its number; one that is here already is left as it is."""
     number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM polls").fetchone()[0]
     row = (
@@ -215,15 +217,20 @@ def insert(db: sqlite3.Connection, new: Round) -> Round:
     )
     places = ", ".join("?" * len(row))
     if db.execute(f"INSERT OR IGNORE INTO polls ({columns}) VALUES ({places})", row).rowcount:
-        put_roll(db, new)
+        put_roll(db, log, new)
     return next(found for found in select(db, new.group, "polls.id = ?", new.id))
 
 
-def put_roll(db: sqlite3.Connection, round: Round) -> None:
-    """Keep who is on the roll."""
+def put_roll(db: sqlite3.Connection, log: Log, round: Round) -> None:
+    """Keep who is on the roll; of one that is planned there is none yet."""
+    if round.state == "planned":
+        return
     people = [(round.id, s.member.person.id, s.member.person.name, s.member.direct) for s in round.seats.values()]
     people += [(round.id, person.id, person.name, "") for person in round.absent]
     db.executemany("INSERT INTO poll_roll (poll, person_id, name, direct) VALUES (?, ?, ?, ?)", people)
+    roll = [(person, direct) for _, person, _, direct in people]
+    spec = {"question": round.spec.question, "choices": round.spec.choices, "rules": round.spec.rules}
+    log.add(db, round.id, {"do": "open", **spec, "roll": roll})
 
 
 def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> list[Round]:
@@ -297,9 +304,10 @@ def save(db: sqlite3.Connection, round: Round) -> None:
     )  # fmt: skip
 
 
-def reopen(db: sqlite3.Connection, round: Round) -> None:
+def reopen(db: sqlite3.Connection, log: Log, round: Round) -> None:
     """Take the result back, and forget who has reported the close."""
     save(db, round)
+    log.add(db, round.id, {"do": "reopen"})
     db.execute("UPDATE polls SET result = NULL WHERE id = ?", (round.id,))
     db.execute("UPDATE poll_roll SET closed = 0 WHERE poll = ?", (round.id,))
 
@@ -321,7 +329,7 @@ def forget_answers(db: sqlite3.Connection, before: datetime) -> None:
 
 
 def put_ballot(
-    db: sqlite3.Connection, round: Round, direct: str, n: int, vote: Vote, at: float, *, is_done: bool = True
+    db: sqlite3.Connection, log: Log, round: Round, direct: str, n: int, vote: Vote, at: float, *, is_done: bool = True
 ) -> bool:
     """Count a ballot: per voter the highest number stands, a lower one changes nothing.
 
@@ -333,12 +341,15 @@ def put_ballot(
     if state is None or state[0] in ("closed", "cancelled"):
         query = "SELECT 1 FROM poll_ballots WHERE poll = ? AND direct = ? AND n >= ?"
         return db.execute(query, (poll, direct, n)).fetchone() is not None
-    db.execute(
+    choice = to_text(vote, round.spec)
+    is_news = db.execute(
         "INSERT INTO poll_ballots (poll, direct, n, choice, at, is_done) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET n = excluded.n, choice = excluded.choice, at = excluded.at, "
         "is_done = excluded.is_done WHERE excluded.n > n",
-        (poll, direct, n, to_text(vote, round.spec), at, is_done),
-    )
+        (poll, direct, n, choice, at, is_done),
+    ).rowcount
+    if is_news:
+        log.add(db, poll, {"do": "vote", "direct": direct, "n": n, "choice": choice, "at": at})
     return True
 
 
@@ -355,10 +366,11 @@ def tally(db: sqlite3.Connection, round: Round) -> Result:
     )
 
 
-def close(db: sqlite3.Connection, round: Round) -> Result:
+def close(db: sqlite3.Connection, log: Log, round: Round) -> Result:
     """Count and close in the running transaction: no ballot can come between."""
     result = tally(db, round)
     db.execute("UPDATE polls SET state = 'closed', result = ? WHERE id = ?", (orjson.dumps(asdict(result)), round.id))
+    log.add(db, round.id, {"do": "close", "result": asdict(result)})
     return result
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, tzinfo
+from datetime import datetime, timedelta, tzinfo
 
 from shellbot.markup import plain
 from shellbot.polls.ballot import Vote, worded
@@ -11,6 +11,7 @@ from shellbot.polls.spec import ABSTAIN, Spec
 from shellbot.polls.tally import Result, bars
 from shellbot.polls.when import shown
 
+LATE = timedelta(minutes=1)  # after its time, from when on it is said that a poll closes late
 _NAMED = 20  # names said in one line; above that the rest is a number
 
 
@@ -68,25 +69,38 @@ def owner_planned(round: Round, now: datetime, zone: tzinfo) -> str:
     )
 
 
-def owner_result(round: Round, result: Result) -> str:
+def owner_result(round: Round, result: Result, now: datetime) -> str:
     """Said in the group when only who opened it is told the result."""
     return (
         f"**Vote #{round.number} is closed: {plain(result.question)}**\n\n"
-        f"{result.answered} of {result.asked} voted. {plain(round.opener.name)} has the result."
+        f"{result.answered} of {result.asked} voted. {plain(round.opener.name)} has the result.{_lateness(round, now)}"
     )
 
 
-def group_result(round: Round, result: Result) -> tuple[str, str]:
+def group_result(round: Round, result: Result, now: datetime) -> tuple[str, str]:
     """The announcement, and its bars for a fixed-width font."""
     lines = [
         f"**Result of vote #{round.number}: {plain(result.question)}**",
-        f"{verdict(result)} {result.answered} of {result.asked} voted.{_conditions(result)}",
+        f"{verdict(result)} {result.answered} of {result.asked} voted.{_conditions(result)}{_lateness(round, now)}",
     ]
     if result.unreachable:
         lines.append(f"Could not be reached: {names(result.unreachable)}.")
     if result.silent:
         lines.append(f"Did not confirm the close, so a last vote of theirs may be missing: {names(result.silent)}.")
     return "\n\n".join(lines), bars(result)
+
+
+def _lateness(round: Round, now: datetime) -> str:
+    """That it closes long after its time, because nobody served: the machine slept, or its clock was set."""
+    if round.closes_at is None or now - round.closes_at < LATE:
+        return ""
+    minutes = int((now - round.closes_at).total_seconds()) // 60
+    amounts = ((minutes // 1440, "day"), (minutes // 60, "hour"), (minutes, "minute"))
+    amount, unit = next((amount, unit) for amount, unit in amounts if amount)
+    return (
+        f" It closes {amount} {unit}{'' if amount == 1 else 's'} late, as nobody was there to close it; "
+        "what was voted after its time does not count."
+    )
 
 
 def verdict(result: Result) -> str:

@@ -6,41 +6,46 @@ import hmac
 import logging
 import math
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, datetime, timedelta
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Any
 
 from flask import Flask, Response, abort, jsonify, redirect, render_template, request, session
-from flask.sessions import SecureCookieSessionInterface
-from itsdangerous import BadSignature
 from markupsafe import Markup
 from werkzeug.exceptions import HTTPException
-from werkzeug.http import parse_cookie
 from werkzeug.wrappers import Response as BaseResponse
 
-from shellbot.errors import ConfigError, RateLimited, ShellbotError, SpaceError
+from shellbot.errors import LinkRefused, RateLimited, ShellbotError, SpaceError
 from shellbot.events import Card
+from shellbot.polls.standing import Standing
 from shellbot.server.desk import Desk
+from shellbot.server.entrance import Entrance, Rules, is_for_scripts
 from shellbot.server.hosts import Hosts
+from shellbot.server.invitations import Invitations
 from shellbot.server.markdown import Markdown
 from shellbot.server.results import Polls, results
+from shellbot.server.visits import SESSION_DAYS, Visits, root_of
 from shellbot.spaces.web import Member, Post
 
 logger = logging.getLogger(__name__)
 
-SESSION_DAYS = 30
 KEPT_VIEWS = 2_000
 MOST_NAMES = 200
+REFUSED = {"damaged": 400, "room": 404, "needed": 403}
 Answer = BaseResponse | tuple[str, int] | tuple[Response, int] | str
 
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A post as the template shows it, for everybody alike; the reader's own token and ids come in beside it."""
+    """A post as the template shows it, for everybody alike; the reader's own token and ids come in beside it.
 
+    ``root`` is what comes before the paths of its room; ``day`` and ``clock`` are in the zone of the server.
+    """
+
+    root: str
     side: str
     place: int
     who: str
@@ -52,14 +57,15 @@ class View:
     card: Card | None
     stamp: str
     clock: str
+    day: date
 
 
 class Renderer:
     """Makes a View, and the HTML of one post, out of what the space keeps: ``view(post)`` and ``render(post)``."""
 
-    def __init__(self, app: Flask, *, group: str, bot: str) -> None:
+    def __init__(self, app: Flask, *, bot: str, root: Callable[[str], str]) -> None:
         self._app = app
-        self._group = group
+        self._root = root
         self._bot = bot
         self._markdown = Markdown()
         # a page shows hundreds of posts that were shown before, and after a restart all pages ask for the same ones
@@ -68,8 +74,10 @@ class Renderer:
 
     def _view(self, post: Post) -> View:
         is_bot = post.member is None
+        local = post.time.astimezone()
         return View(
-            side="group" if post.channel == self._group else "direct",
+            root=self._root(post.channel),
+            side="direct" if post.channel.startswith("direct-") else "group",
             place=post.place,
             who=post.member.person.name if post.member else self._bot,
             is_bot=is_bot,
@@ -79,7 +87,8 @@ class Renderer:
             fixed=post.fixed,
             card=post.card,
             stamp=post.time.isoformat(timespec="seconds"),
-            clock=post.time.astimezone().strftime("%H:%M"),
+            clock=local.strftime("%H:%M"),
+            day=local.date(),
         )
 
     def _render(self, post: Post) -> str:
@@ -94,14 +103,16 @@ def create_app(
     secret: bytes,
     port: int,
     hosts: Hosts,
-    title: str,
     bot: str,
-    group: str,
-    is_demo: bool = False,
+    invitations: Invitations,
+    rules: Rules = Rules(),  # noqa: B008 - a frozen value
     hint: str = "",
-    polls: Polls | None = None,
+    polls: Callable[[str], Polls | None] | None = None,
 ) -> Flask:
-    """Make the application; everything it needs from the engine it is handed here."""
+    """Make the application; everything it needs from the engine it is handed here.
+
+    One application serves all rooms: which one a request is for, is told by where its paths are rooted.
+    """
     app = Flask("shellbot.server", static_folder="static", template_folder="templates")
     app.config.update(
         SECRET_KEY=secret,
@@ -116,33 +127,35 @@ def create_app(
         MAX_FORM_MEMORY_SIZE=1 << 20,
     )
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    renderer = Renderer(app, group=group, bot=bot)
+    app.jinja_env.globals.update(day_name=day_name, new_key=new_key, bot=bot)
+    renderer = Renderer(app, bot=bot, root=lambda channel: root_of(desk.room_of(channel), desk.first_room))
     app.extensions["shellbot"] = renderer
+    visits = Visits(desk)
+    me, token = visits.me, visits.token
 
-    def wants_json() -> bool:
-        return request.accept_mimetypes.best == "application/json"
+    def title() -> str:
+        is_open = visits.room == visits.first and not rules.is_private
+        return (desk.title(visits.room) if is_open or me() is not None else None) or bot
+
+    @app.context_processor
+    def everywhere() -> dict[str, Any]:
+        return {"title": title(), "root": visits.root}
 
     def failed(status: int, text: str, **fields: Any) -> Answer:
-        if wants_json():
+        if is_for_scripts():
             return jsonify(error=text, **fields), status
+        if request.path == "/join":
+            return door.join_page(notice=text), status
+        if request.path == "/rooms":
+            return door.rooms_page(notice=text), status
         member = me()
         if member is not None and request.method == "POST":
             return room(member, notice=text), status
-        if request.path == "/join":
-            return join_page(notice=text), status
-        return render_template("error.html", title=title, status=HTTPStatus(status).phrase, text=text), status
-
-    def me() -> Member | None:
-        return desk.member(str(session.get("id", "")))
-
-    def token() -> str:
-        if "token" not in session:
-            session.permanent = True
-            session["token"] = secrets.token_urlsafe(24)
-        return str(session["token"])
+        return render_template("error.html", status=HTTPStatus(status).phrase, text=text), status
 
     def room(member: Member, notice: str = "") -> str:
-        page, people = desk.wait(desk.page(member.person.id)), desk.people()
+        page, people = desk.wait(desk.page(member.person.id)), desk.people(member.room)
+        others = [other for other in visits.mine() if other.room != member.room]
         in_group, in_direct = ([renderer.view(post) for post in posts] for posts in (page.group, page.direct))
         panes = [
             ("group", "Group", "Everybody in the room reads this", in_group, page.has_earlier[0]),
@@ -150,27 +163,19 @@ def create_app(
         ]
         return render_template(
             "room.html",
-            title=title,
-            bot=bot,
             me=member,
+            unread=sum(desk.wait(desk.unread(others))) if others else 0,
+            has_others=bool(others),
             panes=panes,
             cursor=str(page.cursor),
             people=people,
             most_names=MOST_NAMES,
             has_polls=polls is not None,
             token=token(),
-            new_key=new_key,
             notice=notice,
             hint=hint,
             draft_side=request.form.get("side", ""),
             draft=request.form.get("text", "") if notice else "",
-        )
-
-    def join_page(notice: str = "", demo_name: str = "") -> str:
-        demo_name = demo_name or (request.form.get("name", "") if request.form.get("demo") and is_demo else "")
-        name = demo_name or request.form.get("name", "") or str(session.get("name", ""))
-        return render_template(
-            "join.html", title=title, bot=bot, notice=notice, name=name, demo=bool(demo_name), token=token()
         )
 
     @app.before_request
@@ -196,54 +201,26 @@ def create_app(
         response.headers["Cache-Control"] = "no-cache" if request.endpoint == "static" else "no-store"
         return response
 
-    @app.get("/")
-    def home() -> Answer:
-        wanted = request.args.get("as", "").strip()
-        if is_demo and wanted:
-            return join_page(demo_name=wanted)
-        member = me()
-        if member is None:
-            return join_page()
-        session.modified = True
-        return room(member)
-
-    @app.post("/join")
-    def join() -> Answer:
-        demo = is_demo and bool(request.form.get("demo"))
-        if not demo and me() is not None:
-            return redirect("/", 303)
-        person_id = "" if demo else str(session.get("id", ""))
-        member = desk.wait(desk.join(request.form.get("name", ""), request.remote_addr or "", person_id, demo))
-        # a new session at sign-in: one that somebody planted before is worth nothing
-        session.clear()
-        session["id"], session["name"] = member.person.id, member.person.name
-        token()
-        return redirect("/", 303)
-
-    @app.post("/leave")
-    def leave() -> Answer:
-        desk.wait(desk.leave(str(session.get("id", ""))))
-        return redirect("/", 303)
+    door = Entrance(desk, visits, invitations, room, rules)
+    app.register_blueprint(door.pages())
 
     @app.get("/earlier")
     def earlier() -> Answer:
         member = me()
         if member is None:
-            return (jsonify(error="not here"), 401) if wants_json() else redirect("/", 303)
+            return (jsonify(error="not here"), 401) if is_for_scripts() else redirect(f"{visits.root}/", 303)
         side = request.args.get("side", "")
         posts, has_earlier = desk.wait(desk.earlier(member.person.id, side, request.args.get("before", "")))
-        if wants_json():
+        if is_for_scripts():
             shown = [{"place": post.place, "who": _author(post), "html": renderer.render(post)} for post in posts]
             return jsonify(posts=shown, has_earlier=has_earlier)
         return render_template(
             "earlier.html",
-            title=title,
             me=member,
             side=side,
             posts=[renderer.view(post) for post in posts],
             has_earlier=has_earlier,
             token=token(),
-            new_key=new_key,
         )
 
     @app.get("/me")
@@ -253,9 +230,10 @@ def create_app(
 
     @app.get("/people")
     def present() -> Answer:
-        if me() is None:
+        member = me()
+        if member is None:
             return jsonify(error="not here"), 401
-        people = desk.people()
+        people = desk.people(member.room)
         named = [{"name": member.person.name, "is_demo": member.is_demo} for member in people[:MOST_NAMES]]
         return jsonify(count=len(people), people=named)
 
@@ -263,12 +241,13 @@ def create_app(
         """Do what a form asks in the group or in the own direct channel, and show that channel again."""
         member = me()
         if member is None:
-            if wants_json():
+            if is_for_scripts():
                 return jsonify(error="You are not in this room. Please join it first."), 401
-            return redirect("/", 303)
+            return redirect(f"{visits.root}/", 303)
         side = request.form.get("side", "")
         desk.wait(work(member.person.id, side))
-        return jsonify(ok=True) if wants_json() else redirect(f"/#{'direct' if side == 'direct' else 'group'}", 303)
+        back = f"{visits.root}/#{'direct' if side == 'direct' else 'group'}"
+        return jsonify(ok=True) if is_for_scripts() else redirect(back, 303)
 
     @app.post("/say")
     def say() -> Answer:
@@ -282,6 +261,13 @@ def create_app(
             desk.wait(desk.typing(member.person.id))
         return "", 204
 
+    @app.post("/seen")
+    def seen() -> Answer:
+        member = me()
+        if member is not None:
+            desk.wait(desk.read_up_to(member.person.id, request.form.get("cursor", "")))
+        return "", 204
+
     @app.post("/press")
     def press() -> Answer:
         form = request.form
@@ -289,13 +275,21 @@ def create_app(
         return act(lambda person_id, side: desk.press(person_id, side, place, value, key))
 
     if polls is not None:
-        app.register_blueprint(results(desk, polls, me, title))
+        app.register_blueprint(results(desk, _Here(polls, visits), me, title))
 
     @app.errorhandler(RateLimited)
     def too_fast(error: RateLimited) -> Answer:
         response = app.make_response(failed(429, str(error), retry_after=error.retry_after))
         response.headers["Retry-After"] = str(math.ceil(error.retry_after))
         return response
+
+    @app.errorhandler(LinkRefused)
+    def link_refused(error: LinkRefused) -> Answer:
+        status = REFUSED.get(error.reason, 410)
+        if is_for_scripts():
+            return jsonify(error=str(error)), status
+        head = "A link is needed" if error.reason == "needed" else "This link does not count"
+        return render_template("error.html", status=head, text=str(error), is_outside=me() is None), status
 
     @app.errorhandler(SpaceError)
     def refused(error: SpaceError) -> Answer:
@@ -304,18 +298,19 @@ def create_app(
     @app.errorhandler(TimeoutError)
     @app.errorhandler(ShellbotError)
     def not_now(error: Exception) -> Answer:
-        logger.warning("a page could not be answered path=%s error=%r", request.path, error)
+        # the path may be a link, and that is nobody else's business
+        logger.warning("a page could not be answered page=%s error=%r", request.endpoint, error)
         text = "This did not work just now. Please try again in a moment."
-        if wants_json():
+        if is_for_scripts():
             return jsonify(error=text), 503
-        return render_template("error.html", title=title, status="Not now", text=text), 503
+        return render_template("error.html", status="Not now", text=text), 503
 
     @app.errorhandler(HTTPException)
     def other(error: HTTPException) -> Answer:
-        if wants_json():
+        if is_for_scripts():
             return jsonify(error=error.description), error.code or 500
         status = HTTPStatus(error.code or 500)
-        return render_template("error.html", title=title, status=status.phrase, text=error.description), status.value
+        return render_template("error.html", status=status.phrase, text=error.description), status.value
 
     return app
 
@@ -330,19 +325,35 @@ def new_key() -> str:
     return secrets.token_urlsafe(12)
 
 
-def session_reader(app: Flask) -> Callable[[str], str | None]:
-    """Give a function that reads the person's id out of a Cookie header, with Flask's own serializer."""
-    serializer = SecureCookieSessionInterface().get_signing_serializer(app)
-    if serializer is None:
-        raise ConfigError("cookies cannot be signed without a key", key="server.secret")
-    name = app.config["SESSION_COOKIE_NAME"]
-    age = int(timedelta(days=SESSION_DAYS).total_seconds())
+def day_name(day: date) -> str:
+    """Name a day as it stands between the messages of two days; a page with scripts says it in its reader's words."""
+    today = datetime.now().astimezone().date()
+    if day == today:
+        return "Today"
+    if day == today - timedelta(days=1):
+        return "Yesterday"
+    return f"{day:%A}, {day.day} {day:%B}" + (f" {day.year}" if day.year != today.year else "")
 
-    def read(cookie: str) -> str | None:
-        value = parse_cookie(cookie).get(name)
-        try:
-            return str(serializer.loads(value, max_age=age)["id"]) if value else None
-        except (BadSignature, KeyError):
-            return None
 
-    return read
+class _Here:
+    """The polls of the room whose pages are asked for; the question is asked in a view, and answered on the loop."""
+
+    def __init__(self, polls: Callable[[str], Polls | None], visits: Visits) -> None:
+        self._polls = polls
+        self._visits = visits
+
+    def one(self, number: int, person_id: str) -> Coroutine[Any, Any, Standing | None]:
+        found = self._polls(self._visits.room)
+        return found.one(number, person_id) if found is not None else _none()
+
+    def recent(self) -> Coroutine[Any, Any, list[Standing]]:
+        found = self._polls(self._visits.room)
+        return found.recent() if found is not None else _no_polls()
+
+
+async def _none() -> None:
+    return None
+
+
+async def _no_polls() -> list[Standing]:
+    return []

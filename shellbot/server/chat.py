@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import errno
 import socket
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import cast
+from urllib.parse import urlsplit
 
 import uvicorn
 from a2wsgi import WSGIMiddleware
@@ -15,13 +16,17 @@ from a2wsgi.wsgi_typing import WSGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shellbot.errors import ConfigError
-from shellbot.server.app import create_app, session_reader
+from shellbot.server.app import create_app
 from shellbot.server.desk import Desk
+from shellbot.server.entrance import Rules
 from shellbot.server.front import App, Front
 from shellbot.server.hosts import Hosts
+from shellbot.server.invitations import Invitations
 from shellbot.server.limits import Limits
+from shellbot.server.links import Links
 from shellbot.server.results import Polls
 from shellbot.server.stream import Events
+from shellbot.server.visits import session_reader
 from shellbot.spaces.web import WebSpace
 
 THREADS = 8
@@ -33,14 +38,16 @@ class ChatServer:
     """Serves a WebSpace on one port: Flask for pages and forms in a few threads, ``/events`` on the loop itself.
 
     Args:
-        space: The room; its owner starts and closes it.
+        space: The rooms; its owner starts and closes it.
         host: Interface; only loopback for now.
         port: First port to try; when it is taken the next free one is used and :attr:`url` tells. 0 takes any.
-        title: Name of the room.
-        secret: Key that signs the cookies, at least 16 bytes.
+        secret: Key that signs cookies and links, at least 16 bytes.
         public_hosts: Further host names under which pages may ask.
+        public_url: Address under which others reach this server, for links; its host may ask, too.
         demo: Whether ``?as=NAME`` links let demo people in.
-        polls: What the pages of votes show; without it there are none.
+        private: Whether one comes into the first room, too, by a join link only.
+        new_rooms: Whether people may make further rooms.
+        polls: What the pages of votes show, by id of the room; without it there are none.
         hint: Stands in the group as long as nothing was said there.
         limits: Bounds for people, addresses and streams.
         heartbeat: Seconds between signs of life on a stream.
@@ -53,10 +60,12 @@ class ChatServer:
         secret: bytes,
         host: str = "127.0.0.1",
         port: int = 8080,
-        title: str = "",
         public_hosts: Iterable[str] = (),
+        public_url: str = "",
         demo: bool = False,
-        polls: Polls | None = None,
+        private: bool = False,
+        new_rooms: bool = True,
+        polls: Callable[[str], Polls | None] | None = None,
         hint: str = "Say hello, or type help.",
         limits: Limits | None = None,
         heartbeat: float = 15.0,
@@ -75,9 +84,9 @@ class ChatServer:
         self._secret = secret
         self._host = "127.0.0.1" if host == "localhost" else host
         self._port = port
-        self._title = title or space.group.title
-        self._public_hosts = tuple(public_hosts)
-        self._is_demo = demo
+        self._public_hosts = (*public_hosts, *filter(None, [urlsplit(public_url).netloc]))
+        self._rules = Rules(public_url=public_url, is_demo=demo, is_private=private, has_new_rooms=new_rooms)
+        self._invitations = Invitations(Links(secret, "join"), space)
         self._polls = polls
         self._hint = hint
         self._limits = limits or Limits()
@@ -102,17 +111,16 @@ class ChatServer:
             secret=self._secret,
             port=port,
             hosts=hosts,
-            title=self._title,
             bot=self._space.bot,
-            group=self._space.group.id,
-            is_demo=self._is_demo,
+            invitations=self._invitations,
+            rules=self._rules,
             hint=self._hint,
             polls=self._polls,
         )
         self.events = Events(
             space=self._space,
             render=app.extensions["shellbot"].render,
-            session=session_reader(app),
+            session=session_reader(app, self._space.group.id),
             hosts=hosts,
             limits=self._limits,
             heartbeat=self._heartbeat,
@@ -142,6 +150,21 @@ class ChatServer:
         self.events.start()
         shown = f"[{self._host}]" if ":" in self._host else self._host
         self.url = f"http://{shown}:{port}/"
+
+    def link(self, person_id: str = "", *, is_named: bool = False) -> str:
+        """Give a new join link, which counts for a day.
+
+        Args:
+            person_id: Who wants it, for the room that this person is in; by default it is for the first room.
+            is_named: Another browser is to be this person by it, and it counts once. Else it lets anybody in.
+        """
+        room = self._space.room_of(f"direct-{person_id}") if person_id else self._space.group.id
+        path = self._invitations.path(room, person_id if is_named else "")
+        return (self._rules.public_url or self.url).rstrip("/") + path
+
+    async def revoke_links(self, person_id: str) -> None:
+        """End all links to the room that this person is in."""
+        await self._space.revoke(self._space.room_of(f"direct-{person_id}"))
 
     async def stop(self) -> None:
         """Take no more connections, tell open pages to come back, end; within 2 s also when readers are stuck."""

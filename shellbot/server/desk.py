@@ -1,4 +1,4 @@
-"""What the pages may ask of the room: coroutines of the engine's loop, and the one way for a view to wait for them."""
+"""What the pages may ask of the rooms: coroutines of the engine's loop, and the one way for a view to wait for them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from shellbot.errors import RateLimited, SpaceError
 from shellbot.server.limits import Buckets, Limits
-from shellbot.spaces.web import Member, Page, Post, WebSpace
+from shellbot.spaces.web import Cursor, Member, Page, Post, WebSpace
 
 T = TypeVar("T")
 
@@ -60,23 +60,72 @@ class Desk:
         # one look-up in a dictionary that only the loop changes: safe from any thread
         return self._space.member(person_id)
 
-    async def join(self, name: str, address: str, person_id: str, is_demo: bool) -> Member:
+    @property
+    def first_room(self) -> str:
+        """Id of the room that was there first."""
+        return self._space.group.id
+
+    def title(self, room: str) -> str | None:
+        """Title of a room; None where there is none. Safe from any thread, as all that is only looked up."""
+        found = self._space.room(room)
+        return found.channel.title if found is not None else None
+
+    def room_of(self, channel: str) -> str:
+        """Id of the room that a channel belongs to."""
+        return self._space.room_of(channel)
+
+    def name(self, person_id: str) -> str:
+        """Name of a person who is in a room, or was; '' where there is none."""
+        return self._space.name_of(person_id)
+
+    def knows(self, person_id: str, room: str) -> bool:
+        """Whether this person is in the room, or was."""
+        return self._space.knows(person_id, room)
+
+    async def join(self, name: str, address: str, person_id: str, is_demo: bool, room: str = "") -> Member:
         self._joins.take(address)
-        return await self._space.join(name, person_id=person_id, is_demo=is_demo)
+        return await self._space.join(name, person_id=person_id, is_demo=is_demo, room=room)
+
+    async def take_over(self, accepting: Coroutine[Any, Any, Member], address: str) -> Member:
+        """Accept a link for one person."""
+        try:
+            self._joins.take(address)
+        except RateLimited:
+            accepting.close()
+            raise
+        return await accepting
+
+    async def open_room(self, title: str, name: str, address: str, room: str) -> Member:
+        """Make a room with this id, unless it was made by the same form before."""
+        self._joins.take(address)
+        return await self._space.open_room(title, name, room)
+
+    async def revoke(self, room: str) -> None:
+        await self._space.revoke(room)
+
+    async def unread(self, members: list[Member]) -> list[int]:
+        return await self._space.unread(members)
+
+    async def read_up_to(self, person_id: str, cursor: str) -> None:
+        """Note what a page says that its reader has seen."""
+        if (seen := Cursor.parse(cursor)) is not None:
+            self._space.read_up_to(person_id, seen)
 
     async def leave(self, person_id: str) -> None:
         await self._space.leave(person_id)
 
-    def people(self) -> list[Member]:
+    def people(self, room: str) -> list[Member]:
         """Give who is in the room."""
-        return self.wait(self._members())
+        return self.wait(self._members(room))
 
-    async def _members(self) -> list[Member]:
-        return self._space.members
+    async def _members(self, room: str) -> list[Member]:
+        return self._space.members_of(room)
 
     async def page(self, person_id: str) -> Page:
-        """Give what the person sees."""
-        return await self._space.page(person_id)
+        """Give what the person sees, and take it for read."""
+        page = await self._space.page(person_id)
+        self._space.read_up_to(person_id, page.cursor)
+        return page
 
     async def earlier(self, person_id: str, side: str, before: str) -> tuple[list[Post], bool]:
         """Give the posts before this place, and whether there are still earlier ones."""
@@ -110,7 +159,8 @@ class Desk:
     def _channel(self, person_id: str, side: str) -> str:
         """A page names its channels only as group and direct, so it cannot name those of others."""
         if side == "group":
-            return self._space.group.id
+            member = self._space.member(person_id)
+            return member.room if member is not None else self._space.group.id
         if side == "direct":
             return f"direct-{person_id}"
         raise SpaceError("There is no such channel.")

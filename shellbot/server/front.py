@@ -9,6 +9,7 @@ from typing import Any
 
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Limits
+from shellbot.spaces.web.rooms import ROOM_ID
 
 Scope = MutableMapping[str, Any]
 ASGIMessage = MutableMapping[str, Any]
@@ -53,7 +54,9 @@ class Front:
 
         if not self._hosts.allows(header(scope, b"host") or ""):
             await refuse(with_headers, 421, "This server does not answer for that host name.")
-        elif scope["path"] == "/events":
+            return
+        scope = in_room(scope)
+        if scope["path"] == f"{scope['root_path']}/events":
             await self._events(scope, receive, with_headers)
         else:
             await self._with_body(scope, receive, with_headers)
@@ -103,6 +106,14 @@ class Front:
             await send(message)
 
         await refuse(before_the_end, 413, text)
+
+
+def in_room(scope: Scope) -> Scope:
+    """Tell apart the room, as where these pages are rooted, from the page that is asked for."""
+    first, slash, _ = scope["path"][1:].partition("/")
+    is_room = bool(ROOM_ID.fullmatch(first))
+    path = scope["path"] if slash or not is_room else f"/{first}/"
+    return {**scope, "root_path": f"/{first}" if is_room else "", "path": path}
 
 
 def header(scope: Scope, name: bytes) -> str | None:

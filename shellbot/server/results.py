@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from flask import Blueprint, Response, abort, jsonify, redirect, render_template
+from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
 from shellbot.polls.standing import Standing
@@ -54,7 +54,7 @@ def rows(result: Result) -> list[Row]:
     ]
 
 
-def results(desk: Desk, polls: Polls, me: Callable[[], Member | None], title: str) -> Blueprint:
+def results(desk: Desk, polls: Polls, me: Callable[[], Member | None], title: Callable[[], str]) -> Blueprint:
     """Make the pages. Only people of the room see them, and of a count what they may see."""
     pages = Blueprint("results", __name__)
 
@@ -67,17 +67,17 @@ def results(desk: Desk, polls: Polls, me: Callable[[], Member | None], title: st
 
     @pages.before_request
     def only_people_of_the_room() -> Answer | None:
-        return None if me() is not None else redirect("/", 303)
+        return None if me() is not None else redirect(f"{request.script_root}/", 303)
 
     @pages.get("/polls")
     def listed() -> Answer:
-        return render_template("polls.html", title=title, polls=desk.wait(polls.recent()))
+        return render_template("polls.html", polls=desk.wait(polls.recent()))
 
     @pages.get("/poll/<int(max=999999999):number>")
     def page(number: int) -> Answer:
         poll = found(number)
         return render_template(
-            "poll.html", title=f"{poll.question} – {title}", poll=poll, rows=rows(poll.result) if poll.result else []
+            "poll.html", title=f"{poll.question} – {title()}", poll=poll, rows=rows(poll.result) if poll.result else []
         )
 
     @pages.get("/poll/<int(max=999999999):number>.json")

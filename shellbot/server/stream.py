@@ -33,8 +33,9 @@ _HEADERS = [
 class Stream:
     """One open page: the frames it has still to be sent, bounded by number and bytes."""
 
-    def __init__(self, person_id: str, address: str, limits: Limits, abort: Callable[[], None]) -> None:
+    def __init__(self, person_id: str, room: str, address: str, limits: Limits, abort: Callable[[], None]) -> None:
         self.person_id = person_id
+        self.room = room
         self.address = address
         self.cursor = Cursor("", 0, 0)
         self.wake = asyncio.Event()
@@ -95,7 +96,7 @@ class Events:
     Args:
         space: Tells what happens and what was missed.
         render: Makes the HTML of a post.
-        session: Reads the person's id out of the Cookie header; None when there is no valid one.
+        session: Reads the person's id in a room out of the Cookie header; None when there is no valid one.
     """
 
     def __init__(
@@ -103,7 +104,7 @@ class Events:
         *,
         space: WebSpace,
         render: Callable[[Post], str],
-        session: Callable[[str], str | None],
+        session: Callable[[str, str], str | None],
         hosts: Hosts,
         limits: Limits,
         heartbeat: float = 15.0,
@@ -118,8 +119,8 @@ class Events:
         self._by_person: dict[str, list[Stream]] = {}
         self._addresses: Counter[str] = Counter()
         self._waiting: deque[Post] = deque()
-        self._people_changed = False
-        self._typing: dict[str, str] = {}
+        self._people_changed: set[str] = set()  # rooms
+        self._typing: dict[str, Member] = {}
         self._wake = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._is_stopping = False
@@ -159,12 +160,14 @@ class Events:
         host = header(scope, b"host") or ""
         origin, site = header(scope, b"origin"), header(scope, b"sec-fetch-site")
         address = scope["client"][0] if scope.get("client") else ""
-        person_id = self._session(header(scope, b"cookie") or "")
+        room = scope["root_path"].strip("/") or self._space.group.id
+        person_id = self._session(header(scope, b"cookie") or "", room)
         if scope["method"] != "GET":
             return await refuse(send, 405, "Only GET is answered here.", (b"allow", b"GET"))
         if self._hosts.is_foreign(host, origin, site):
             return await refuse(send, 403, "This stream is only for our own pages.")
-        if person_id is None or self._space.member(person_id) is None:
+        member = self._space.member(person_id) if person_id is not None else None
+        if person_id is None or member is None or member.room != room:
             return await refuse(send, 401, "Please join the room first.")
         if self._is_stopping:
             return await refuse(send, 503, "The server is being stopped.", (b"retry-after", b"2"))
@@ -175,7 +178,7 @@ class Events:
                 return await send(_body(_FULL, more=False))
             return await refuse(send, 429, "Too many pages are open here.", (b"retry-after", b"10"))
 
-        stream = Stream(person_id, address, self._limits, scope["state"]["abort"])
+        stream = Stream(person_id, room, address, self._limits, scope["state"]["abort"])
         self._add(stream)
         watching = asyncio.create_task(self._watch_end(stream, receive))
         try:
@@ -202,7 +205,7 @@ class Events:
                 return
             stream.cursor = cursor
             missed = await self._replay(stream, page.group, page.direct)
-        hello = f"retry: 1000\nid: {stream.cursor}\n".encode() + self._people()
+        hello = f"retry: 1000\nid: {stream.cursor}\n".encode() + self._people(stream.room)
         await send(_body(hello + missed))
         while True:
             await stream.wake.wait()
@@ -218,7 +221,7 @@ class Events:
         for number, post in enumerate(chain(group, direct)):
             if number % SLICE == SLICE - 1:
                 await asyncio.sleep(0)
-            is_group = post.channel == self._space.group.id
+            is_group = post.channel == stream.room
             at = stream.cursor
             stream.cursor = Cursor(at.epoch, post.seq, at.direct) if is_group else Cursor(at.epoch, at.group, post.seq)
             frames.append(f"id: {stream.cursor}\n".encode() + self._frame(post, is_missed=True))
@@ -251,12 +254,13 @@ class Events:
 
     # --- all streams
 
-    def _streams(self) -> list[Stream]:
-        return list(chain.from_iterable(self._by_person.values()))
+    def _streams(self, room: str = "") -> list[Stream]:
+        """Those of a room, or all."""
+        return [stream for streams in self._by_person.values() for stream in streams if not room or stream.room == room]
 
     def _on_news(self, news: Post | Member | Typing) -> None:
         if isinstance(news, Typing):
-            self._typing[news.member.person.id] = news.member.person.name
+            self._typing[news.member.person.id] = news.member
         elif isinstance(news, Post):
             self._waiting.append(news)
             if len(self._waiting) > MAX_WAITING:
@@ -266,7 +270,7 @@ class Events:
                     stream.is_dropped = True
                     stream.abort()
         else:
-            self._people_changed = True
+            self._people_changed.add(news.room)
             if not news.is_here:
                 self.sign_out(news.person.id)
         self._wake.set()
@@ -285,20 +289,20 @@ class Events:
                     await self._tell(post)
                 except Exception:
                     logger.exception("one post could not be shown place=%d", post.place)
-            if self._people_changed:
-                self._people_changed = False
-                await self._offer(self._streams(), "", 0, self._people())
+            while self._people_changed:
+                room = self._people_changed.pop()
+                await self._offer(self._streams(room), "", 0, self._people(room))
             while self._typing:
-                person_id, name = self._typing.popitem()
-                others = [stream for stream in self._streams() if stream.person_id != person_id]
-                await self._offer(others, "", 0, _typing(name))
+                person_id, member = self._typing.popitem()
+                others = [stream for stream in self._streams(member.room) if stream.person_id != person_id]
+                await self._offer(others, "", 0, _typing(member.person.name))
             if loop.time() >= beat:
                 beat = loop.time() + self._heartbeat
                 await self._offer(self._streams(), "", 0, _BEAT)
 
     async def _tell(self, post: Post) -> None:
-        if post.channel == self._space.group.id:
-            side, streams = "group", self._streams()
+        if self._space.room(post.channel) is not None:
+            side, streams = "group", self._streams(post.channel)
         else:
             side, streams = "direct", list(self._by_person.get(post.channel.removeprefix("direct-"), ()))
         if streams:
@@ -311,9 +315,8 @@ class Events:
             await asyncio.sleep(0)
 
     def _frame(self, post: Post, *, is_missed: bool = False) -> bytes:
-        is_group = post.channel == self._space.group.id
         data = {
-            "side": "group" if is_group else "direct",
+            "side": "direct" if self._space.room(post.channel) is None else "group",
             "seq": post.seq,
             "place": post.place,
             "missed": is_missed,
@@ -323,8 +326,8 @@ class Events:
         }
         return f"event: post\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 
-    def _people(self) -> bytes:
-        members = self._space.members
+    def _people(self, room: str) -> bytes:
+        members = self._space.members_of(room)
         data = {"count": len(members), "names": [member.person.name for member in members[:12]]}
         return f"event: people\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
 

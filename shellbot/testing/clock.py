@@ -29,6 +29,7 @@ class Clock:
 
     def __init__(self, start: datetime = NOON, *, timeout: float = 15.0) -> None:
         self.now = 0.0
+        self._stepped = 0.0
         self._start = start
         self._timeout = timeout
         self._reader: asyncio.StreamReader | None = None
@@ -38,7 +39,7 @@ class Clock:
     @property
     def utc(self) -> datetime:
         """What the server's clock shows on the wall."""
-        return self._start + timedelta(seconds=self.now)
+        return self._start + timedelta(seconds=self.now + self._stepped)
 
     async def advance(self, seconds: float) -> None:
         """Let time pass in the server; returns when all that fell due has begun, and what followed from it is over.
@@ -51,12 +52,24 @@ class Clock:
         if not 0 <= seconds < math.inf:
             raise ValueError(f"time goes on by a number of seconds, 0 or more: advance({seconds!r})")
         async with self._moving:
-            if self._reader is not None and self._writer is not None:
-                self._writer.write(f"{seconds!r}\n".encode())
-                async with asyncio.timeout(self._timeout):
-                    if not await self._reader.readline():
-                        raise ConnectionError("the server ended while its time was moved")
+            await self._tell(f"pass {seconds!r}")
             self.now += seconds
+
+    async def step(self, seconds: float) -> None:
+        """Set the server's clock on the wall forwards or back, as an operator may, or a machine that has slept.
+
+        Nothing is waited for on the way, as no time passes. What is due by the wall now begins, and is over on return.
+        """
+        async with self._moving:
+            await self._tell(f"step {seconds!r}")
+            self._stepped += seconds
+
+    async def _tell(self, line: str) -> None:
+        if self._reader is not None and self._writer is not None:
+            self._writer.write(f"{line}\n".encode())
+            async with asyncio.timeout(self._timeout):
+                if not await self._reader.readline():
+                    raise ConnectionError("the server ended while its time was moved")
 
     async def settle(self) -> None:
         """Return when nothing goes on in the server: what was said to it has been dealt with."""
@@ -85,7 +98,11 @@ async def follow(descriptor: int, clock: ExternalClock, stillness: Stillness) ->
     reader, writer = await asyncio.open_connection(sock=socket.socket(fileno=descriptor))
     try:
         while line := await reader.readline():
-            await _pass(float(line), clock, stillness)
+            what, seconds = line.split()
+            if what == b"step":
+                clock.step(float(seconds))
+                seconds = b"0"
+            await _pass(float(seconds), clock, stillness)
             writer.write(b"%r\n" % clock.time())
     finally:
         writer.close()

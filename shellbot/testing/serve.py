@@ -18,6 +18,7 @@ from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import Engine
 from shellbot.errors import ShellbotError
+from shellbot.testing import crashing
 from shellbot.testing.clock import NOON, follow
 from shellbot.testing.stillness import Stillness
 
@@ -40,6 +41,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     descriptor, is_demo = options["clock_fd"], options["demo"]
     clock = AsyncioClock() if descriptor is None else ExternalClock(options["clock_utc"])
     try:
+        crashing.arm()
         context = Context.from_file(options["settings"]) if options["settings"] else Context()
         context.apply_environment()
         context.apply({key: value for key, value in options.items() if "." in key and value is not None})

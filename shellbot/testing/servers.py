@@ -13,6 +13,7 @@ from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 from shellbot.instance import read_facts
+from shellbot.testing import crashing
 from shellbot.testing.browser import Browser
 from shellbot.testing.clock import Clock
 
@@ -93,24 +94,30 @@ class Server:
 
     # --- up and down
 
-    async def start(self, timeout: float = 15.0) -> None:
+    async def start(self, timeout: float = 15.0, *, crash_at: int = 0) -> None:
         """Start it; returns once its page answers.
+
+        Args:
+            crash_at: Have it end at this step, as by -9; see :mod:`shellbot.testing.crashing`. 0: at none.
 
         Raises:
             ServerEnded: It ended instead.
         """
-        await self.launch()
+        await self.launch(crash_at)
         try:
             async with asyncio.timeout(timeout):
                 await self._wait_for_facts()
                 answer = await Browser(self.url).get()
                 assert answer.status == 200, answer
+        except (OSError, EOFError) as error:
+            await self.close()
+            raise ServerEnded(f"it went away while it answered: {self.stderr[-2000:] or error!r}") from error
         except BaseException:
             await self.close()
             raise
         self._follow_publisher()
 
-    async def launch(self) -> None:
+    async def launch(self, crash_at: int = 0) -> None:
         """Start it without waiting for anything."""
         assert not self.is_up, "it runs already"
         self._output.mkdir(exist_ok=True)
@@ -127,6 +134,7 @@ class Server:
                     stdin=asyncio.subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
+                    env={**os.environ, crashing.VARIABLE: str(crash_at)} if crash_at else None,
                     start_new_session=True,
                     pass_fds=[theirs.fileno()] if theirs is not None else [],
                 )

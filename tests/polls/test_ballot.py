@@ -35,7 +35,7 @@ def test_a_choice_is_found_by_number_or_words(typed):
 
 
 @pytest.mark.parametrize("typed", ["", "0", "4", "-1", "sush", "sushi pizza", "²", "#2"])
-def test_anything_else_is_refused_and_told_what_there_is(typed):
+def test_d09_anything_else_is_refused_and_told_what_there_is(typed):
     with pytest.raises(UnknownChoice, match="1 Pizza, 2 Sushi, 3 Fish, chips"):
         find(typed, LUNCH)
     with pytest.raises(UnknownChoice, match="1 Pizza, 2 Sushi, 3 Fish, chips"):
@@ -129,7 +129,7 @@ JSON = st.recursive(st.none() | st.integers() | st.text(max_size=3) | st.sampled
 
 
 @given(SPECS, JSON)
-def test_what_is_no_vote_of_this_poll_is_none(spec, value):
+def test_d09_what_is_no_vote_of_this_poll_is_none(spec, value):
     vote = from_wire(value, spec)
     assert vote is None or (set(vote) <= set(spec.choices) and len(vote) <= spec.most)
 

@@ -23,7 +23,7 @@ def singles(*choices):
 
 
 @given(st.lists(st.sampled_from(CHOICES)), st.integers(0, 20))
-def test_every_ballot_is_counted_once_and_a_tie_has_no_winner(ballots, absent):
+def test_d09_every_ballot_is_counted_once_and_a_tie_has_no_winner(ballots, absent):
     result = count(LUNCH, singles(*ballots), len(ballots) + absent)
     slow = [(sum(1 for ballot in ballots if ballot == choice), choice) for choice in CHOICES]
     assert [(votes, choice) for choice, votes in result.counts.items()] == slow
@@ -85,7 +85,7 @@ def test_a_threshold_is_reached_by_exactly_its_share(threshold, yes, no, winner)
 @pytest.mark.parametrize(
     ("quorum", "asked", "votes"), [("", 9, 0), ("5", 9, 5), ("50%", 9, 5), ("50%", 8, 4), ("2/3", 9, 6)]
 )
-def test_a_quorum_in_percent_is_of_the_roll_and_rounded_up(quorum, asked, votes):
+def test_d09_a_quorum_in_percent_is_of_the_roll_and_rounded_up(quorum, asked, votes):
     assert needed(quorum, asked) == votes
 
 
@@ -98,6 +98,6 @@ def test_bars_show_counts_and_both_shares_in_columns():
     ]
 
 
-def test_bars_of_a_poll_nobody_answered_or_was_asked():
+def test_d09_bars_of_a_poll_nobody_answered_or_was_asked():
     assert bars(count(LUNCH, [], 3)).endswith("Salad 0                       -     0 %")
     assert bars(count(LUNCH, [], 0)).endswith("Salad 0                       -       -")

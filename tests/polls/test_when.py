@@ -112,7 +112,7 @@ def test_what_is_no_time_ahead_gets_one_helpful_line(typed, told):
     assert "\n" not in str(caught.value)
 
 
-def test_a_time_that_comes_twice_is_asked_back_with_both_readings():
+def test_d04_a_time_that_comes_twice_is_asked_back_with_both_readings():
     before = datetime(2026, 10, 24, 12, tzinfo=PARIS)
     with pytest.raises(UsageError) as caught:
         moment("tomorrow 2:30", before, PARIS)
@@ -126,7 +126,7 @@ def test_of_a_time_that_comes_twice_only_the_second_is_left_between_the_two():
     assert moment("at 2:30", between, PARIS).isoformat() == "2026-10-25T01:30:00+00:00"
 
 
-def test_a_time_that_is_left_out_is_asked_back_with_the_next_that_there_is():
+def test_d04_a_time_that_is_left_out_is_asked_back_with_the_next_that_there_is():
     before = datetime(2027, 3, 27, 12, tzinfo=PARIS)
     with pytest.raises(UsageError, match=r"there is no 02:30. The next that there is: `2027-03-28T03:00\+02:00`"):
         moment("tomorrow 2:30", before, PARIS)
@@ -170,7 +170,7 @@ def test_what_looks_like_a_time_is_one_ahead_or_one_line_of_help(day, hour, minu
 
 
 @given(moments, st.sampled_from(ZONES), st.integers(2, 360 * 24 * 60))
-def test_a_moment_written_as_it_is_shown_on_the_wall_is_found_again_or_asked_back(now, zone, minutes):
+def test_d04_a_moment_written_as_it_is_shown_on_the_wall_is_found_again_or_asked_back(now, zone, minutes):
     wanted = (now.replace(second=0, microsecond=0) + timedelta(minutes=minutes)).astimezone(zone)
     assert moment(wanted.isoformat(), now, zone) == wanted
     wall = wanted.replace(tzinfo=None, fold=0)

@@ -43,7 +43,7 @@ async def test_what_is_said_while_the_engine_begins_is_not_forgotten(tmp_path):
             await engine.stop()
 
 
-async def test_a_vote_in_the_inbox_from_before_the_deadline_counts_after_a_restart_past_it(party, clock, tmp_path):
+async def test_d03_a_vote_in_the_inbox_from_before_the_deadline_counts_after_a_restart_past_it(party, clock, tmp_path):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m')
         await people.ballot("Person B")

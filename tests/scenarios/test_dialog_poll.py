@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from shellbot.commands.base import Command
+from shellbot.machines.input import Input
 from shellbot.polls.asking import lacking
 
 
@@ -76,3 +78,30 @@ async def test_a_question_that_cannot_be_is_told_at_once(party):
 )
 def test_what_lacks_all_other_words(arguments, question):
     assert lacking(arguments) == question
+
+
+class Order(Command):
+    keyword = "order"
+
+    def get_machine(self, bot, **options):
+        return Input(question="What do you order?", key="dish")
+
+    def execute(self, bot, arguments="", **kwargs):
+        bot.open_dialog("order", kwargs["person"])
+
+
+async def test_a_ballot_with_its_number_goes_to_its_vote_though_a_dialog_is_open(party):
+    async with party("Person A", commands=[Order()]) as people:
+        await people.whisper("Person A", "order")
+        await people.hears("What do you order?", "Person A")
+        await people.say("Person A", 'poll "Lunch?" Pizza, Sushi until tomorrow 12:00')
+        await people.ballot("Person A")
+        await people.whisper("Person A", "#2 1")  # no vote here has this number: it is the dialog's
+        assert people.engine.space.heard(people.direct("Person A"))[-1].text != "There is no vote #2 here."
+        await people.whisper("Person A", "order")
+        await people.whisper("Person A", "#1 2")
+        await people.hears("Your vote is counted: Sushi", "Person A")
+        await people.whisper("Person A", "#1 soup")
+        await people.hears("Please answer with one of", "Person A")
+        await people.whisper("Person A", "order")
+        await people.hears("You are in the middle of `order`", "Person A")

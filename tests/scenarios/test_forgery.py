@@ -57,7 +57,7 @@ async def recorded_ballot(subscriber, choice):
     raise AssertionError("the bus was closed")
 
 
-async def test_a_forged_ballot_arrives_and_is_not_counted(party, clock):
+async def test_d10_a_forged_ballot_arrives_and_is_not_counted(party, clock):
     async with party("Person A", "Person B") as people:
         round = await voting(people)
         async with overheard(people, "Person B") as (_, put_and_see):
@@ -71,7 +71,7 @@ async def test_a_forged_ballot_arrives_and_is_not_counted(party, clock):
         assert people.engine.desk.switchboard.strangers >= 1
 
 
-async def test_without_the_check_the_same_ballot_changes_the_result(party, clock, monkeypatch):
+async def test_d10_without_the_check_the_same_ballot_changes_the_result(party, clock, monkeypatch):
     async with party("Person A", "Person B") as people:
         round = await voting(people)
         monkeypatch.setattr(people.engine.desk.switchboard.seal, "is_genuine", lambda channel, message: True)
@@ -81,7 +81,7 @@ async def test_without_the_check_the_same_ballot_changes_the_result(party, clock
         assert "Sushi 1" in await people.hears("Result")
 
 
-async def test_a_recorded_ballot_played_again_after_a_change_of_vote_has_no_effect(party, clock):
+async def test_d10_a_recorded_ballot_played_again_after_a_change_of_vote_has_no_effect(party, clock):
     async with party("Person A", "Person B") as people:
         await voting(people)
         async with overheard(people, "Person B") as (subscriber, put_and_see):
@@ -97,7 +97,7 @@ async def test_a_recorded_ballot_played_again_after_a_change_of_vote_has_no_effe
         assert "Sushi 0" in result
 
 
-async def test_a_recorded_ballot_moved_to_another_channel_has_no_effect(party, clock):
+async def test_d10_a_recorded_ballot_moved_to_another_channel_has_no_effect(party, clock):
     async with party("Person A", "Person B") as people:
         await voting(people)
         async with overheard(people, "Person B") as (subscriber, _):
@@ -110,7 +110,7 @@ async def test_a_recorded_ballot_moved_to_another_channel_has_no_effect(party, c
 
 
 @pytest.mark.parametrize("side", ["group", "direct"])
-async def test_a_frame_reflected_to_the_side_it_came_from_has_no_effect(party, clock, side):
+async def test_d10_a_frame_reflected_to_the_side_it_came_from_has_no_effect(party, clock, side):
     """As it is, it is heard by the side it was for, once more; with the side changed the seal is broken."""
     async with party("Person A", "Person B") as people:
         await voting(people)
@@ -127,7 +127,7 @@ async def test_a_frame_reflected_to_the_side_it_came_from_has_no_effect(party, c
         assert people.engine.desk.switchboard.strangers - before == (1 if side == "group" else 0)
 
 
-async def test_a_stranger_cannot_open_a_vote(party):
+async def test_d10_a_stranger_cannot_open_a_vote(party):
     async with party("Person A", "Person B") as people:
         body = {"do": "poll", "op": "open", "poll": "p", "number": 1, "question": "Password?", "choices": ["a", "b"]}
         channel = people.direct("Person B")
@@ -149,7 +149,7 @@ async def test_a_stranger_cannot_open_a_vote(party):
         {},
     ],
 )
-async def test_a_sealed_ballot_that_makes_no_sense_is_not_counted(party, clock, ballot):
+async def test_d10_a_sealed_ballot_that_makes_no_sense_is_not_counted(party, clock, ballot):
     async with party("Person A", "Person B") as people:
         round = await voting(people)
         body = {"op": "ballot", "poll": round.id, **ballot}

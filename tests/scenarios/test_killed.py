@@ -118,7 +118,7 @@ async def test_killed_once_in_a_vote_of_twelve(tmp_path):
     await vote_with_kills(tmp_path, seed=1, count=12, kills=1)
 
 
-async def test_killed_three_times_in_a_vote_of_fifty(tmp_path):
+async def test_d02_killed_three_times_in_a_vote_of_fifty(tmp_path):
     await vote_with_kills(tmp_path, seed=2, count=50, kills=3)
 
 
@@ -129,7 +129,7 @@ async def test_killed_three_times_in_a_vote_of_fifty_again_and_again(tmp_path, s
     await vote_with_kills(tmp_path, seed=seed, count=50, kills=3)
 
 
-async def test_a_vote_whose_answer_was_lost_with_the_server_counts_once_when_it_is_sent_again(tmp_path):
+async def test_d01_a_vote_whose_answer_was_lost_with_the_server_counts_once_when_it_is_sent_again(tmp_path):
     clock = Clock()
     async with Server(tmp_path / "instance", clock=clock) as server, crowd(server, 2) as (first, second):
         await first.say(POLL)
@@ -150,7 +150,7 @@ async def test_a_vote_whose_answer_was_lost_with_the_server_counts_once_when_it_
         assert len(events_of(server, "action")) == 5
 
 
-async def test_killed_while_the_vote_opens_and_while_it_closes(tmp_path):
+async def test_d02_killed_while_the_vote_opens_and_while_it_closes(tmp_path):
     clock = Clock()
     async with Server(tmp_path / "instance", clock=clock) as server, crowd(server, 8) as people:
         await people[0].say(POLL)
@@ -253,7 +253,7 @@ async def keep_moving(server: Server, clock: Clock) -> None:
         await asyncio.sleep(0.05)
 
 
-async def test_three_votes_at_once_pressed_and_typed_while_the_server_comes_and_goes(tmp_path):
+async def test_d05_three_votes_at_once_pressed_and_typed_while_the_server_comes_and_goes(tmp_path):
     await dine(tmp_path, seed=1)
 
 

@@ -6,7 +6,7 @@ import sqlite3
 
 import orjson
 
-from shellbot.polls import booth, records
+from shellbot.polls import papers, records
 from tests.scenarios.later import hears_later
 
 BEFORE = {
@@ -177,7 +177,7 @@ async def test_a_store_of_before_there_were_kinds_is_read_and_goes_on(party, clo
         await people.press("Person A", "Pizza")
         await people.hears("Your vote is counted", "Person A")
     db = sqlite3.connect(tmp_path / "instance" / "store.db")
-    for table, columns in {**records.ADDED, **booth.ADDED}.items():
+    for table, columns in {**records.ADDED, **papers.ADDED}.items():
         for column in columns:
             db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
     db.execute("DROP TABLE poll_orders")

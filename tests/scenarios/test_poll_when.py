@@ -11,7 +11,7 @@ from shellbot.clocks import ExternalClock
 PARIS = {"settings": {"polls.timezone": "Europe/Paris"}}  # noon UTC is 13:00 there
 
 
-async def test_a_deadline_in_words_closes_the_vote_then_and_is_echoed_with_its_offset(party, clock):
+async def test_d04_a_deadline_in_words_closes_the_vote_then_and_is_echoed_with_its_offset(party, clock):
     async with party("Person A", "Person B", **PARIS) as people:
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi tomorrow 9:00')
         assert "It closes at Sat 21 Nov 09:00 CET (+01:00)" in await people.hears("Vote #1")
@@ -26,7 +26,7 @@ async def test_a_deadline_in_words_closes_the_vote_then_and_is_echoed_with_its_o
         assert "Pizza 1" in await people.hears("Result")
 
 
-async def test_a_restart_in_between_does_not_move_the_deadline(party, clock):
+async def test_d04_a_restart_in_between_does_not_move_the_deadline(party, clock):
     async with party("Person A", "Person B", **PARIS) as people:
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi at 14:30')
         await people.ballot("Person B")
@@ -54,7 +54,7 @@ def clock():
         ("until yesterdai 9:00", "no time that I can read"),
     ],
 )
-async def test_what_cannot_be_a_deadline_is_asked_back_and_opens_nothing(party, typed, told):
+async def test_d04_what_cannot_be_a_deadline_is_asked_back_and_opens_nothing(party, typed, told):
     async with party("Person A", **PARIS) as people:
         await people.say("Person A", f'poll "Lunch?" Pizza, Sushi {typed}')
         await people.hears(told)

@@ -31,7 +31,7 @@ async def test_a_vote_goes_out_to_all_and_its_result_comes_back(party):
         assert "3 of 3 voted" in result
 
 
-async def test_a_vote_may_be_changed_until_the_close_and_the_last_one_counts(party, clock):
+async def test_d01_a_vote_may_be_changed_until_the_close_and_the_last_one_counts(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person A")
@@ -47,7 +47,7 @@ async def test_a_vote_may_be_changed_until_the_close_and_the_last_one_counts(par
         assert "100 %    50 %" in result
 
 
-async def test_the_close_refuses_later_votes_and_says_so(party, clock):
+async def test_d08_the_close_refuses_later_votes_and_says_so(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person B")
@@ -62,7 +62,7 @@ async def test_the_close_refuses_later_votes_and_says_so(party, clock):
         assert sum("Result" in text for text in people.told()) == 1
 
 
-async def test_a_vote_at_the_last_moment_counts_and_one_at_the_deadline_does_not(party, clock):
+async def test_d03_a_vote_at_the_last_moment_counts_and_one_at_the_deadline_does_not(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person A")
@@ -87,7 +87,7 @@ async def test_only_who_opened_a_vote_may_close_it(party):
         assert "Nobody voted" in await people.hears("Result of vote #1")
 
 
-async def test_people_who_cannot_be_reached_are_named(party, clock):
+async def test_d07_people_who_cannot_be_reached_are_named(party, clock):
     async with party("Person A") as people:
         people.space.unreachable.add("person-b")
         await people.join("Person B")
@@ -113,7 +113,7 @@ async def test_two_open_votes_are_told_apart_by_number(party):
         await people.hears("Your vote is counted: **Sushi**", "Person B")
 
 
-async def test_who_joins_later_is_not_on_the_roll(party):
+async def test_d06_who_joins_later_is_not_on_the_roll(party):
     async with party("Person A") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person A")
@@ -124,7 +124,7 @@ async def test_who_joins_later_is_not_on_the_roll(party):
         assert people.told("Person B") == []
 
 
-async def test_a_restart_in_the_middle_loses_nothing_and_says_nothing_twice(party, clock):
+async def test_d05_a_restart_in_the_middle_loses_nothing_and_says_nothing_twice(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person A")
@@ -160,7 +160,7 @@ async def test_what_is_due_at_the_start_is_said_when_the_answers_are_heard(party
             assert "1 of 2 voted" in await people.hears("Result")
 
 
-async def test_a_vote_whose_deadline_passed_while_nobody_served_closes_at_the_start(party, clock):
+async def test_d05_a_vote_whose_deadline_passed_while_nobody_served_closes_at_the_start(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person A")
@@ -182,7 +182,7 @@ async def test_a_number_that_is_none_closes_nothing(party):
         assert sum("Write the number of the vote" in text for text in people.told()) == 4
 
 
-async def test_a_counted_vote_whose_receipt_was_lost_is_not_called_late_after_the_close(party, clock):
+async def test_d08_a_counted_vote_whose_receipt_was_lost_is_not_called_late_after_the_close(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
         await people.ballot("Person A")
@@ -198,7 +198,7 @@ async def test_a_counted_vote_whose_receipt_was_lost_is_not_called_late_after_th
         assert not any("not counted" in text for text in people.told("Person A"))
 
 
-async def test_who_has_left_is_not_waited_for_and_a_vote_cast_before_stays(party):
+async def test_d06_who_has_left_is_not_waited_for_and_a_vote_cast_before_stays(party):
     async with party("Person A", "Person B", "Person C") as people:
         await people.say("Person A", LUNCH)
         for name in people.people:

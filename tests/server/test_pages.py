@@ -17,8 +17,11 @@ from shellbot.clocks import AsyncioClock
 from shellbot.events import CardAction, Message, Reply
 from shellbot.server.app import create_app
 from shellbot.server.desk import Desk
+from shellbot.server.entrance import Rules
 from shellbot.server.hosts import Hosts
+from shellbot.server.invitations import Invitations
 from shellbot.server.limits import Limits
+from shellbot.server.links import Links
 from shellbot.spaces.web import WebSpace
 from shellbot.stores.memory import MemoryStore
 
@@ -64,10 +67,9 @@ async def pages(limits: Limits = MANY, **settings: Any) -> AsyncIterator[Pages]:
         secret=SECRET,
         port=8080,
         hosts=Hosts(8080),
-        title="Lunch <room>",
         bot="shellbot",
-        group="group",
-        **settings,
+        invitations=Invitations(Links(SECRET, "join"), space),
+        rules=Rules(**settings),
     )
     try:
         yield Pages(app, space, bot)
@@ -252,7 +254,7 @@ async def test_without_demo_such_links_are_nothing_special():
         assert [member.is_demo for member in room.space.members] == [False]
 
 
-@pytest.mark.parametrize("path", ["/nowhere", "/join", "/static/../app.py"])
+@pytest.mark.parametrize("path", ["/nowhere", "/say", "/static/../app.py"])
 async def test_what_is_not_there_gets_a_plain_page(path):
     async with pages() as room:
         answer = await room.get(room.app.test_client(), path)

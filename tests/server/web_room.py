@@ -198,9 +198,10 @@ class Told:
 class Listener:
     """A page's event stream, read over a bare socket."""
 
-    def __init__(self, url: str, cookie: str) -> None:
+    def __init__(self, url: str, cookie: str, root: str = "") -> None:
         self.port = urlsplit(url).port
         self.cookie = cookie
+        self.root = root
         self.last_id = ""
         self.lines: list[str] = []
 
@@ -209,7 +210,8 @@ class Listener:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", self.port)
         query = f"?since={since}" if since is not None else ""
         again = f"Last-Event-ID: {last_event_id}\r\n" if last_event_id else ""
-        request = f"GET /events{query} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nCookie: {self.cookie}\r\n{again}\r\n"
+        path = f"{self.root}/events{query}"
+        request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1:{self.port}\r\nCookie: {self.cookie}\r\n{again}\r\n"
         self.writer.write(request.encode())
         self.head = (await self.reader.readuntil(b"\r\n\r\n")).decode()
         return int(self.head.split()[1])
@@ -254,9 +256,11 @@ class Listener:
 
 
 @asynccontextmanager
-async def listening(browser: Browser, since: str | None = None, **more: str) -> AsyncIterator[Listener]:
-    """Give an open stream of this browser."""
-    listener = Listener(browser.url, browser.cookie)
+async def listening(
+    browser: Browser, since: str | None = None, *, root: str = "", **more: str
+) -> AsyncIterator[Listener]:
+    """Give an open stream of this browser, in the room at this root."""
+    listener = Listener(browser.url, browser.cookie, root)
     status = await listener.open(since, **more)
     assert status == 200, listener.head
     try:

@@ -3,9 +3,11 @@
 
 const me = document.body.dataset.me;
 const token = document.body.dataset.token;
+const root = document.body.dataset.root;  // what comes before the paths of this room
 const statusLine = document.getElementById("status");
 const pageTitle = document.title;
 const sides = ["group", "direct"];
+let cursor = document.body.dataset.cursor;  // up to where this page was told what happens
 
 // The one place where text becomes HTML; what comes in was made and cleaned by the server.
 const policy = window.trustedTypes
@@ -64,6 +66,7 @@ function showOver(text) {
 // --- the two logs
 
 const unread = { group: 0, direct: 0 };
+const readUpTo = { group: 0, direct: 0 };
 
 function pane(side) {
   return document.getElementById(side);
@@ -79,12 +82,16 @@ function isSeen(side) {
 
 function showUnread() {
   for (const side of sides) {
-    if (isSeen(side)) unread[side] = 0;
+    if (isSeen(side)) {
+      unread[side] = 0;
+      readUpTo[side] = seqOf(side);
+    }
     const badge = document.querySelector(`.tabs a[href="#${side}"] .badge`);
     badge.textContent = unread[side] || "";
     badge.hidden = !unread[side];
     if (unread[side]) badge.setAttribute("aria-label", `${unread[side]} new`);
   }
+  if (!readTimer) readTimer = setTimeout(tellRead, 1000);
   const count = unread.group + unread.direct;
   document.title = count ? `(${count}) ${pageTitle}` : pageTitle;
 }
@@ -130,6 +137,7 @@ function put(side, place, item, isOwn) {
   if (known) {
     const pressed = known.contains(document.activeElement) ? document.activeElement.value : null;
     change(side, () => known.replaceWith(item), false);
+    markDays([item]);
     if (pressed !== null) {
       for (const button of item.querySelectorAll("button.choice")) if (button.value === pressed) button.focus();
     }
@@ -142,9 +150,77 @@ function put(side, place, item, isOwn) {
     log.querySelector(".empty")?.remove();
     const pending = log.querySelector(".is-pending");
     log.insertBefore(item, next || pending || null);
+    markDays(next ? [item, next] : [item]);
   }, isOwn);
   if (!isOwn && !isSeen(side)) unread[side] += 1;
   showUnread();
+}
+
+// --- days: times in the zone of the reader, and a line where another day begins
+
+const clock = new Intl.DateTimeFormat([], { hour: "2-digit", minute: "2-digit" });
+const dayKey = new Intl.DateTimeFormat("en-CA", { dateStyle: "short" });
+let today = "";
+
+function dayName(date) {
+  const yesterday = new Date();
+  yesterday.setDate(yesterday.getDate() - 1);
+  const key = dayKey.format(date);
+  if (key === today) return "Today";
+  if (key === dayKey.format(yesterday)) return "Yesterday";
+  const year = date.getFullYear() === new Date().getFullYear() ? undefined : "numeric";
+  return date.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long", year });
+}
+
+function timeOf(item) {
+  const time = item?.querySelector(".head time");
+  return time ? new Date(time.dateTime) : null;
+}
+
+// What is not changed is not read out again.
+function write(node, text) {
+  if (node.textContent !== text) node.textContent = text;
+}
+
+// The line above a message: it is there where the message before is of another day.
+function markDay(item) {
+  const date = timeOf(item);
+  if (!date) return;
+  let before = item.previousElementSibling;
+  let line = null;
+  while (before && !before.matches(".post")) {
+    if (before.matches(".day")) line = before;
+    before = before.previousElementSibling;
+  }
+  const other = timeOf(before);
+  if (other && dayKey.format(other) === dayKey.format(date)) return line?.remove();
+  if (!line) {
+    line = element('<li class="day"><time></time></li>');
+    item.before(line);
+  }
+  const shown = line.firstElementChild;
+  shown.dateTime = dayKey.format(date);
+  write(shown, dayName(date));
+}
+
+function markDays(items) {
+  for (const item of items) {
+    const date = timeOf(item);
+    if (date) write(item.querySelector(".head time"), clock.format(date));
+    markDay(item);
+  }
+}
+
+// At midnight, or when a page wakes after it, "Today" is another day.
+function beginDay() {
+  if (today === dayKey.format(new Date())) return;
+  today = dayKey.format(new Date());
+  for (const side of sides) {
+    const log = pane(side).querySelector(".log");
+    log.setAttribute("aria-busy", "true");
+    markDays(list(side).querySelectorAll(".post"));
+    requestAnimationFrame(() => log.removeAttribute("aria-busy"));
+  }
 }
 
 // --- history: more of it when somebody scrolls to its beginning
@@ -194,13 +270,16 @@ function showHistory(side, line, posts) {
   const log = pane(side).querySelector(".log");
   log.setAttribute("aria-busy", "true");  // what is old is not read out as news
   const next = line.nextElementSibling;
+  const first = list(side).querySelector(".post");
   for (const post of posts) {
     const id = `${side}-${post.place}`;
     const item = passed.get(id) || element(post.html);
     passed.delete(id);
     if (post.who === me) item.classList.add("is-mine");
     list(side).insertBefore(item, next);
+    markDays([item]);
   }
+  if (first) markDays([first]);
   requestAnimationFrame(() => log.removeAttribute("aria-busy"));
 }
 
@@ -216,7 +295,6 @@ for (const side of sides) {
 
 // --- what the server tells
 
-let cursor = document.body.dataset.cursor;
 let source = null;
 let reopenTimer = 0;
 
@@ -258,7 +336,7 @@ function stop(text) {
 function open() {
   source?.close();
   clearTimeout(reopenTimer);
-  source = new EventSource(`/events?since=${encodeURIComponent(cursor)}`);
+  source = new EventSource(`${root}/events?since=${encodeURIComponent(cursor)}`);
   source.addEventListener("full", showFull);
   source.addEventListener("post", onPost);
   source.addEventListener("people", onPeople);
@@ -275,7 +353,7 @@ async function onError() {
   source = null;
   reopenTimer = setTimeout(async () => {
     try {
-      const answer = await fetch("/me", { headers: { Accept: "application/json" } });
+      const answer = await fetch(`${root}/me`, { headers: { Accept: "application/json" } });
       if (answer.status === 401) return stop("You are not in the room any more; reload to join");
     } catch { /* not there yet */ }
     open();
@@ -287,7 +365,7 @@ async function onError() {
 const who = document.getElementById("who");
 
 async function showNames() {
-  const answer = await fetch("/people", { headers: { Accept: "application/json" } }).catch(() => null);
+  const answer = await fetch(`${root}/people`, { headers: { Accept: "application/json" } }).catch(() => null);
   if (!answer?.ok) return;
   const told = await answer.json();
   const items = told.people.map((one) => {
@@ -338,8 +416,37 @@ function onTyping(event) {
 document.getElementById("say-group").addEventListener("input", (event) => {
   if (!event.target.value || Date.now() - typingToldAt < 3000) return;
   typingToldAt = Date.now();
-  navigator.sendBeacon("/typing", new URLSearchParams({ token }));
+  navigator.sendBeacon(`${root}/typing`, new URLSearchParams({ token }));
 });
+
+// --- other rooms: what is new there, and what was read here
+
+const otherRooms = document.getElementById("rooms");
+let toldRead = "";
+let readTimer = 0;
+
+function tellRead() {
+  clearTimeout(readTimer);
+  readTimer = 0;
+  const read = `${cursor.split(".")[0]}.g${readUpTo.group}.d${readUpTo.direct}`;
+  if (read !== toldRead) navigator.sendBeacon(`${root}/seen`, new URLSearchParams({ token, cursor: read }));
+  toldRead = read;
+}
+
+async function lookIntoRooms() {
+  if (document.hidden || !otherRooms.hasAttribute("data-others")) return;
+  const answer = await fetch("/rooms", { headers: { Accept: "application/json" } }).catch(() => null);
+  if (!answer?.ok) return;
+  const others = (await answer.json()).rooms.filter((room) => room.root !== root);
+  const count = others.reduce((sum, room) => sum + room.unread, 0);
+  const badge = otherRooms.querySelector(".badge");
+  badge.hidden = !count;
+  write(badge, String(count || ""));
+  badge.setAttribute("aria-label", `${count} new`);
+}
+
+setInterval(lookIntoRooms, 15_000);
+addEventListener("pagehide", tellRead);
 
 // --- what the page sends: kept once by the server under its key, so a lost answer is simply asked again
 
@@ -349,7 +456,7 @@ async function send(path, fields) {
   let delay = 1;
   for (;;) {
     try {
-      const answer = await fetch(path, {
+      const answer = await fetch(root + path, {
         method: "POST",
         headers: { Accept: "application/json", "X-CSRF-Token": token },
         body: new URLSearchParams(fields),
@@ -454,7 +561,12 @@ addEventListener("hashchange", showUnread);
 addEventListener("resize", showUnread);
 document.addEventListener("visibilitychange", () => {
   showUnread();
+  if (document.hidden) tellRead();
+  beginDay();
+  lookIntoRooms();
   if (!document.hidden && source === null && statusLine.textContent.startsWith("Paused")) { connection = ""; open(); }
 });
+setInterval(beginDay, 60_000);
+beginDay();
 showUnread();
 open();

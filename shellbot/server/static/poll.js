@@ -17,7 +17,7 @@ function show(poll) {
 
 async function follow() {
   if (!document.hidden) {
-    const answer = await fetch(`/poll/${page.poll}.json`).catch(() => null);
+    const answer = await fetch(`${location.pathname}.json`).catch(() => null);
     const poll = answer?.ok ? await answer.json() : null;
     if (poll && (poll.is_over || Boolean(poll.counts) !== (page.counts === "1"))) return location.reload();
     if (poll) show(poll);

@@ -1,9 +1,10 @@
-"""The web space: one group room and a direct channel with each person in it, kept in the store.
+"""The web space: group rooms and a direct channel with each person in them, kept in the store.
 
-What is shown in a browser is the business of ``shellbot.server``; this room knows people, posts and their numbers.
+What is shown in a browser is the business of ``shellbot.server``; this knows rooms, people, posts and their numbers.
 """
 
 from shellbot.spaces.web.ledger import Member, Post
+from shellbot.spaces.web.rooms import Room
 from shellbot.spaces.web.space import Cursor, Page, Typing, WebSpace
 
-__all__ = ["Cursor", "Member", "Page", "Post", "Typing", "WebSpace"]
+__all__ = ["Cursor", "Member", "Page", "Post", "Room", "Typing", "WebSpace"]

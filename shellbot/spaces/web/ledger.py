@@ -21,7 +21,8 @@ SCHEMA = """
 CREATE TABLE IF NOT EXISTS web_facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE TABLE IF NOT EXISTS web_people (
     id TEXT PRIMARY KEY, name TEXT NOT NULL, folded TEXT NOT NULL UNIQUE,
-    is_demo INTEGER NOT NULL, is_here INTEGER NOT NULL, comings INTEGER NOT NULL, is_seen INTEGER NOT NULL DEFAULT 0
+    is_demo INTEGER NOT NULL, is_here INTEGER NOT NULL, comings INTEGER NOT NULL, is_seen INTEGER NOT NULL DEFAULT 0,
+    room TEXT NOT NULL DEFAULT ''
 );
 CREATE TABLE IF NOT EXISTS web_posts (
     channel TEXT NOT NULL, place INTEGER NOT NULL, seq INTEGER NOT NULL, version INTEGER NOT NULL,
@@ -37,11 +38,15 @@ CREATE TABLE IF NOT EXISTS web_undelivered (
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A person of this room. ``is_here`` is False after leaving; the name stays bound to the id all the same."""
+    """A person of one room. ``is_here`` is False after leaving; the name stays bound to the id all the same.
+
+    ``room`` is the id of its group channel. Who is in two rooms is two members, and nothing tells that they are one.
+    """
 
     person: Person
     is_demo: bool
     is_here: bool
+    room: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,8 +89,8 @@ def see(connection: sqlite3.Connection, person_id: str) -> None:
 
 
 def people(connection: sqlite3.Connection) -> list[Member]:
-    rows = connection.execute("SELECT id, name, is_demo, is_here FROM web_people ORDER BY rowid")
-    return [Member(Person(id, name), bool(is_demo), bool(is_here)) for id, name, is_demo, is_here in rows]
+    rows = connection.execute("SELECT id, name, is_demo, is_here, room FROM web_people ORDER BY rowid")
+    return [Member(Person(id, name), bool(is_demo), bool(is_here), room) for id, name, is_demo, is_here, room in rows]
 
 
 def undelivered(connection: sqlite3.Connection) -> list[Undelivered]:
@@ -114,6 +119,10 @@ def come(
 
     An id that no browser ever showed was lost with the answer that carried it (the server was killed, the line was
     cut). It loses the name, or its owner could never come in under it.
+
+    Args:
+        folded: The name for comparing, with what tells the rooms apart.
+        channel: Id of the room's group channel.
     """
     events = []
     query = "SELECT id, name, is_demo, comings, is_seen FROM web_people WHERE folded = ?"
@@ -126,14 +135,14 @@ def come(
         row = None
     if row is None:
         comings = 1
-        member = Member(person, is_demo, True)
+        member = Member(person, is_demo, True, channel)
         connection.execute(
-            "INSERT INTO web_people (id, name, folded, is_demo, is_here, comings) VALUES (?, ?, ?, ?, 1, 1)",
-            (person.id, person.name, folded, int(is_demo)),
+            "INSERT INTO web_people (id, name, folded, is_demo, is_here, comings, room) VALUES (?, ?, ?, ?, 1, 1, ?)",
+            (person.id, person.name, folded, int(is_demo), channel),
         )
     else:
         comings = row[3] + 1
-        member = Member(Person(row[0], row[1]), bool(row[2]), True)
+        member = Member(Person(row[0], row[1]), bool(row[2]), True, channel)
         connection.execute("UPDATE web_people SET is_here = 1, comings = ? WHERE id = ?", (comings, person.id))
     event = Undelivered(f"web-join-{person.id}-{comings}", "join", channel, person.id, time, "")
     keep_undelivered(connection, event)
@@ -151,7 +160,7 @@ def go(connection: sqlite3.Connection, person_id: str, channel: str, time: datet
     return event
 
 
-_POST = """SELECT p.channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here
+_POST = """SELECT p.channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here, room
            FROM web_posts p LEFT JOIN web_people w ON w.id = p.author """
 
 
@@ -242,8 +251,8 @@ def _insert(
 
 
 def _post(row: tuple[Any, ...]) -> Post:
-    channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here = row
-    member = Member(Person(author, name), bool(is_demo), bool(is_here)) if author else None
+    channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here, room = row
+    member = Member(Person(author, name), bool(is_demo), bool(is_here), room) if author else None
     return Post(
         channel=channel,
         place=place,

@@ -1,4 +1,4 @@
-"""WebSpace: who is in the room, what was said there, and handing it to the bots."""
+"""WebSpace: who is in which room, what was said there, and handing it to the bots."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import logging
 import re
 import secrets
 import sqlite3
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, ClassVar, TypeVar
@@ -17,9 +17,10 @@ from shellbot.clocks import BaseClock
 from shellbot.errors import ChannelNotFound, SpaceError
 from shellbot.events import Capabilities, CardAction, Channel, Event, Join, Leave, Message, Person, Reply
 from shellbot.spaces.base import GROUP, Deliver, Space, direct_channel
-from shellbot.spaces.web import ledger
+from shellbot.spaces.web import ledger, rooms
 from shellbot.spaces.web.ledger import Member, Post, Undelivered
 from shellbot.spaces.web.names import clean_name, fold_name
+from shellbot.spaces.web.rooms import Room
 from shellbot.stores.base import Store
 
 logger = logging.getLogger(__name__)
@@ -77,18 +78,18 @@ class Page:
 
 
 class WebSpace(Space):
-    """One group room for people with browsers, and a direct channel with each of them.
+    """Group rooms for people with browsers, and a direct channel with each person in each room.
 
-    A person is a random id; a name belongs to the id that took it first. What people say is stored together with the
-    event for the bots, so neither can be lost without the other: an event whose delivery was cut short is delivered
-    again, under the same id, when its sender repeats it and at the next start. Everything runs on the loop of
-    ``start()``.
+    A person is a random id, another one in each room; a name belongs to the id that took it first there. What people
+    say is stored together with the event for the bots, so neither can be lost without the other: an event whose
+    delivery was cut short is delivered again, under the same id, when its sender repeats it and at the next start.
+    Everything runs on the loop of ``start()``.
 
     Args:
-        store: Opened store; the tables of this room are made in it.
+        store: Opened store; the tables of the rooms are made in it.
         clock: Gives the stamps of what is said.
-        group: Id of the group channel, also its name on the bus.
-        title: Shown as the name of the room.
+        group: Id of the first room's group channel, also its name on the bus. Others are made by :meth:`open_room`.
+        title: Shown as the name of the first room.
         bot: Name under which the bot speaks; nobody else may take it.
         turn_timeout: Seconds that :meth:`press` waits for the bot to have dealt with a press.
     """
@@ -113,6 +114,7 @@ class WebSpace(Space):
         self._store = store
         self._clock = clock
         self._deliver: Deliver | None = None
+        self._rooms: dict[str, Room] = {group: Room(self.group, 1)}
         self._members: dict[str, Member] = {}
         self._seen: set[str] = set()  # ids that a browser has shown in this run
         self._watchers: list[Watcher] = []
@@ -122,9 +124,13 @@ class WebSpace(Space):
     # --- the face of a space
 
     async def start(self, deliver: Deliver) -> None:
-        """Take up the room where it was left; what was stored and not delivered is delivered now, in order."""
-        await self._store.create(ledger.SCHEMA)
+        """Take up the rooms where they were left; what was stored and not delivered is delivered now, in order."""
+        await self._store.create(ledger.SCHEMA + rooms.SCHEMA)
+        await self._store.write(lambda connection: rooms.prepare(connection, self.group.id))
         self.epoch = await self._store.write(ledger.epoch)
+        time = self._clock.utcnow()
+        known = await self._store.write(lambda connection: rooms.rooms(connection, self.group, time))
+        self._rooms = {room.channel.id: room for room in known}
         self._members = {member.person.id: member for member in await self._store.read(ledger.people)}
         self._deliver = deliver
         for event in await self._store.read(ledger.undelivered):
@@ -136,8 +142,8 @@ class WebSpace(Space):
         Raises:
             ChannelNotFound: No such channel here.
         """
-        if channel_id != self.group.id and self._member_of(channel_id) is None:
-            raise ChannelNotFound(f"there is no channel {channel_id!r} in this room")
+        if channel_id not in self._rooms and self._member_of(channel_id) is None:
+            raise ChannelNotFound(f"there is no channel {channel_id!r} in these rooms")
         time = self._clock.utcnow()
         await self._finish(self._post(channel_id, reply, time))
 
@@ -165,13 +171,34 @@ class WebSpace(Space):
 
     # --- the face for whoever shows it
 
+    def room(self, room_id: str) -> Room | None:
+        """Give the room whose group channel has this id."""
+        return self._rooms.get(room_id)
+
+    def knows(self, person_id: str, room_id: str) -> bool:
+        """Whether this person is in this room, or was."""
+        return person_id in self._members and self._members[person_id].room == room_id
+
+    def room_of(self, channel_id: str) -> str:
+        """Give the id of the room that a channel belongs to."""
+        member = self._member_of(channel_id)
+        return member.room if member is not None else channel_id
+
+    def name_of(self, person_id: str) -> str:
+        """Give the name of somebody who is in a room, or was; '' where there is none."""
+        return self._members[person_id].person.name if person_id in self._members else ""
+
     @property
     def members(self) -> list[Member]:
-        """Those who are in the room, in the order in which they first came."""
-        return [member for member in self._members.values() if member.is_here]
+        """Those who are in the first room, in the order in which they first came."""
+        return self.members_of(self.group.id)
+
+    def members_of(self, room_id: str) -> list[Member]:
+        """Those who are in a room, in the order in which they first came."""
+        return [member for member in self._members.values() if member.is_here and member.room == room_id]
 
     def member(self, person_id: str) -> Member | None:
-        """Give the person with this id, if in the room."""
+        """Give the person with this id, if in the room that the id is for."""
         member = self._members.get(person_id)
         return member if member is not None and member.is_here else None
 
@@ -187,30 +214,70 @@ class WebSpace(Space):
     def unwatch(self, watcher: Watcher) -> None:
         self._watchers.remove(watcher)
 
-    async def join(self, name: str, *, person_id: str = "", is_demo: bool = False) -> Member:
+    async def join(self, name: str, *, room: str = "", person_id: str = "", is_demo: bool = False) -> Member:
         """Let somebody in; returns when the bots are sure to hear of it.
 
         Args:
             name: As it was typed.
+            room: Id of a room's group channel; the first one by default.
             person_id: Id under which this browser was here before; it may come back under the same name.
             is_demo: A scripted person, shown as such.
 
         Raises:
+            ChannelNotFound: There is no such room.
             SpaceError: The name cannot be used or belongs to somebody else; the text says what to do.
         """
-        shown = clean_name(name)
-        folded = fold_name(shown)
-        taken = f"{shown} is already taken here. Please choose another name, for instance “{shown[:37]} 2”."
-        if folded == fold_name(self.bot):
-            raise SpaceError(taken)
+        shown, taken = self._usable(name)
+        room = room or self.group.id
+        if room not in self._rooms:
+            raise ChannelNotFound("There is no such room.")
         person = Person(secrets.token_hex(8), shown)
         known = self._members.get(person_id)
-        if known is not None and fold_name(known.person.name) == folded:
+        if known is not None and known.room == room and fold_name(known.person.name) == fold_name(shown):
             person = known.person
-        member = await self._finish(self._come(person, folded, is_demo))
+        member = await self._finish(self._come(person, is_demo, self._rooms[room].channel))
         if member is None:
             raise SpaceError(taken)
         return member
+
+    async def open_room(self, title: str, name: str, room_id: str = "") -> Member:
+        """Make a room, with one person in it.
+
+        Args:
+            title: As it was typed.
+            name: Of the person.
+            room_id: ``room-`` and 12 hex digits, for a caller who may ask twice for the same room.
+
+        Raises:
+            SpaceError: The title or the name cannot be used.
+        """
+        channel = Channel(room_id or rooms.new_room_id(), clean_name(title))
+        shown, taken = self._usable(name)
+        member = await self._finish(self._come(Person(secrets.token_hex(8), shown), False, channel))
+        if member is None:
+            raise SpaceError(taken)
+        return member
+
+    async def take_over(self, person_id: str, nonce: str) -> Member | None:
+        """Let another browser be this person, who comes in again after having left; None where ``nonce`` was used."""
+        known = self._members[person_id]
+        return await self._finish(self._come(known.person, known.is_demo, self._rooms[known.room].channel, nonce))
+
+    async def revoke(self, room_id: str) -> None:
+        """Let no link to this room count that was made before."""
+        generation = await self._store.write(lambda connection: rooms.revoke(connection, room_id))
+        self._rooms[room_id] = replace(self._rooms[room_id], generation=generation)
+
+    def read_up_to(self, person_id: str, cursor: Cursor) -> None:
+        """Note what a person has read. Not waited for: a mark that is lost shows something as new once more."""
+        if cursor.epoch == self.epoch and person_id in self._members:
+            group, direct = cursor.group, cursor.direct
+            self._store.post(lambda connection: rooms.keep_read(connection, person_id, group, direct))
+
+    async def unread(self, people: Iterable[Member]) -> list[int]:
+        """How much each of these has not read yet, a hundred at most."""
+        asked = [(member.person.id, member.room) for member in people]
+        return await self._store.read(lambda connection: [rooms.unread(connection, *each) for each in asked])
 
     async def leave(self, person_id: str) -> None:
         """Let somebody go. The name stays bound to the id."""
@@ -280,7 +347,7 @@ class WebSpace(Space):
 
     async def page(self, person_id: str, limit: int = 200) -> Page:
         """Give the last posts of both channels, and where the stream goes on. From now on the name is this person's."""
-        group, direct = self.group.id, f"direct-{person_id}"
+        group, direct = self._room_of(person_id), f"direct-{person_id}"
         self._see(person_id)
 
         def job(connection: sqlite3.Connection) -> Page:
@@ -303,7 +370,7 @@ class WebSpace(Space):
 
     async def changes(self, person_id: str, since: Cursor) -> Page | None:
         """Give what came or changed after ``since``; None when that is another history, or too long ago."""
-        group, direct = self.group.id, f"direct-{person_id}"
+        group, direct = self._room_of(person_id), f"direct-{person_id}"
 
         def job(connection: sqlite3.Connection) -> Page | None:
             cursor = Cursor(self.epoch, ledger.last_seq(connection, group), ledger.last_seq(connection, direct))
@@ -327,7 +394,7 @@ class WebSpace(Space):
         member = self.member(person_id)
         if member is None:
             raise ChannelNotFound("You are not in this room. Please join it first.")
-        if channel_id not in (self.group.id, f"direct-{person_id}"):
+        if channel_id not in (member.room, f"direct-{person_id}"):
             raise ChannelNotFound("There is no such channel.")
         return member
 
@@ -338,11 +405,26 @@ class WebSpace(Space):
         self._see(person_id)
         return member
 
+    def _room_of(self, person_id: str) -> str:
+        return self._members[person_id].room if person_id in self._members else self.group.id
+
+    def _usable(self, name: str) -> tuple[str, str]:
+        """Give the name as it is shown, and what is said where another has it."""
+        shown = clean_name(name)
+        taken = f"{shown} is already taken here. Please choose another name, for instance “{shown[:37]} 2”."
+        if fold_name(shown) == fold_name(self.bot):
+            raise SpaceError(taken)
+        return shown, taken
+
+    def _folded(self, name: str, room_id: str) -> str:
+        # Names without a mark are those of the first room, as they were when there was one. A name has no line end.
+        return fold_name(name) if room_id == self.group.id else f"\n{room_id}\n{fold_name(name)}"
+
     def _member_of(self, channel_id: str) -> Member | None:
         return self._members.get(channel_id.removeprefix("direct-")) if channel_id.startswith("direct-") else None
 
     def _channel(self, channel_id: str, member: Member) -> Channel:
-        return self.group if channel_id == self.group.id else self.direct(member.person)
+        return self._rooms[channel_id].channel if channel_id in self._rooms else self.direct(member.person)
 
     async def _finish(self, work: Coroutine[Any, Any, T]) -> T:
         # Storing, telling the watchers and delivering belong together: a caller who gives up does not cut them apart.
@@ -368,14 +450,23 @@ class WebSpace(Space):
         await self._hand_over(replace(event, time=post.time, text=post.text))
         return post
 
-    async def _come(self, person: Person, folded: str, is_demo: bool) -> Member | None:
+    async def _come(self, person: Person, is_demo: bool, channel: Channel, nonce: str = "") -> Member | None:
+        """Let the person in, into a room that is made if it is new; None where the name is another's, or the nonce
+        of a link that counts once was used."""
         time = self._clock.utcnow()
-        come = await self._store.write(
-            lambda connection: ledger.come(connection, person, folded, is_demo, self.group.id, time)
-        )
+        folded = self._folded(person.name, channel.id)
+
+        def job(connection: sqlite3.Connection) -> tuple[Member, list[Undelivered]] | None:
+            if nonce and not rooms.spend(connection, nonce, time):
+                return None
+            rooms.keep_room(connection, channel, time)
+            return ledger.come(connection, person, folded, is_demo, channel.id, time)
+
+        come = await self._store.write(job)
         if come is None:
             return None
         member, events = come
+        self._rooms.setdefault(channel.id, Room(channel, 1))
         for lost in (event.person for event in events if event.kind == "leave"):
             self._members[lost] = replace(self._members[lost], is_here=False)
         self._members[member.person.id] = member
@@ -386,7 +477,8 @@ class WebSpace(Space):
 
     async def _go(self, person_id: str) -> None:
         time = self._clock.utcnow()
-        event = await self._store.write(lambda connection: ledger.go(connection, person_id, self.group.id, time))
+        room = self._room_of(person_id)
+        event = await self._store.write(lambda connection: ledger.go(connection, person_id, room, time))
         if event is not None:
             member = self._members[person_id] = replace(self._members[person_id], is_here=False)
             self._tell(member)

@@ -1,0 +1,60 @@
+"""``shellbot poll recount``: a vote counted again from its log, while a server runs or when none does."""
+
+from __future__ import annotations
+
+import sqlite3
+import sys
+from pathlib import Path
+
+import click
+
+from shellbot.context import Context
+from shellbot.envelope import Seal
+from shellbot.errors import ConfigError, StoreError
+from shellbot.instance import Instance, default_folder, read_key
+from shellbot.markup import one_line
+from shellbot.polls.log import Log
+from shellbot.polls.recount import recount as count_again
+from shellbot.polls.tally import bars
+
+
+@click.group("poll")
+def polls() -> None:
+    """Look at the votes that a server keeps."""
+
+
+@polls.command()
+@click.option("--instance", type=click.Path(file_okay=False), help="Folder of the server.")
+@click.option("--key", type=click.Path(dir_okay=False), help="Key of the server, where it is not in that folder.")
+@click.argument("name", metavar="ID")
+def recount(instance: str | None, key: str | None, name: str) -> None:
+    """Count the vote ID (its number, or the id in the store) again from its log.
+
+    Exit code 0: the store says what was voted and announced. 1: it does not, and each line says where.
+    """
+    context = Context()
+    context.apply_environment()
+    folder = Path(instance or context.get("instance.folder") or default_folder()).expanduser()
+    sealed = Path(key) if key else folder / "keys" / "instance"
+    if not sealed.exists():
+        raise ConfigError(f"there is no key {sealed}, without which no log can be read; name the server's --instance")
+    log = Log(Seal(read_key(sealed)))
+    store = Instance(folder).store_path
+    try:
+        db = sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            db.execute("BEGIN")  # all of it as it was at one moment
+            found = count_again(db, log, name)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot read {store}: {error}") from error
+    click.echo(f"Vote #{found.number}: {one_line(found.question)} ({found.state})")
+    if found.result is not None:
+        click.echo(bars(found.result))
+        click.echo(f"{found.result.answered} of {found.result.asked} voted; {found.entries} entries in the log")
+    for problem in found.problems:
+        click.echo(f"vote #{found.number}: {problem}")
+    if found.problems:
+        sys.exit(1)
+    click.echo("The log is whole, and the store says the same.")
