@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-# While texts keep coming the rest of the loop is looked after so many seconds after the last time.
-_LOOK_EVERY = 0.001
+# While texts keep coming the rest of the loop is looked after so many seconds after the last time. It takes a processor
+# that whoever hands a text on needs just then.
+_LOOK_EVERY = 0.004
 # From so many texts a second on they are let gather for so many seconds. Woken for each of them the hub would take the
 # processor, and the lock of the pipe, from who puts them.
 _FLOOD = 100_000
