@@ -8,7 +8,7 @@ import re
 import pytest
 
 from shellbot.testing.clock import Clock
-from shellbot.testing.servers import Server, ServerEnded
+from shellbot.testing.servers import PRODUCT, Server, ServerEnded
 from tests.scenarios.test_killed import ballots, crowd
 
 POLL = 'poll "Lunch?" Pizza, Sushi in 10m'
@@ -127,6 +127,15 @@ def test_d02_the_server_ends_where_it_was_told_to(expected, tmp_path):
             return trial.server.stderr
 
     assert re.fullmatch(r"shellbot: ends at step 40, \w+ .* \(SHELLBOT_CRASH_AT\)\n", asyncio.run(once()))
+
+
+async def test_d02_the_product_ends_there_too_and_refuses_what_is_no_step(tmp_path, monkeypatch):
+    server = Server(tmp_path / "instance", program=PRODUCT)
+    with pytest.raises(ServerEnded, match="ends at step 1, before a commit"):
+        await server.start(crash_at=1)
+    monkeypatch.setenv("SHELLBOT_CRASH_AT", "soon")
+    with pytest.raises(ServerEnded, match="is the number of a step, 1 or more, not 'soon'"):
+        await server.start()
 
 
 async def test_d02_a_vote_in_which_each_life_ends_seven_steps_later_has_the_same_result(expected, tmp_path):
