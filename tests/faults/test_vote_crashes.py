@@ -113,18 +113,18 @@ def expected(tmp_path_factory) -> Shown:
 def test_d02_the_server_ends_where_it_was_told_to(expected, tmp_path):
     """The harm: without another life nobody hears the result."""
     assert [text for side, text in expected["Person 1"] if side == "group" and "Result of vote #1" in text]
-    trial = Trial(tmp_path / "instance", [40])
+    trial = Trial(tmp_path / "instance", [])
 
     async def once() -> str:
         async with trial.server, crowd(trial.server, 3) as people:
             await trial.server.stop()
-            await trial.server.start(crash_at=40)
+            await trial.server.launch(60)
             saying = asyncio.create_task(people[0].say(POLL))
             assert await trial.server.wait() == KILLED
             saying.cancel()
             return trial.server.stderr
 
-    assert re.fullmatch(r"shellbot: ends at step 40, \w+ .* \(SHELLBOT_CRASH_AT\)\n", asyncio.run(once()))
+    assert re.fullmatch(r"shellbot: ends at step 60, \w+ .* \(SHELLBOT_CRASH_AT\)\n", asyncio.run(once()))
 
 
 async def test_d02_the_product_ends_there_too_and_refuses_what_is_no_step(tmp_path, monkeypatch):
