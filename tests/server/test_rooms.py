@@ -48,8 +48,12 @@ def invitation(browser: Browser) -> str:
     return re.search(r'id="link" value="([^"]+)"', browser.page("invite"))[1]
 
 
-async def test_a_room_is_nothing_to_those_outside_of_it():
-    async with serving() as (server, space, bot), browsers(server.url, "Person A", "Person B", "") as (a, b, c):
+@pytest.mark.parametrize("demo", [False, True])
+async def test_a_room_is_nothing_to_those_outside_of_it(demo):
+    async with (
+        serving(demo=demo) as (server, space, bot),
+        browsers(server.url, "Person A", "Person B", "") as (a, b, c),
+    ):
         root = await asyncio.to_thread(open_room, a, "Cellar of secrets")
         cellar = inside(a, root)
         await asyncio.to_thread(cellar.page)
@@ -66,8 +70,16 @@ async def test_a_room_is_nothing_to_those_outside_of_it():
             press = {"side": "group", "place": "1", "value": "1", "key": "key-00000002", **token}
             answers = [there.post("say", say), there.post("press", press), there.post("seen", {"cursor": own, **token})]
             answers += [there.post(path, token) for path in ("leave", "revoke", "typing")]
-            answers.append(there.post("join", {"name": "Person A", **token}))
-            paths = ["", "earlier?side=group&before=9", "earlier?side=direct&before=9", "people", "me", "invite"]
+            answers += [there.post("join", {"name": "Person D", **more, **token}) for more in ({}, {"demo": "1"})]
+            paths = [
+                "",
+                "?as=Person%20D",
+                "earlier?side=group&before=9",
+                "earlier?side=direct&before=9",
+                "people",
+                "me",
+                "invite",
+            ]
             paths += ["polls", "poll/1", "poll/1.json", "poll/1.csv", "rooms", "join", f"events?since={own}", "events"]
             for path in paths:
                 for kind in ("text/html", "application/json"):
