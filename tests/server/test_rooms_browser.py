@@ -11,7 +11,7 @@ from web_room import serving
 from tests.browsers import PHONE, WIDE, follow, no_overflow, person, running, say
 
 
-async def test_from_a_new_room_to_a_guest_by_keyboard_and_back_to_what_is_new(chromium):
+async def test_from_a_new_room_to_a_guest_by_keyboard(chromium):
     problems: list[str] = []
     async with serving() as (server, _, _), running(chromium) as browser:
         wide = await person(browser, server.url, problems, **WIDE)
@@ -48,20 +48,28 @@ async def test_from_a_new_room_to_a_guest_by_keyboard_and_back_to_what_is_new(ch
         await say(wide, "hello")
         await expect(phone.get_by_text("hello", exact=True)).to_be_visible()
         await no_overflow(phone)
+    assert problems == []
 
-        await wide.goto("/")
-        await expect(wide.get_by_role("status")).to_have_text("Live")
-        await expect(wide.get_by_text("hello down here")).to_have_count(0)
-        await say(phone, "are you still there?")
-        await expect(phone.locator(".is-pending")).to_have_count(0)
-        await wide.evaluate("lookIntoRooms()")
-        badge = wide.get_by_role("link", name="Rooms").locator(".badge")
-        await expect(badge).to_have_text("1")
-        await follow(wide, wide.get_by_role("link", name="Rooms").click())
-        await follow(wide, wide.get_by_role("link", name=re.compile("Cellar")).click())
-        await expect(wide.get_by_text("are you still there?")).to_be_visible()
-        await follow(wide, wide.get_by_role("link", name="Rooms").click())
-        await expect(wide.locator(".badge")).to_have_count(0)
+
+async def test_what_is_said_in_another_room_is_marked_until_it_is_read(chromium):
+    problems: list[str] = []
+    async with serving() as (server, space, _), running(chromium) as browser:
+        page = await person(browser, server.url, problems, **WIDE)
+        await join(page, "Person A")
+        other = await space.open_room("Cellar", "Person B")
+        await page.goto(server.link(other.person.id))
+        await follow(page, page.get_by_role("button", name="Join").click())
+        await page.goto("/")
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        await space.say(other.person.id, other.room, "are you still there?", "key-00000001")
+        await page.evaluate("lookIntoRooms()")
+        await expect(page.get_by_role("link", name="Rooms").locator(".badge")).to_have_text("1")
+        await expect(page.get_by_text("are you still there?")).to_have_count(0)
+        await follow(page, page.get_by_role("link", name="Rooms").click())
+        await follow(page, page.get_by_role("link", name=re.compile("Cellar")).click())
+        await expect(page.get_by_text("are you still there?")).to_be_visible()
+        await follow(page, page.get_by_role("link", name="Rooms").click())
+        await expect(page.locator(".badge")).to_have_count(0)
     assert problems == []
 
 
