@@ -110,24 +110,7 @@ def expected(tmp_path_factory) -> Shown:
     return asyncio.run(Trial(tmp_path_factory.mktemp("whole") / "instance", []).play())
 
 
-def test_d02_the_server_ends_where_it_was_told_to(expected, tmp_path):
-    """The harm: without another life nobody hears the result."""
-    assert [text for side, text in expected["Person 1"] if side == "group" and "Result of vote #1" in text]
-    trial = Trial(tmp_path / "instance", [])
-
-    async def once() -> str:
-        async with trial.server, crowd(trial.server, 3) as people:
-            await trial.server.stop()
-            await trial.server.launch(60)
-            saying = asyncio.create_task(people[0].say(POLL))
-            assert await trial.server.wait() == KILLED
-            saying.cancel()
-            return trial.server.stderr
-
-    assert re.fullmatch(r"shellbot: ends at step 60, \w+ .* \(SHELLBOT_CRASH_AT\)\n", asyncio.run(once()))
-
-
-async def test_d02_the_product_ends_there_too_and_refuses_what_is_no_step(tmp_path, monkeypatch):
+async def test_d02_the_product_ends_at_the_step_it_was_told_and_refuses_what_is_none(tmp_path, monkeypatch):
     server = Server(tmp_path / "instance", program=PRODUCT)
     with pytest.raises(ServerEnded, match="ends at step 1, before a commit"):
         await server.start(crash_at=1)
@@ -136,11 +119,12 @@ async def test_d02_the_product_ends_there_too_and_refuses_what_is_no_step(tmp_pa
         await server.start()
 
 
-async def test_d02_a_vote_in_which_each_life_ends_seven_steps_later_has_the_same_result(expected, tmp_path):
-    trial = Trial(tmp_path / "instance", range(7, 1000, 7))
+async def test_d02_a_vote_in_which_each_life_ends_thirty_steps_later_has_the_same_result(expected, tmp_path):
+    trial = Trial(tmp_path / "instance", [20, *range(80, 1000, 30)])
     assert await trial.play() == expected
-    print(f"{trial.lives} lives")
-    assert trial.lives > 5
+    ends = trial.server.stderr.splitlines()
+    assert len(ends) == trial.lives - 1 > 2
+    assert all(re.fullmatch(r"shellbot: ends at step \d+, \w+ .* \(SHELLBOT_CRASH_AT\)", line) for line in ends)
 
 
 @pytest.mark.long
