@@ -151,15 +151,17 @@ class Booth:
             return
         self._handing.stop(paper)
         paper.is_confirmed = True
+        if not paper.is_open:
+            paper.sealed = ""
         if message.get("is_counted") is True:
             text = receipt(paper, self._when(paper))
             await self._show(paper, text if paper.is_typed or not self._can_edit else "")
         else:
             text = too_late(paper)
-            paper.vote, paper.is_cast, paper.is_open = (), False, False
+            paper.vote, paper.sealed, paper.is_cast, paper.is_open = (), "", False, False
             await self._show(paper, text)
         if paper.spec.anonymous and not paper.is_open:
-            self._store.post(lambda db: self._stored.forget_vote(db, paper))
+            self._store.post(lambda db: self._stored.forget_ballot(db, paper))
 
     async def paper_of(self, number: int) -> Paper | None:
         """The latest paper with this number, closed ones too."""

@@ -25,7 +25,8 @@ _BARE = re.compile(
 )
 _BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until)\s*\Z", re.IGNORECASE)
 _ANONYMOUS_KIND = re.compile(
-    r"((?:yesno|yes/no|multiple|rating)(?:\s+[a-z\s]*(?:1\s*-\s*)?\d{1,4})?(?=\s))?\s*anonymous(?:ly)?(?:[\s:,]+|\Z)(.*)\Z",
+    r"((?:yesno|yes/no|multiple|rating)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?\d{1,4})?(?=\s))?\s*"
+    r"anonymous(?:ly)?(?:[\s:,]+|\Z)(.*)\Z",
     re.IGNORECASE | re.DOTALL,
 )
 _WHICH = (

@@ -140,9 +140,8 @@ class Papers:
             ),
         )  # fmt: skip
 
-    def forget_vote(self, db: sqlite3.Connection, paper: Paper) -> None:
-        """Drop a sealed vote that the group has; also from the report of the close, which may be asked for again."""
-        db.execute("UPDATE booth SET choice = '' WHERE channel = ? AND poll = ?", (self._channel, paper.poll))
+    def forget_ballot(self, db: sqlite3.Connection, paper: Paper) -> None:
+        """Drop a sealed vote that the group has from the report of the close, which may be asked for again."""
         bare = orjson.dumps({"op": "closed", "poll": paper.poll})
         start = f"{paper.poll}/close"
         db.execute(
