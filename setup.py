@@ -19,6 +19,7 @@ CORE = [
     "orjson>=3.10",
     "prompt_toolkit>=3.0.43",
     "PyYAML>=6.0.1",
+    "PyNaCl>=1.5",
     "pyzmq>=26.2",
     "six>=1.16",
     "uvicorn>=0.30",

@@ -36,7 +36,7 @@ def serve(connection: Connection) -> None:
 async def _serve(connection: Connection, folder: Path) -> None:
     store = SqliteStore(folder / "store.db")
     space = WebSpace(store=store, clock=AsyncioClock())
-    async with Engine(space=space, store=store, instance=folder / "instance"):
+    async with Engine(space=space, store=store, instance=folder / "instance", settings={"bot.burst": 0}):
         server = ChatServer(space=space, secret=secrets.token_bytes(32), port=0, limits=_LIMITS)
         await server.start()
         connection.send(server.url)

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from logging import getLogger
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from shellbot.agents.agent import Agent
@@ -65,7 +66,10 @@ class Hooks(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
-    """What all bots of one engine work with. Each is owned by the engine; bots only call it."""
+    """What all bots of one engine work with. Each is owned by the engine; bots only call it.
+
+    ``keys`` is the folder for keys, of this user only.
+    """
 
     context: Context
     store: Store
@@ -76,6 +80,7 @@ class Desk:
     publisher: Publisher
     switchboard: Switchboard
     dialogs: Dialogs
+    keys: Path
     commands: Mapping[str, Hooks]
     capabilities: Capabilities
 

@@ -149,15 +149,15 @@ class Dialogs:
 
     async def hear(self, bot: Speaks, message: Message, text: str) -> bool:
         """Take what somebody said, if it is for a machine."""
-        dialog = self.find(bot.id, _key(bot, message.person))
+        dialog = self._meant(bot, message.person, text)
         if dialog is None:
             return False
-        is_cancel = text.casefold().rstrip(".!") == CANCEL
-        # one for everybody in a group is not cancelled by a word in passing, while it asks nothing
-        if not self._is_listening(bot, dialog) and not (is_cancel and (dialog.key or bot.is_direct)):
-            return False
-        await self._move(bot, dialog, _cancel if is_cancel else _happen("input", text=text), message)
+        await self._move(bot, dialog, _cancel if _is_cancel(text) else _happen("input", text=text), message)
         return True
+
+    def is_for_one(self, bot: Speaks, person: Person, text: str) -> bool:
+        """Whether a machine would take this now."""
+        return self._meant(bot, person, text) is not None
 
     async def act(self, bot: Speaks, action: CardAction) -> bool:
         """Take the press of a button, if it belongs to a machine.
@@ -186,6 +186,14 @@ class Dialogs:
     def _make(self, bot: Speaks, dialog: Progress) -> Machine:
         machine = self._commands[dialog.do].get_machine(bot, **dialog.options)
         return machine if dialog.state is None else machine.from_state(dialog.state)
+
+    def _meant(self, bot: Speaks, person: Person, text: str) -> Progress | None:
+        """The dialog that takes what this person says."""
+        dialog = self.find(bot.id, _key(bot, person))
+        # one for everybody in a group is not cancelled by a word in passing, while it asks nothing
+        if dialog is None or self._is_listening(bot, dialog) or (_is_cancel(text) and (dialog.key or bot.is_direct)):
+            return dialog
+        return None
 
     def _is_listening(self, bot: Speaks, dialog: Progress) -> bool:
         try:
@@ -330,6 +338,10 @@ class Dialogs:
 
 def _happen(event: str, **given: Any) -> Act:
     return lambda machine, now: machine.step(event, now=now, **given)
+
+
+def _is_cancel(text: str) -> bool:
+    return text.casefold().rstrip(".!") == CANCEL
 
 
 def _cancel(machine: Machine, now: float) -> list[Deed]:

@@ -168,6 +168,7 @@ class Engine(Container):
             publisher=publisher,
             switchboard=switchboard,
             dialogs=dialogs,
+            keys=self.instance.keys,
             commands=self.shell.commands,
             capabilities=space.capabilities,
         )
@@ -184,6 +185,7 @@ class Engine(Container):
         self._undo.push_async_callback(outbox.stop)
         self._undo.push_async_callback(super().stop)
         self._undo.callback(self.reception.close)
+        space.veil_with(self.reception.veil)
         await space.start(self.reception.deliver)
         await self.reception.begin()
         outbox.start()

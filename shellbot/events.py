@@ -41,9 +41,13 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message(Event):
-    """A person said ``text``."""
+    """A person said ``text``.
+
+    ``sealed`` is what was said in truth, where a command keeps that from all others; ``text`` then does not tell it.
+    """
 
     text: str
+    sealed: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,10 +62,11 @@ class Leave(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardAction(Event):
-    """A person pressed the button ``value`` of the card ``card``."""
+    """A person pressed the button ``value`` of the card ``card``; where it is ``sealed``, ``value`` is empty."""
 
     card: str
     value: str
+    sealed: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +124,14 @@ class Capabilities:
     """What a space can do. What it cannot, the bots do without, in words.
 
     ``cards``: shows buttons; ``edit``: replaces a message by a higher version; ``ids``: takes our id, so that a
-    message sent twice is shown once.
+    message sent twice is shown once; ``veils``: keeps of what people say only what the bot has left of it, see
+    :attr:`shellbot.spaces.base.Space.veil`.
     """
 
     cards: bool = False
     edit: bool = False
     ids: bool = False
+    veils: bool = False
 
 
 NO_CAPABILITIES = Capabilities()

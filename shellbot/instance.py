@@ -41,6 +41,11 @@ class Instance:
         return self.folder / "store.db"
 
     @property
+    def keys(self) -> Path:
+        """Folder of its keys."""
+        return self.folder / "keys"
+
+    @property
     def bus_name(self) -> str:
         """A short name that no other folder has, for the socket: an ipc path ends at 107 bytes."""
         return hashlib.sha256(os.fsencode(self.folder.resolve())).hexdigest()[:16]
@@ -51,7 +56,7 @@ class Instance:
             self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if self.folder.stat().st_mode & 0o077:
                 self.folder.chmod(0o700)
-            (self.folder / "keys").mkdir(mode=0o700, exist_ok=True)
+            self.keys.mkdir(mode=0o700, exist_ok=True)
             lock = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise StoreError(self._explained(error)) from error
@@ -73,7 +78,7 @@ class Instance:
 
     def key(self, name: str) -> bytes:
         """A random key kept in ``keys/NAME`` (0600), made at first use."""
-        return read_key(self.folder / "keys" / name)
+        return read_key(self.keys / name)
 
     def publish(self, facts: Mapping[str, Any]) -> None:
         """Write ``instance.json`` whole, for ``shellbot pub``, ``sub`` and ``spy``."""

@@ -37,9 +37,14 @@ class Questions:
                 if timer is not None:
                     timer.cancel()
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the next line is an answer."""
+        return self._answer is not None and not self._answer.done()
+
     def answer(self, text: str) -> bool:
         """Answer the open question; False if there is none."""
-        if self._answer is None or self._answer.done():
+        if self._answer is None or not self.is_open:
             return False
         self._answer.set_result(text)
         return True

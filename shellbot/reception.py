@@ -102,7 +102,7 @@ class Reception:
         """
         if not self._is_open:
             raise SpaceError("the bot is stopping; try again in a moment")
-        event = _readable(event)
+        event = await self.veil(_readable(event))
         is_new = await self._desk.inbox.accept(event)
         if is_new and self._has_begun:
             return await self._hand_on(event)
@@ -115,6 +115,16 @@ class Reception:
             else:
                 handled.set_result(None)  # it was dealt with before
         return handled
+
+    async def veil(self, event: Event) -> Event:
+        """The event as it may be kept: a command may hide what is nobody's business, see :meth:`Command.veil`."""
+        if not isinstance(event, Message | CardAction) or event.sealed:
+            return event
+        bot = self._bots.get(event.channel.id)
+        if bot is None and event.channel.id in self._making:
+            bot = await asyncio.shield(self._making[event.channel.id])
+        # without a bot nothing was ever asked there
+        return await self._shell.veil(bot, event) if bot is not None else event
 
     async def bot(self, channel: Channel) -> ShellBot:
         """The bot of a channel, made at first use."""
@@ -160,7 +170,7 @@ class Reception:
         topic = Topic(event.id, event=event)
         match event:
             case Message():
-                call = self._shell.find(bot, event.text)
+                call = None if event.sealed else self._shell.find(bot, event.text)
                 if (call is not None or self._shell.is_for(bot, event.text)) and not self._is_slow(bot, event):
                     self._over(bot, event, None)
                     return handled

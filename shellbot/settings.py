@@ -17,6 +17,7 @@ import msgspec
 
 from shellbot.errors import ConfigError
 
+Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
@@ -59,7 +60,7 @@ _DECLARED = (
     Setting("bot.banner.file", str, None, "a file or link shown with the banner"),
     Setting("bot.on_enter", str, None, "said when the bot comes in and there is no banner"),
     Setting("bot.on_exit", str, None, "said when the bot leaves"),
-    Setting("bot.burst", int, 200, "lines somebody may say to the bot without a pause before it falls silent; 0: any"),
+    Setting("bot.burst", Count, 200, "lines somebody may say to the bot without a pause until it is silent; 0: any"),
     Setting("shell.commands", list[str], [], "modules of commands to load besides those that come along"),
     Setting("space.type", str, "web", "where people chat: web, console, memory or webex"),
     Setting("space.title", str, None, "title of the group channel"),

@@ -64,7 +64,7 @@ async def _run(count: int, turns: int, computes: bool, folder: str) -> dict[str,
     room, slow = Room(), Slow(computes)
     others = [Person(f"person-{number}", f"Person {number}") for number in range(_PEOPLE)]
     delays: dict[str, list[float]] = {"with": [], "without": []}
-    async with Engine(space=room, instance=folder, commands=[slow]):
+    async with Engine(space=room, instance=folder, commands=[slow], settings={"bot.burst": 0}):
         for person in others:
             await (await room.join("group", person))
         await _talk(room, others, "warm", _WARM)

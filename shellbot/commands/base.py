@@ -7,7 +7,7 @@ engine's loop. Either has ``timeout`` seconds of running; waiting for people doe
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from shellbot.errors import MachineError
 from shellbot.events import CardAction, Message, Person
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from shellbot.bot import ShellBot
     from shellbot.observation import Report
     from shellbot.stores.base import Store
+
+Said: TypeAlias = Message | CardAction
 
 
 class Command:
@@ -60,6 +62,18 @@ class Command:
 
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
         """Take a line that is no command; True if it was meant for this. Asked in the order of the commands."""
+        return False
+
+    async def veil(self, bot: ShellBot, event: Said) -> Said:
+        """Hide what nobody may know: asked of lines and presses at the door, before anything of them is kept or shown.
+
+        Returns:
+            The event as it may be kept, with its ``sealed`` set: it comes to :meth:`on_sealed`. Or the event itself.
+        """
+        return event
+
+    async def on_sealed(self, bot: ShellBot, event: Said) -> bool:
+        """Take what was veiled at the door; True if it is this command's."""
         return False
 
     def claims(self, bot: ShellBot, message: Message) -> bool:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from shellbot.bot import ShellBot
 from shellbot.commands.arguments import Arguments, arguments_of
-from shellbot.commands.base import Command
+from shellbot.commands.base import Command, Said
 from shellbot.commands.default import KEYWORD as DEFAULT
 from shellbot.commands.empty import KEYWORD as EMPTY
 from shellbot.errors import AgentStopped, CommandError, ConfigError
@@ -91,11 +91,21 @@ class Shell:
             logger.exception("command failed keyword=%s channel=%s", command.keyword, bot.id)
             bot.say(f"`{command.keyword}` failed; this is the bot's fault, and it is in its log.")
 
+    async def veil(self, bot: ShellBot, event: Said) -> Said:
+        """The event as it may be kept. What is for another command, a dialog or a question stays as it is."""
+        for command in self.commands.values():
+            if (veiled := await command.veil(bot, event)).sealed:
+                return event if isinstance(event, Message) and self._is_for_another(bot, event) else veiled
+        return event
+
     async def hear(self, bot: ShellBot, message: Message) -> None:
         """Deal with a line that calls no command: an answer, a ballot, or a slip."""
+        if message.sealed:
+            await self._hear_sealed(bot, message)
+            return
         text = message.text.strip()
-        line = text if bot.is_direct else self._addressed(bot, text)[1]
-        is_claimed = any(command.claims(bot, message) for command in self.commands.values())
+        line = self._line(bot, text)
+        is_claimed = self._is_claimed(bot, message)
         if not is_claimed and (await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text)):
             return
         try:
@@ -112,6 +122,9 @@ class Shell:
 
     async def act(self, bot: ShellBot, action: CardAction) -> None:
         """Deal with the press of a button."""
+        if action.sealed:
+            await self._hear_sealed(bot, action)
+            return
         try:
             if await bot.desk.dialogs.act(bot, action):
                 return
@@ -122,6 +135,27 @@ class Shell:
             bot.say(str(error))
             return
         bot.say("These buttons belong to nothing I still know of.")
+
+    async def _hear_sealed(self, bot: ShellBot, event: Said) -> None:
+        try:
+            for command in self.commands.values():
+                if await command.on_sealed(bot, event):
+                    return
+        except CommandError as error:
+            bot.say(str(error))
+
+    def _is_for_another(self, bot: ShellBot, message: Message) -> bool:
+        if self._is_claimed(bot, message):
+            return False
+        line = self._line(bot, message.text)
+        is_asked = bot.questions.is_open or bot.desk.dialogs.is_for_one(bot, message.person, line)
+        return is_asked or self.find(bot, message.text) is not None
+
+    def _is_claimed(self, bot: ShellBot, message: Message) -> bool:
+        return any(command.claims(bot, message) for command in self.commands.values())
+
+    def _line(self, bot: ShellBot, text: str) -> str:
+        return text.strip() if bot.is_direct else self._addressed(bot, text)[1]
 
     def _addressed(self, bot: ShellBot, text: str) -> tuple[bool, str]:
         line = text.strip()

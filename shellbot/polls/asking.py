@@ -30,7 +30,7 @@ def lacking(arguments: str) -> str | None:
     text = arguments.strip()
     if text.casefold() == "new":
         return ""
-    found = _QUESTION.fullmatch(text)
+    found = _QUESTION.fullmatch(text) if text[:9].casefold() != "anonymous" else None  # nothing by halves
     return next(filter(None, found.groups())).strip() if found is not None else None
 
 

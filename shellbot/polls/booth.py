@@ -7,23 +7,29 @@ receipt appears when the group's receipt has come back.
 from __future__ import annotations
 
 import sqlite3
+from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
+from logging import getLogger
 from typing import Any
 
 from shellbot.bot import ShellBot
+from shellbot.commands.base import Said
 from shellbot.errors import PollClosed, UnknownChoice
-from shellbot.events import Event, Reply
+from shellbot.events import CardAction, Message, Reply
 from shellbot.inbox import finish
 from shellbot.markup import plain
 from shellbot.outbox import insert as keep_reply
-from shellbot.polls import ballot
-from shellbot.polls.ballot import DONE, Vote
+from shellbot.polls import ballot, marking
+from shellbot.polls.ballot import DONE
 from shellbot.polls.handing import Handing, wire
-from shellbot.polls.invitation import invitation
+from shellbot.polls.invitation import invitation, receipt, too_late
 from shellbot.polls.papers import Paper, Papers
 from shellbot.polls.spec import restored
 from shellbot.polls.texts import closing_time
+from shellbot.polls.veiling import unveiled, veiled_line, veiled_press
 from shellbot.turns import current_topic
+
+logger = getLogger(__name__)
 
 
 class Booth:
@@ -61,8 +67,14 @@ class Booth:
                 spec=restored(message["question"], tuple(message["choices"]), message.get("rules", {})),
                 closes_at=message["closes_at"],
                 told=message.get("version", 0),
+                seal=message.get("seal", ""),
             )
             self._papers[paper.poll] = paper
+        if paper.spec.anonymous and not paper.seal:
+            logger.error("an anonymous ballot without a seal is not shown poll=%s channel=%s", paper.poll, self._bot.id)
+            del self._papers[paper.poll]
+            self._bot.report({"op": "unreachable", "poll": paper.poll, "version": message.get("version", 0)})
+            return
         reply = invitation(paper, self._when(paper), self._bot.desk.capabilities)
 
         def keep(db: sqlite3.Connection) -> None:
@@ -93,7 +105,7 @@ class Booth:
     async def remind(self, message: dict[str, Any]) -> None:
         """Remind the person of a vote that is open and not cast."""
         paper, reminder = self._papers.get(message["poll"]), message["reminder"]
-        if paper is not None and paper.is_open and not paper.vote:
+        if paper is not None and paper.is_open and not paper.has_voted:
             text = (
                 f"You have not voted yet. Vote #{paper.number} closes {self._when(paper)}: "
                 f"{plain(paper.spec.question)} Please answer with {ballot.answers(paper.spec)}."
@@ -106,7 +118,7 @@ class Booth:
         paper = self._papers.get(message["poll"])
         if paper is not None and not paper.is_cancelled:
             self._handing.stop(paper)
-            paper.is_open, paper.is_cancelled, paper.is_confirmed = False, True, True
+            paper.is_open, paper.is_cancelled, paper.is_confirmed, paper.sealed = False, True, True, ""
             text = f"Vote #{paper.number} is cancelled: {plain(paper.spec.question)}"
             await self._show(paper, "" if self._can_edit else text, f"{paper.poll}/cancelled")
         self._bot.report({"op": "closed", "poll": message["poll"]})
@@ -125,6 +137,8 @@ class Booth:
         if paper is not None:
             if paper.is_open:
                 paper.is_open = False
+                if paper.is_confirmed:
+                    paper.sealed = ""
                 await self._show(paper)
             if not paper.is_confirmed:
                 body["ballot"] = wire(paper)
@@ -137,21 +151,17 @@ class Booth:
             return
         self._handing.stop(paper)
         paper.is_confirmed = True
+        if not paper.is_open:
+            paper.sealed = ""
         if message.get("is_counted") is True:
-            if paper.vote:
-                text = f"Your vote is counted: **{plain(ballot.worded(paper.vote))}**. ({plain(paper.spec.question)})"
-            else:
-                text = f"Your vote is taken back. ({plain(paper.spec.question)})"
-            if paper.is_open:
-                text += f" You may change it until it closes {self._when(paper)}."
+            text = receipt(paper, self._when(paper))
             await self._show(paper, text if paper.is_typed or not self._can_edit else "")
         else:
-            late, paper.vote, paper.is_open = ballot.worded(paper.vote), (), False
-            text = (
-                f"Your vote for **{plain(late)}** came after the close and is not counted; "
-                f"one that was confirmed before stands. ({plain(paper.spec.question)})"
-            )
+            text = too_late(paper)
+            paper.vote, paper.sealed, paper.is_cast, paper.is_open = (), "", False, False
             await self._show(paper, text)
+        if paper.spec.anonymous and not paper.is_open:
+            self._store.post(lambda db: self._stored.forget_ballot(db, paper))
 
     async def paper_of(self, number: int) -> Paper | None:
         """The latest paper with this number, closed ones too."""
@@ -167,70 +177,79 @@ class Booth:
         number, _ = ballot.split_number(text)
         return number is not None and any(paper.number == number for paper in self._papers.values())
 
-    async def typed(self, text: str, event: Event) -> bool:
+    async def veil(self, event: Said) -> Said:
+        """What the person says as it may be kept: a vote in an anonymous poll is sealed."""
+        if isinstance(event, Message):
+            return veiled_line(event, list(self._papers.values()))
+        paper = self._papers.get(event.card) or await self._stored.find(event.card)
+        return veiled_press(event, paper) if paper is not None and paper.spec.anonymous else event
+
+    async def typed(self, message: Message) -> bool:
         """Take a typed vote; False if it is none.
 
         Raises:
             PollClosed, UnknownChoice: Their text says what to do.
         """
-        number, words = ballot.split_number(text)
-        papers = [paper for paper in self._papers.values() if number in (None, paper.number)]
-        opened = [paper for paper in papers if paper.is_open]
-        if number is not None and not papers:
-            raise UnknownChoice(f"There is no vote #{number} here.")
-        if number is None and len(opened) > 1:
-            lines = [
-                f"- #{paper.number} {plain(paper.spec.question)}: {ballot.answers(paper.spec)}" for paper in opened
-            ]
-            example = f"`#{opened[0].number} {ballot.example(opened[0].spec)}`"
-            raise UnknownChoice(
-                f"Which vote do you mean? Write its number first, e.g. {example}.\n\n" + "\n".join(lines)
-            )
-        if opened:
-            paper = opened[-1]
-            try:
-                vote = ballot.read(words, paper.spec)
-            except UnknownChoice:
-                if not ballot.says_done(words, paper.spec):
-                    raise
-                vote = ballot.press(DONE, paper.vote, paper.spec)
-            await self._vote(paper, vote, event, is_typed=True)
-            return True
-        if not papers:
+        found = marking.typed(message.text, self._papers.values())
+        if found is None:
             return False
-        try:
-            ballot.read(words, papers[-1].spec)
-        except UnknownChoice:
-            return False
-        raise PollClosed(self._closed(papers[-1]))
+        paper, vote = found
+        self._must_have_names(paper)
+        await self._vote(paper, message, vote=vote, is_done=True)
+        return True
 
-    async def pressed(self, card: str, value: str, event: Event) -> bool:
+    async def pressed(self, action: CardAction) -> bool:
         """Take a pressed button; False if the card is none of ours.
 
         Raises:
             PollClosed, UnknownChoice: Their text says what to do.
         """
-        paper = self._papers.get(card) or await self._stored.find(card)
+        paper = self._papers.get(action.card) or await self._stored.find(action.card)
         if paper is None:
             return False
-        vote = ballot.press(value, paper.vote, paper.spec)
-        is_done = value == DONE or ballot.is_complete(vote, paper.spec)
-        await self._vote(paper, vote, event, is_typed=False, is_done=is_done)
+        self._must_have_names(paper)
+        vote = ballot.press(action.value, paper.vote, paper.spec)
+        await self._vote(paper, action, vote=vote, is_done=action.value == DONE or ballot.is_complete(vote, paper.spec))
         return True
 
-    async def _vote(self, paper: Paper, vote: Vote, event: Event, *, is_typed: bool, is_done: bool = True) -> None:
+    async def unveil(self, event: Said) -> bool:
+        """Take a vote that was sealed at the door, or say what hindered it; False if it is none of ours.
+
+        Raises:
+            PollClosed, UnknownChoice: Their text says what to do.
+        """
+        veiled = unveiled(event)
+        if veiled.problem:
+            raise UnknownChoice(veiled.problem)
+        paper = self._papers.get(veiled.poll) or await self._stored.find(veiled.poll)
+        if paper is None:
+            return False
+        await self._vote(paper, event, sealed=veiled.vote, is_cast=veiled.is_cast)
+        return True
+
+    def _must_have_names(self, paper: Paper) -> None:
+        """The ballot of an anonymous poll came between the door and the turn, so that this vote was kept as it is."""
+        if paper.spec.anonymous and paper.is_open:
+            raise UnknownChoice(
+                f"Vote #{paper.number} is anonymous, and its ballot came just as you wrote. Please answer once more."
+            )
+
+    async def _vote(self, paper: Paper, event: Said, **vote: Any) -> None:
+        """Keep a vote before it is answered, and hand it over. ``vote`` is what changes on the paper."""
         at = event.time.timestamp()
         if not paper.is_open or (paper.closes_at is not None and at >= paper.closes_at):
-            raise PollClosed(self._closed(paper))
-        n = self._bot.instructions.next_number()
+            raise PollClosed(marking.closed(paper))
+        vote |= {"n": self._bot.instructions.next_number(), "at": at, "is_confirmed": False}
+        vote["is_typed"] = isinstance(event, Message)
+        voted = replace(paper, **vote)
 
         def keep(db: sqlite3.Connection) -> None:
-            self._stored.put_vote(db, paper, vote, n, at, is_done=is_done, is_typed=is_typed)
+            self._stored.put_vote(db, voted)
             finish(db, event.id)
 
         await self._store.write(keep)
-        paper.vote, paper.is_done, paper.n, paper.at = vote, is_done, n, at
-        paper.is_typed, paper.is_confirmed = is_typed, False
+        for name, value in vote.items():
+            setattr(paper, name, value)
         self._handing.begin(paper)
 
     # --- what the person sees
@@ -262,12 +281,6 @@ class Booth:
 
     def _when(self, paper: Paper) -> str:
         return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)
-
-    def _closed(self, paper: Paper) -> str:
-        if paper.is_cancelled:
-            return f"Vote #{paper.number} was cancelled: {plain(paper.spec.question)}"
-        yours = f"Your vote for {plain(ballot.worded(paper.vote))} stands." if paper.vote else "You did not vote."
-        return f"Vote #{paper.number} is closed: {plain(paper.spec.question)} {yours}"
 
     def _free_number(self, number: int) -> int:
         """The group's number for the poll, unless another open one here has it."""

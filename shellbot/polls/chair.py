@@ -18,14 +18,16 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.errors import BusTimeout, StoreError, UsageError
 from shellbot.events import Person, Reply
+from shellbot.markup import plain
 from shellbot.observation import Report
-from shellbot.polls import records
+from shellbot.polls import records, sealed
 from shellbot.polls.closing import HAND_OVER, Closing
 from shellbot.polls.counting import Counter
 from shellbot.polls.crier import FIRST_PAUSE, Crier
 from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.log import length
 from shellbot.polls.records import Round, Seat
+from shellbot.polls.secrecy import Secrets
 from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result, bars
 from shellbot.polls.texts import group_opened, group_planned, owner_planned
@@ -50,7 +52,8 @@ class Chair:
         self._crier = Crier(bot, self._timers, self._may_put, self._let_go, self._direct_of_owner)
         self._keeper = Keeper(bot, self._undone)
         self._counter = Counter(bot)
-        self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._tell_waiters)
+        self._secrets = Secrets(bot)
+        self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._secrets, self._tell_waiters)
 
     async def resume(self) -> None:
         """Take up the polls an earlier run left, those included that some channel does not know to be closed."""
@@ -61,11 +64,18 @@ class Chair:
         here = {member.person.id for member in self._bot.desk.roster.members(self._bot.id)}
         long_ago = self._bot.clock.utcnow() - ORDERS_REMEMBERED
         self._store.post(lambda db: records.forget_answers(db, long_ago))
+        await self._secrets.tidy()
         for round in await self._store.read(lambda db: records.select(db, self._bot.id, unfinished)):
             self._rounds[round.id] = round
+            can_go_on = await self._secrets.restore(round)
             for channel, seat in round.seats.items():
                 round.mark(channel, is_gone=seat.member.person.id not in here)
             self._bot.listen_to(seat.member for seat in round.seats.values())
+            if not can_go_on:
+                question = plain(round.spec.question)
+                text = f"**Vote #{round.number} is cancelled: {question}** The key that opens its votes is gone."
+                await self.cancel(round, text)
+                continue
             self._go_on(round)
             if round.state == "closing":
                 self._closing.wait_for_votes(round)
@@ -100,8 +110,11 @@ class Chair:
         else:
             self._seat_all(new)
 
+        await self._secrets.make(new)
+
         def keep(db: sqlite3.Connection) -> tuple[Round, Reply | None]:
             kept = records.insert(db, self._keeper.log, new)
+            kept.urn = new.urn
             if kept.state != "planned" or kept.note is not None:
                 return kept, None
             kept.note = {"id": f"{poll}/note/planned", "text": owner_planned(kept, now, self._zone), "fixed": ""}
@@ -109,6 +122,8 @@ class Chair:
             return kept, Reply(id=f"{poll}/planned", text=group_planned(kept, now, self._zone))
 
         round = self._rounds[poll] = await self._keeper.write(keep)
+        if round.is_over:
+            await self._secrets.destroy(round)
         self._bot.listen_to(seat.member for seat in round.seats.values())
         self._go_on(round)
         return round
@@ -132,7 +147,7 @@ class Chair:
         """The result, or what the votes come to so far. Who may see it is for the caller to know."""
         if round.result is not None:
             return round.result
-        return await self._store.read(lambda db: records.tally(db, round))
+        return records.tally(round, await self._store.read(lambda db: records.votes(db, round)))
 
     async def wait(self, round: Round, condition: Callable[[], bool]) -> None:
         """Wait until ``condition()`` holds, looked at after each change of one of the polls. Gives the turn back."""
@@ -144,10 +159,19 @@ class Chair:
         await self._closing.close(round, note)
 
     async def cancel(self, round: Round, text: str, note: Note | None = None) -> None:
-        """End it without a result, and tell all channels and the group. What was voted stays in the store."""
+        """End it without a result, and tell all channels and the group. Votes with names stay in the store."""
+
+        def keep(db: sqlite3.Connection) -> None:
+            if round.spec.anonymous:
+                sealed.destroy(db, round)
+            if note is not None:
+                note(db)
+
         with self._keeper.changing(round):
             round.state, round.note = "cancelled", None
-            await self._keeper.save(round, note, Reply(id=f"{round.id}/cancelled", text=text))
+            reply = Reply(id=f"{round.id}/cancelled", text=text)
+            await self._keeper.save(round, keep, reply, is_erasing=round.spec.anonymous)
+        await self._secrets.destroy(round)
         self._timers.stop(round, "deadline", "remind", "opens", "live")
         self._go_on(round)
         await self._tell_waiters()

@@ -8,10 +8,11 @@ from collections.abc import Awaitable, Callable
 from shellbot.clocks import BaseClock
 from shellbot.errors import StoreError
 from shellbot.events import Reply
-from shellbot.polls import records
+from shellbot.polls import records, sealed
 from shellbot.polls.crier import Crier
 from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.records import Round
+from shellbot.polls.secrecy import Secrets
 from shellbot.polls.tally import Result
 from shellbot.polls.texts import group_result, owner_result
 from shellbot.polls.timers import Timers
@@ -32,12 +33,14 @@ class Closing:
         timers: Timers,
         crier: Crier,
         keeper: Keeper,
+        secrets: Secrets,
         tell_waiters: Callable[[], Awaitable[None]],
     ) -> None:
         self._clock = clock
         self._timers = timers
         self._crier = crier
         self._keeper = keeper
+        self._secrets = secrets
         self._tell_waiters = tell_waiters
 
     async def close(self, round: Round, note: Note | None = None) -> None:
@@ -70,7 +73,9 @@ class Closing:
         again, now = f"/{round.reopened}" if round.reopened else "", self._clock.utcnow()
 
         def close(db: sqlite3.Connection) -> tuple[Result, Reply]:
-            result = records.close(db, self._keeper.log, round)
+            urn = round.urn
+            votes = sealed.open_all(db, round, urn) if urn is not None else records.votes(db, round)
+            result = records.close(db, self._keeper.log, round, votes)
             text, fixed = group_result(round, result, now)
             if round.spec.results == "owner":
                 round.note = {"id": f"{round.id}/note{again}", "text": text, "fixed": fixed}
@@ -79,11 +84,12 @@ class Closing:
             return result, Reply(id=f"{round.id}/result{again}", text=text, fixed=fixed)
 
         try:
-            round.result = await self._keeper.write(close)
+            round.result = await self._keeper.write(close, is_erasing=round.spec.anonymous)
         except StoreError:
             round.state = "closing"
             self.wait_for_votes(round)
             raise
+        await self._secrets.destroy(round)
         if round.note is not None:
             self._crier.come(round, 0.0)
         await self._tell_waiters()

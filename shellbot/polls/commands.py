@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from datetime import tzinfo
 from logging import getLogger
@@ -9,13 +10,13 @@ from typing import Any
 
 from shellbot.bot import ShellBot
 from shellbot.clocks import BaseClock
-from shellbot.commands.base import Command
+from shellbot.commands.base import Command, Said
 from shellbot.context import Context
 from shellbot.errors import CommandError, UsageError
 from shellbot.events import CardAction, Message, Person
 from shellbot.machines.base import Machine
 from shellbot.observation import Report
-from shellbot.polls import orders, papers, records, slips
+from shellbot.polls import orders, papers, records, sealed, slips
 from shellbot.polls.asking import asked, asking, lacking
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
@@ -43,6 +44,7 @@ class PollCommand(Command):
     def __init__(self) -> None:
         self._chairs: dict[str, Chair] = {}
         self._booths: dict[str, Booth] = {}
+        self._ready: dict[str, asyncio.Event] = {}  # by direct channel: the papers of an earlier run are read
         self._slips: dict[str, Slips] = {}
         self._orders: dict[str, Orders] = {}
         self._zone: tzinfo | None = None  # read at the first start of a channel
@@ -50,7 +52,7 @@ class PollCommand(Command):
     async def prepare(self, store: Store) -> None:
         await records.prepare(store)
         await papers.prepare(store)
-        await store.create(slips.SCHEMA)
+        await store.create(slips.SCHEMA + sealed.SCHEMA)
 
     def zone(self, bot: ShellBot) -> tzinfo:
         """The zone of the times that people write and read."""
@@ -61,7 +63,10 @@ class PollCommand(Command):
     async def on_start(self, bot: ShellBot) -> None:
         if bot.is_direct:
             self._booths[bot.id] = Booth(bot, self.zone(bot))
-            await self._booths[bot.id].resume()
+            try:
+                await self._booths[bot.id].resume()
+            finally:
+                self._ready.setdefault(bot.id, asyncio.Event()).set()
             self._slips[bot.id] = Slips(bot)
             await self._slips[bot.id].resume()
         else:
@@ -164,13 +169,22 @@ class PollCommand(Command):
     # --- what people do in a direct channel
 
     def claims(self, bot: ShellBot, message: Message) -> bool:
-        return bot.is_direct and self._booths[bot.id].is_named_in(message.text)
+        return bot.id in self._booths and self._booths[bot.id].is_named_in(message.text)
+
+    async def veil(self, bot: ShellBot, event: Said) -> Said:
+        if not bot.is_direct:
+            return event
+        await self._ready.setdefault(bot.id, asyncio.Event()).wait()  # or what comes at the start would be kept bare
+        return await self._booths[bot.id].veil(event)
+
+    async def on_sealed(self, bot: ShellBot, event: Said) -> bool:
+        return bot.is_direct and await self._booths[bot.id].unveil(event)
 
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
-        return bot.is_direct and await self._booths[bot.id].typed(message.text, message)
+        return bot.is_direct and await self._booths[bot.id].typed(message)
 
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
-        return bot.is_direct and await self._booths[bot.id].pressed(action.card, action.value, action)
+        return bot.is_direct and await self._booths[bot.id].pressed(action)
 
 
 def _id(bot: ShellBot, source: str) -> str:

@@ -38,7 +38,7 @@ def message(round: Round, op: str) -> dict[str, Any]:
             "choices": list(round.spec.choices),
             "closes_at": round.closes_at.timestamp() if round.closes_at else None,
         }
-        more = {"rules": round.spec.rules, "version": round.version}
+        more = {"rules": round.spec.rules, "version": round.version, "seal": round.urn.public if round.urn else ""}
     else:
         more = {"reopened": round.reopened, "reminder": round.reminders if op == "remind" else 0}
     return body | {name: value for name, value in more.items() if value}

@@ -8,16 +8,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal, cast
 
-from shellbot.errors import PollError, UsageError
+from shellbot.errors import UsageError
 from shellbot.polls.spec import USAGE, Kind, Showing, Spec, make
 from shellbot.polls.when import DAY, DURATION, FARTHEST, ISO, TIME, duration, moment
 
-ANONYMOUS = "Anonymous polls come with a later version; this one shows its server who voted what."
 SHORTEST = timedelta(seconds=1)  # that a poll may be open
 LONGEST_TEXT = 20_000  # characters
 
 TIMES = ("opens", "closes")
-Term = Literal["opens", "closes", "results", "quorum", "threshold", "remind"]
+Term = Literal["opens", "closes", "results", "quorum", "threshold", "remind", "anonymous"]
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'"}
 _KINDS: dict[str, Kind] = {"yesno": "yesno", "yes/no": "yesno", "multiple": "multiple", "rating": "rating"}
 _KIND = re.compile(r"([a-z/]+)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?(\d{1,4}))?\s*(?=(.?))", re.IGNORECASE)
@@ -25,6 +24,16 @@ _BARE = re.compile(
     rf"(?:\A|(?<=[\s,;]))(?:in\s+{DURATION}|{DAY}\s+(?:at\s+)?{TIME}|at\s+{TIME}|{ISO})\s*\Z", re.IGNORECASE
 )
 _BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until)\s*\Z", re.IGNORECASE)
+_ANONYMOUS_KIND = re.compile(
+    r"((?:yesno|yes/no|multiple|rating)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?\d{1,4})?(?=\s))?\s*"
+    r"anonymous(?:ly)?(?:[\s:,]+|\Z)(.*)\Z",
+    re.IGNORECASE | re.DOTALL,
+)
+_WHICH = (
+    'Write `poll anonymous "Lunch?" ...` for an anonymous vote, with quotes; a question or a choice that begins with '
+    'this word goes into quotes, too: `poll "Anonymous lunch?" ...`.'
+)
+_ANONYMOUS = re.compile(r"(?:\A|(?<=[\s,;]))anonymous(?:ly)?\s*\Z", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?:.*[\s,;]|\A)(opens|closes|until|results|quorum|threshold|remind)\s+([^,;\"“”„«»]+)\Z",
     re.IGNORECASE | re.DOTALL,
@@ -51,9 +60,12 @@ def parse(text: str, now: datetime, zone: tzinfo) -> Asked:
     """
     if len(text) > LONGEST_TEXT:
         raise UsageError("That is too long for a poll.")
-    kind, most, rest = _cut_kind(text.strip())
+    is_anonymous, rest = _cut_anonymous(text.strip())
+    kind, most, rest = _cut_kind(rest)
     question, rest = _cut_question(rest)
     rest, terms = _cut_terms(rest)
+    if _ANONYMOUS_KIND.match(rest.lstrip(" :,;")):
+        raise UsageError(_WHICH)
     spec = make(
         question,
         _split(rest),
@@ -63,6 +75,7 @@ def parse(text: str, now: datetime, zone: tzinfo) -> Asked:
         quorum=terms.get("quorum", "").replace(" ", ""),
         threshold=terms.get("threshold", "").replace(" ", ""),
         remind=duration(re.sub(r"\s+before\Z", "", terms["remind"])) if "remind" in terms else 0.0,
+        anonymous=is_anonymous or "anonymous" in terms,
     )
     opens_at, closes_at = span(terms.get("opens"), terms.get("closes"), spec, now, zone)
     return Asked(spec, opens_at, closes_at)
@@ -100,15 +113,28 @@ def check_span(start: datetime, end: datetime) -> None:
         raise UsageError("A poll is open between one second and a year, e.g. `in 10m`.")
 
 
+def _cut_anonymous(text: str) -> tuple[bool, str]:
+    """Whether it begins with the word, before or behind the kind, and what stands there without it.
+
+    Raises:
+        UsageError: It begins with the word, and might be a question that does.
+    """
+    found = _ANONYMOUS_KIND.match(text)
+    if found is None:
+        return False, text
+    kind, rest = found[1] or "", found[2]
+    following = rest.split(None, 1)[0].casefold() if rest else ""
+    if kind or rest[:1] in _QUOTES or following in _KINDS:
+        return True, f"{kind} {rest}".strip()
+    raise UsageError(_WHICH)
+
+
 def _cut_kind(text: str) -> tuple[Kind, int | None, str]:
     found = _KIND.match(text)
     if found is None:
         return "single", None, text
     word, number, rest = found[1].casefold(), found[2], text[found.end() :]
     is_kind_word = found[3] in _QUOTES or number is not None
-    following = rest.split(None, 1)[0].casefold() if rest else ""
-    if word == "anonymous" and (is_kind_word or following in _KINDS):
-        raise PollError(ANONYMOUS)
     if word in _KINDS and (is_kind_word or _KINDS[word] == "yesno"):
         kind = _KINDS[word]
         if kind == "yesno" and number is not None:
@@ -117,7 +143,8 @@ def _cut_kind(text: str) -> tuple[Kind, int | None, str]:
     near = difflib.get_close_matches(word, [*_KINDS, "anonymous"], n=1, cutoff=0.75)
     if near and is_kind_word:
         raise UsageError(
-            f'There are polls of the kind yesno, multiple and rating. Did you mean `poll {near[0]} "..."`?'
+            "There are polls of the kind yesno, multiple and rating, each also anonymous. "
+            f'Did you mean `poll {near[0]} "..."`?'
         )
     return "single", None, text
 
@@ -138,7 +165,7 @@ def _cut_question(text: str) -> tuple[str, str]:
 def _cut_terms(text: str) -> tuple[str, dict[Term, str]]:
     """Take what is no choice from the end, one term after the other."""
     terms: dict[Term, str] = {}
-    while (cut := _cut_time(text) or _cut_named(text)) is not None:
+    while (cut := _cut_word(text) or _cut_time(text) or _cut_named(text)) is not None:
         text, term, words = cut
         if term in terms:
             raise UsageError(
@@ -184,6 +211,12 @@ def _cut_named(text: str) -> tuple[str, Term, str] | None:
             "Write `results hidden`, `results live` or `results owner`; a choice with such words goes into quotes."
         )
     return text[: found.start(1)].rstrip(" \t\n,;"), term, words
+
+
+def _cut_word(text: str) -> tuple[str, Term, str] | None:
+    """``anonymous`` at the end: a vote that was meant so must not open with names. A choice called so is quoted."""
+    found = _ANONYMOUS.search(text)
+    return (text[: found.start()].rstrip(" \t\n,;"), "anonymous", "yes") if found is not None else None
 
 
 def _term(word: str) -> Term:

@@ -42,5 +42,6 @@ class Handing:
 
 def wire(paper: Paper) -> dict[str, Any]:
     """The vote on a paper as it travels."""
-    body = {"poll": paper.poll, "choice": ballot.to_wire(paper.vote, paper.spec), "n": paper.n, "at": paper.at}
+    choice = paper.sealed if paper.spec.anonymous else ballot.to_wire(paper.vote, paper.spec)
+    body = {"poll": paper.poll, "choice": choice, "n": paper.n, "at": paper.at}
     return body if paper.is_done else {**body, "is_done": False}

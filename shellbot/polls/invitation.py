@@ -9,14 +9,25 @@ from shellbot.polls.ballot import DONE
 from shellbot.polls.papers import Paper
 from shellbot.polls.texts import how_to_answer, paper_note
 
+ANONYMOUS = "Anonymous: your vote is sealed, and after the close nobody can tell whose it was."
+PLATFORM = "What you write or press here, this chat platform itself keeps, readable for those who run it."
+
 
 def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
-    """What to show; ``when`` says when it closes."""
+    """What to show; ``when`` says when it closes. Of an anonymous poll the vote is shown nowhere."""
     spec = paper.spec
-    buttons = [Button(choice, choice) for choice in spec.choices]
-    if spec.kind == "multiple":
+    # of several, presses would have to show what is chosen
+    is_typed = not capabilities.cards or (spec.anonymous and spec.kind == "multiple")
+    buttons = [Button(choice, choice) for choice in spec.choices] if not is_typed else []
+    if spec.kind == "multiple" and not is_typed:
         buttons.append(Button(DONE, "Done"))
-    note = paper_note(spec, paper.vote, when, is_open=paper.is_open, is_confirmed=paper.is_confirmed)
+    note = paper_note(
+        ballot.worded(paper.vote),
+        when,
+        has_voted=paper.has_voted,
+        is_open=paper.is_open,
+        is_confirmed=paper.is_confirmed,
+    )
     card = Card(
         id=paper.poll,
         title=spec.question,
@@ -27,11 +38,31 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
         note="Cancelled. There is no result." if paper.is_cancelled else note,
     )
     state = f"closes {when}" if paper.is_open else "cancelled" if paper.is_cancelled else "closed"
-    how = how_to_answer(spec) if paper.is_open else ""
-    text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{how}" if how else "")
+    how = [how_to_answer(spec)] if paper.is_open else []
+    if spec.anonymous and paper.is_open:
+        how += [ANONYMOUS] if capabilities.veils else [ANONYMOUS, PLATFORM]
+    words = " ".join(filter(None, how))
+    text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{words}" if words else "")
     if not capabilities.cards:
-        text = f"**Vote #{paper.number}: {plain(spec.question)}** It closes {when}. {how}".rstrip()
-        if spec.kind != "rating":
-            lines = zip(ballot.labels(spec.choices), spec.choices, strict=True)
-            text += "\n\n" + "\n".join(f"- {label} {plain(choice)}" for label, choice in lines)
+        text = f"**Vote #{paper.number}: {plain(spec.question)}** It closes {when}. {words}".rstrip()
+    if is_typed and spec.kind != "rating":
+        lines = zip(ballot.labels(spec.choices), spec.choices, strict=True)
+        text += "\n\n" + "\n".join(f"- {label} {plain(choice)}" for label, choice in lines)
     return Reply(id=f"{paper.poll}/ballot", version=paper.version, text=text, card=card)
+
+
+def receipt(paper: Paper, when: str) -> str:
+    """What is said when the group has counted the vote on a paper; of an anonymous poll only that it has."""
+    which = f": **{plain(ballot.worded(paper.vote))}**" if paper.vote else ""
+    said = f"Your vote is counted{which}." if paper.has_voted else "Your vote is taken back."
+    until = f" You may change it until it closes {when}." if paper.is_open else ""
+    return f"{said} ({plain(paper.spec.question)}){until}"
+
+
+def too_late(paper: Paper) -> str:
+    """What is said when the group has closed before the vote on a paper came."""
+    which = f" for **{plain(ballot.worded(paper.vote))}**" if paper.vote else ""
+    return (
+        f"Your vote{which} came after the close and is not counted; "
+        f"one that was confirmed before stands. ({plain(paper.spec.question)})"
+    )

@@ -32,8 +32,14 @@ class Keeper:
         self._undone = undone
         self.log = Log(bot.desk.switchboard.seal)
 
-    async def write(self, job: Callable[[sqlite3.Connection], tuple[T, Reply | None]]) -> T:
-        """Run a job that gives its result and what to say in the group once that is on disk."""
+    async def write(
+        self, job: Callable[[sqlite3.Connection], tuple[T, Reply | None]], *, is_erasing: bool = False
+    ) -> T:
+        """Run a job that gives its result and what to say in the group once that is on disk.
+
+        Args:
+            is_erasing: What it deletes is to be found nowhere any more.
+        """
 
         def keep(db: sqlite3.Connection) -> tuple[T, Reply | None]:
             result, reply = job(db)
@@ -41,12 +47,15 @@ class Keeper:
                 insert(db, self._bot.id, reply)
             return result, reply
 
-        result, reply = await self._bot.desk.store.write(keep)
+        store = self._bot.desk.store
+        result, reply = await (store.erase(keep) if is_erasing else store.write(keep))
         if reply is not None:
             self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
         return result
 
-    async def save(self, round: Round, note: Note | None, reply: Reply | None = None) -> None:
+    async def save(
+        self, round: Round, note: Note | None, reply: Reply | None = None, *, is_erasing: bool = False
+    ) -> None:
         """Keep a poll as it is now, and in the same transaction what is said of it and what ``note`` adds."""
 
         def keep(db: sqlite3.Connection) -> tuple[None, Reply | None]:
@@ -55,7 +64,7 @@ class Keeper:
                 note(db)
             return None, reply
 
-        await self.write(keep)
+        await self.write(keep, is_erasing=is_erasing)
 
     @contextmanager
     def changing(self, round: Round) -> Iterator[None]:

@@ -114,10 +114,10 @@ class Orders:
         return Answer("\n".join(lines) or 'No vote is open. Write: `poll "QUESTION" CHOICE, CHOICE [in 10m]`')
 
     async def _show(self, round: Round, order: Order) -> Answer:
-        text, showing = details(round, self._bot.clock.utcnow(), self._zone), round.spec.results
-        is_owner = order.is_direct and order.person.id == round.opener.id
-        is_shown = is_owner if showing == "owner" else round.state == "closed" or showing == "live"
-        if round.state in ("planned", "cancelled") or not is_shown:
+        text = details(round, self._bot.clock.utcnow(), self._zone)
+        # what is only for who opened it is not said in the group
+        is_hidden = round.spec.results == "owner" and not order.is_direct
+        if is_hidden or not round.is_shown_to(order.person.id):
             return Answer(text)
         result = await self._chair.counts(round)
         return Answer(f"{text}\n\n{verdict(result)}", bars(result))
@@ -153,6 +153,11 @@ class Orders:
                 await self._chair.extend(round, closes_at, text, self._note(order, text))
             case _:
                 self._must_be(round, "closed")
+                if round.spec.anonymous:
+                    raise UsageError(
+                        f"Vote #{round.number} was anonymous: its key is gone and its votes belong to nobody any more, "
+                        "so that none could be changed. Open a new one instead."
+                    )
                 until_then = self._until(rest, order.at) if rest else None
                 when = closing_time(until_then, self._bot.clock.utcnow(), self._zone)
                 until = (

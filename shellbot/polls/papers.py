@@ -29,11 +29,13 @@ ADDED = {
         "is_done": "INTEGER NOT NULL DEFAULT 1",
         "told": "INTEGER NOT NULL DEFAULT 0",
         "is_cancelled": "INTEGER NOT NULL DEFAULT 0",
+        "seal": "TEXT NOT NULL DEFAULT ''",
+        "is_cast": "INTEGER NOT NULL DEFAULT 0",
     }
 }
 _COLUMNS = (
     "poll, number, group_id, instruction, question, choices, rules, closes_at, is_open, "
-    "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled"
+    "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled, seal, is_cast"
 )
 
 
@@ -42,7 +44,8 @@ class Paper:
     """A ballot paper in one direct channel, and the vote on it.
 
     ``is_done``: nothing is to be added to the vote. ``told``: the version of the poll that it shows. ``n`` grows with
-    each vote of this channel, 0 before the first; ``version`` with each showing of the card.
+    each vote of this channel, 0 before the first; ``version`` with each showing of the card. Of an anonymous poll
+    ``seal`` is what seals a vote, ``sealed`` the vote until the close, and ``is_cast`` says that there is one.
     """
 
     poll: str
@@ -61,6 +64,19 @@ class Paper:
     version: int = 1
     told: int = 0
     is_cancelled: bool = False
+    seal: str = ""
+    sealed: str = ""
+    is_cast: bool = False
+
+    @property
+    def has_voted(self) -> bool:
+        """Whether there is a vote on it."""
+        return bool(self.vote) or self.is_cast
+
+    @property
+    def choice(self) -> str:
+        """The vote as it stands in the store."""
+        return self.sealed if self.spec.anonymous else ballot.to_text(self.vote, self.spec)
 
 
 async def prepare(store: Store) -> None:
@@ -99,27 +115,38 @@ class Papers:
 
     def keep(self, db: sqlite3.Connection, paper: Paper) -> None:
         """Write all of a paper but its vote's number, time and way."""
+        places = ", ".join("?" * (_COLUMNS.count(",") + 2))
         db.execute(
-            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) "
+            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES ({places}) "
             "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
             "closes_at = excluded.closes_at, is_cancelled = excluded.is_cancelled, "
-            "is_confirmed = excluded.is_confirmed, version = excluded.version",
+            "is_confirmed = excluded.is_confirmed, version = excluded.version, is_cast = excluded.is_cast",
             (
                 self._channel, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
                 orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
-                ballot.to_text(paper.vote, paper.spec), paper.is_done, paper.n, paper.at, paper.is_typed,
-                paper.is_confirmed, paper.version, paper.told, paper.is_cancelled,
+                paper.choice, paper.is_done, paper.n, paper.at, paper.is_typed,
+                paper.is_confirmed, paper.version, paper.told, paper.is_cancelled, paper.seal, paper.is_cast,
             ),
         )  # fmt: skip
 
-    def put_vote(
-        self, db: sqlite3.Connection, paper: Paper, vote: Vote, n: int, at: float, *, is_done: bool, is_typed: bool
-    ) -> None:
-        """Write a new vote on a paper; it is not confirmed yet."""
+    def put_vote(self, db: sqlite3.Connection, paper: Paper) -> None:
+        """Write the vote on a paper, with its number, time and way."""
         db.execute(
-            "UPDATE booth SET choice = ?, is_done = ?, n = ?, at = ?, is_typed = ?, is_confirmed = 0 "
+            "UPDATE booth SET choice = ?, is_cast = ?, is_done = ?, n = ?, at = ?, is_typed = ?, is_confirmed = ? "
             "WHERE channel = ? AND poll = ?",
-            (ballot.to_text(vote, paper.spec), is_done, n, at, is_typed, self._channel, paper.poll),
+            (
+                paper.choice, paper.is_cast, paper.is_done, paper.n, paper.at, paper.is_typed, paper.is_confirmed,
+                self._channel, paper.poll,
+            ),
+        )  # fmt: skip
+
+    def forget_ballot(self, db: sqlite3.Connection, paper: Paper) -> None:
+        """Drop a sealed vote that the group has from the report of the close, which may be asked for again."""
+        bare = orjson.dumps({"op": "closed", "poll": paper.poll})
+        start = f"{paper.poll}/close"
+        db.execute(
+            "UPDATE instructions SET report = ? WHERE channel = ? AND substr(id, 1, ?) = ? AND report IS NOT NULL",
+            (bare, self._channel, len(start), start),
         )
 
 
@@ -127,7 +154,11 @@ def _paper(row: tuple[Any, ...]) -> Paper:
     fields = dict(zip(_COLUMNS.replace("group_id", "group").split(", "), row, strict=True))
     choices, rules = tuple(orjson.loads(fields.pop("choices"))), orjson.loads(fields.pop("rules") or b"{}")
     fields["spec"] = restored(fields.pop("question"), choices, rules)
-    fields["vote"] = ballot.from_text(fields.pop("choice"), fields["spec"])
-    for name in ("is_open", "is_done", "is_typed", "is_confirmed", "is_cancelled"):
+    choice = fields.pop("choice")
+    if fields["spec"].anonymous:
+        fields["sealed"] = choice
+    else:
+        fields["vote"] = ballot.from_text(choice, fields["spec"])
+    for name in ("is_open", "is_done", "is_typed", "is_confirmed", "is_cancelled", "is_cast"):
         fields[name] = bool(fields[name])
     return Paper(**fields)

@@ -11,7 +11,7 @@ from shellbot.errors import PollError, UsageError
 from shellbot.events import Person
 from shellbot.polls.chair import Chair
 from shellbot.polls.commands import PollCommand
-from shellbot.polls.grammar import ANONYMOUS, SHORTEST, span
+from shellbot.polls.grammar import SHORTEST, span
 from shellbot.polls.records import Round
 from shellbot.polls.spec import Kind, Showing, make
 from shellbot.polls.tally import Result
@@ -41,7 +41,7 @@ class Poll:
         results: Who sees the count: ``hidden`` (the group, at the close), ``live``, or ``owner`` alone.
         remind: How long before the close those who have not voted are reminded, e.g. ``"1h"``.
         quorum: ``"5"`` or ``"50%"``; threshold: ``"60%"`` or ``"2/3"``. What misses them has no winner.
-        anonymous: Not yet; asking for it is refused rather than done by halves.
+        anonymous: Votes are sealed until the close, and then tied to nobody.
     """
 
     def __init__(
@@ -59,8 +59,6 @@ class Poll:
         threshold: str = "",
         anonymous: bool = False,
     ) -> None:
-        if anonymous:
-            raise PollError(ANONYMOUS)
         for at in (opens, closes):
             if isinstance(at, datetime) and at.tzinfo is None:
                 raise UsageError("A date needs a time zone: datetime.now(UTC) + timedelta(minutes=10)")
@@ -78,6 +76,7 @@ class Poll:
             quorum=quorum,
             threshold=threshold,
             remind=duration(remind) if remind else 0.0,
+            anonymous=anonymous,
         )
         self._chair: Chair | None = None
         self._round: Round | None = None

@@ -14,6 +14,7 @@ from shellbot.events import Person
 from shellbot.polls.ballot import Vote, from_text, to_text
 from shellbot.polls.log import SCHEMA as LOG
 from shellbot.polls.log import Log
+from shellbot.polls.sealing import Urn
 from shellbot.polls.spec import Spec, restored
 from shellbot.polls.tally import Result, count
 from shellbot.roster import Member
@@ -50,7 +51,12 @@ ADDED = {
         "reminders": "INTEGER NOT NULL DEFAULT 0",
         "note": "BLOB",
     },
-    "poll_roll": {"told": "INTEGER NOT NULL DEFAULT 0", "reminded": "INTEGER NOT NULL DEFAULT 0"},
+    "poll_roll": {
+        "told": "INTEGER NOT NULL DEFAULT 0",
+        "reminded": "INTEGER NOT NULL DEFAULT 0",
+        "n": "INTEGER NOT NULL DEFAULT 0",  # this and the next are for anonymous polls
+        "has_voted": "INTEGER NOT NULL DEFAULT 0",
+    },
     "poll_ballots": {"is_done": "INTEGER NOT NULL DEFAULT 1"},
 }
 _COLUMNS = (
@@ -87,7 +93,8 @@ class Round:
     """A poll as the group bot works with it. The roll is frozen when it is made, of a planned one when it opens.
 
     ``version`` grows with each extension and reopening, ``reopened`` with the latter, ``reminders`` with each reminder;
-    ``remind_at`` is when the next comes by itself; ``note`` is what only who opened it is yet to be told.
+    ``remind_at`` is when the next comes by itself; ``note`` is what only who opened it is yet to be told; ``urn`` opens
+    the votes of an anonymous one that is not over.
     """
 
     id: str
@@ -107,6 +114,7 @@ class Round:
     reopened: int = 0
     reminders: int = 0
     note: dict[str, Any] | None = None
+    urn: Urn | None = None
     unseen: set[str] = field(default_factory=set)  # channels that have not reported on their ballot
     unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has, or not all
     unclosed: set[str] = field(default_factory=set)  # channels that have not reported the close
@@ -168,6 +176,14 @@ class Round:
     def asked(self) -> int:
         """People on the roll."""
         return len(self.seats) + len(self.absent)
+
+    def is_shown_to(self, person: str) -> bool:
+        """Whether this person may see what the votes come to, or came to. None sees it of an anonymous one before."""
+        if self.state in ("planned", "cancelled") or (self.spec.anonymous and self.state != "closed"):
+            return False
+        if self.spec.results == "owner":
+            return person == self.opener.id
+        return self.state == "closed" or self.spec.results == "live"
 
     def unreachable(self) -> list[Person]:
         """Those on the roll who, as far as we know now, were not shown a ballot."""
@@ -258,18 +274,19 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
             note=orjson.loads(note) if note else None,
         )
         roll = db.execute(
-            "SELECT person_id, name, poll_roll.direct, reached, closed, n, choice, is_done, told, reminded "
+            "SELECT person_id, name, poll_roll.direct, reached, closed, max(poll_roll.n, coalesce(poll_ballots.n, 0)), "
+            "choice, is_done, told, reminded, has_voted "
             "FROM poll_roll LEFT JOIN poll_ballots "
             "ON poll_ballots.poll = poll_roll.poll AND poll_ballots.direct = poll_roll.direct "
             "WHERE poll_roll.poll = ? ORDER BY poll_roll.rowid",
             (id_,),
         )
-        for person_id, name, direct, reached, closed, n, choice, is_done, told, reminded in roll:
+        for person_id, name, direct, reached, closed, n, choice, is_done, told, reminded, has_sealed in roll:
             person = Person(person_id, name)
             if direct:
-                has_voted = bool(from_text(choice or "", found.spec))
+                has_voted = bool(has_sealed or from_text(choice or "", found.spec))
                 member = Member(person, direct)
-                seat = Seat(member, reached, bool(closed), has_voted, bool(is_done), n or 0)
+                seat = Seat(member, reached, bool(closed), has_voted, bool(is_done or has_sealed), n)
                 seat.told, seat.reminded = told, reminded
                 found.seats[direct] = seat
                 found.mark(direct)
@@ -353,22 +370,27 @@ def put_ballot(
     return True
 
 
-def tally(db: sqlite3.Connection, round: Round) -> Result:
-    """What the votes come to so far."""
+def votes(db: sqlite3.Connection, round: Round) -> list[Vote]:
+    """What was voted so far in a poll with names."""
     ballots = db.execute("SELECT choice FROM poll_ballots WHERE poll = ?", (round.id,))
+    return [from_text(row[0], round.spec) for row in ballots]
+
+
+def tally(round: Round, votes: list[Vote]) -> Result:
+    """What the votes come to."""
     silent = [s.member.person.name for s in round.seats.values() if s.reached == "shown" and not s.has_closed]
     return count(
         round.spec,
-        [from_text(row[0], round.spec) for row in ballots],
+        votes,
         round.asked,
         [person.name for person in round.unreachable()],
         silent,
     )
 
 
-def close(db: sqlite3.Connection, log: Log, round: Round) -> Result:
-    """Count and close in the running transaction: no ballot can come between."""
-    result = tally(db, round)
+def close(db: sqlite3.Connection, log: Log, round: Round, votes: list[Vote]) -> Result:
+    """Count and close in the running transaction, in which the votes were read: no ballot can come between."""
+    result = tally(round, votes)
     db.execute("UPDATE polls SET state = 'closed', result = ? WHERE id = ?", (orjson.dumps(asdict(result)), round.id))
     log.add(db, round.id, {"do": "close", "result": asdict(result)})
     return result

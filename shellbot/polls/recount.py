@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -84,6 +85,8 @@ class _Counted:
             told.get("unreachable", ()),
             told.get("silent", ()),
         )
+        if self._spec.anonymous and told:
+            self.result = Result(**told)
 
     def differences(self) -> Iterator[str]:
         """What the store says otherwise, a line each."""
@@ -93,7 +96,7 @@ class _Counted:
             if (kept if name == "question" else _json(kept)) != value:
                 yield f"its {name} {'was' if name == 'question' else 'were'} changed: {one_line(str(value))} was asked"
         yield from self._of_the_roll()
-        yield from self._of_the_ballots()
+        yield from self._of_the_choices() if self._spec.anonymous else self._of_the_ballots()
         if self._poll["state"] != "closed":
             if self._last["do"] == "close":
                 yield f"it is said to be {self._poll['state']}, and was closed"
@@ -124,6 +127,13 @@ class _Counted:
                 yield f"the ballot of {direct} was changed: it was {was}, and is {now}"
         for direct in sorted(kept.keys() - self._votes.keys()):
             yield f"the ballot of {direct} was put in: none came from there"
+
+    def _of_the_choices(self) -> Iterator[str]:
+        """Of an anonymous poll the log holds no votes, and after the close only bare choices are left."""
+        rows = self._db.execute("SELECT choice FROM poll_choices WHERE poll = ?", (self._poll["id"],))
+        kept = Counter(choice for (choice,) in rows)
+        if self._last["do"] == "close" and kept != Counter(self._last["result"]["counts"]):
+            yield f"its bare choices were changed: there are {_counts({'counts': kept})}"
 
     def _worded(self, choice: str) -> str:
         return one_line(worded(from_text(choice, self._spec)) or choice) or "nothing"

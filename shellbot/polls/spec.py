@@ -32,6 +32,7 @@ class Spec:
             at any time; ``owner``: only who opened it, at any time.
         quorum: How many must vote for it to be valid: ``"5"``, ``"50%"`` of the roll, or ``""``.
         threshold: What share the winner needs, of those who voted and did not abstain: ``"60%"``, ``"2/3"`` or ``""``.
+        anonymous: Votes are sealed until the close, and then tied to nobody.
         remind: Seconds before the close at which those who have not voted are reminded; 0 for not at all.
     """
 
@@ -43,12 +44,14 @@ class Spec:
     quorum: str = ""
     threshold: str = ""
     remind: float = 0.0
+    anonymous: bool = False
 
     @property
     def rules(self) -> dict[str, Any]:
         """All but question and choices, as JSON; what is as usual is left out."""
         rules: dict[str, Any] = {"kind": self.kind, "most": self.most, "results": self.results}
         rules |= {"quorum": self.quorum, "threshold": self.threshold, "remind": self.remind}
+        rules["anonymous"] = self.anonymous
         return {name: value for name, value in rules.items() if value != _USUAL[name]}
 
 
@@ -64,6 +67,7 @@ _USUAL: dict[str, Any] = {
     "quorum": "",
     "threshold": "",
     "remind": 0.0,
+    "anonymous": False,
 }
 
 
@@ -77,6 +81,7 @@ def make(
     quorum: str = "",
     threshold: str = "",
     remind: float = 0.0,
+    anonymous: bool = False,
 ) -> Spec:
     """Check the parts of a poll, from whatever source.
 
@@ -93,6 +98,11 @@ def make(
         raise UsageError(f"The question is longer than {MAX_QUESTION} characters; make it shorter.")
     if results not in ("hidden", "live", "owner"):
         raise UsageError("Write `results hidden`, `results live` or `results owner`.")
+    if anonymous and results == "live":
+        raise UsageError(
+            "An anonymous vote has no live count: two counts that are one vote apart would tell who voted what. "
+            "Leave out `results live`."
+        )
     clean, most = _choices([one_line(choice) for choice in choices], kind, most)
     if quorum and not quorum.isdigit():
         share(quorum)
@@ -100,7 +110,7 @@ def make(
         share(threshold)
         if kind == "rating":
             raise UsageError("A rating has no threshold; it comes to an average.")
-    return Spec(question, clean, kind, most, results, quorum, threshold, remind)
+    return Spec(question, clean, kind, most, results, quorum, threshold, remind, anonymous)
 
 
 def share(text: str) -> Fraction:

@@ -56,7 +56,7 @@ class Standings:
         if not rounds:
             return None
         round = rounds[0]
-        return self._standing(round, await chair.counts(round) if _is_shown(round, person_id) else None)
+        return self._standing(round, await chair.counts(round) if round.is_shown_to(person_id) else None)
 
     async def recent(self) -> list[Standing]:
         """The last hundred polls of the group without their counts, newest first."""
@@ -94,11 +94,3 @@ class Standings:
             case "cancelled":
                 return "Cancelled."
         return "Closed. Only who opened it sees the result." if round.spec.results == "owner" else "Closed."
-
-
-def _is_shown(round: Round, person_id: str) -> bool:
-    if round.state in ("planned", "cancelled"):
-        return False
-    if round.spec.results == "owner":
-        return person_id == round.opener.id
-    return round.state == "closed" or round.spec.results == "live"

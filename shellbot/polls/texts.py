@@ -5,7 +5,6 @@ from __future__ import annotations
 from datetime import datetime, timedelta, tzinfo
 
 from shellbot.markup import plain
-from shellbot.polls.ballot import Vote, worded
 from shellbot.polls.records import Round
 from shellbot.polls.spec import ABSTAIN, Spec
 from shellbot.polls.tally import Result, bars
@@ -23,6 +22,8 @@ def closing_time(closes_at: datetime | None, now: datetime, zone: tzinfo) -> str
 def how_to_answer(spec: Spec) -> str:
     """What is not plain from the buttons, or nothing."""
     match spec.kind:
+        case "multiple" if spec.anonymous:
+            return f"Type up to {spec.most} of them, all in one line, e.g. `1, 2`; `none` takes it back."
         case "multiple":
             return f"Choose up to {spec.most}, then press Done; or type them, e.g. `1, 2`."
         case "rating":
@@ -30,12 +31,15 @@ def how_to_answer(spec: Spec) -> str:
     return ""
 
 
-def paper_note(spec: Spec, vote: Vote, when: str, *, is_open: bool, is_confirmed: bool) -> str:
-    """The line under the buttons."""
+def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_confirmed: bool) -> str:
+    """The line under the buttons; ``worded`` is the vote, or nothing where that is not to be shown."""
+    if not is_open and has_voted:
+        return f"Closed. Your vote: {worded}" if worded else "Closed. Your vote was counted."
     if not is_open:
-        return f"Closed. Your vote: {worded(vote)}" if vote else "Closed. No vote of yours was counted."
-    if vote and is_confirmed:
-        return f"Your vote is counted: {worded(vote)}. You may change it until it closes {when}."
+        return "Closed. No vote of yours was counted."
+    if has_voted and is_confirmed:
+        which = f": {worded}" if worded else ""
+        return f"Your vote is counted{which}. You may change it until it closes {when}."
     return ""
 
 
@@ -134,6 +138,8 @@ def _rules(spec: Spec) -> str:
     said = f" {how_to_answer(spec)}" if spec.kind == "rating" else ""
     if spec.kind == "multiple":
         said += f" Everybody may choose up to {spec.most}."
+    if spec.anonymous:
+        said += " It is anonymous: nobody sees who voted what."
     if spec.quorum:
         said += f" It is valid if {spec.quorum} vote."
     if spec.threshold:

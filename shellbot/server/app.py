@@ -27,7 +27,7 @@ from shellbot.server.hosts import Hosts
 from shellbot.server.invitations import Invitations
 from shellbot.server.markdown import Markdown
 from shellbot.server.results import Polls, results
-from shellbot.server.visits import SESSION_DAYS, Visits, root_of
+from shellbot.server.visits import SESSION_DAYS, Cookies, Visits, root_of
 from shellbot.spaces.web import Member, Post
 
 logger = logging.getLogger(__name__)
@@ -126,6 +126,7 @@ def create_app(
         MAX_CONTENT_LENGTH=1 << 20,
         MAX_FORM_MEMORY_SIZE=1 << 20,
     )
+    app.session_interface = Cookies(rules.public_url)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
     app.jinja_env.globals.update(day_name=day_name, new_key=new_key, bot=bot)
     renderer = Renderer(app, bot=bot, root=lambda channel: root_of(desk.room_of(channel), desk.first_room))

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import logging
 import socket
 from collections.abc import Callable, Generator, Iterable
+from ipaddress import ip_address
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -29,7 +31,10 @@ from shellbot.server.stream import Events
 from shellbot.server.visits import session_reader
 from shellbot.spaces.web import WebSpace
 
+logger = logging.getLogger(__name__)
+
 THREADS = 8
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORTS_TRIED = 100
 _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -39,7 +44,7 @@ class ChatServer:
 
     Args:
         space: The rooms; its owner starts and closes it.
-        host: Interface; only loopback for now.
+        host: Interface. One that others reach needs ``public_url`` and ``private``.
         port: First port to try; when it is taken the next free one is used and :attr:`url` tells. 0 takes any.
         secret: Key that signs cookies and links, at least 16 bytes.
         public_hosts: Further host names under which pages may ask.
@@ -70,11 +75,18 @@ class ChatServer:
         limits: Limits | None = None,
         heartbeat: float = 15.0,
     ) -> None:
-        if host not in ("127.0.0.1", "localhost", "::1"):
+        if host not in LOOPBACK and not (public_url and private):
             raise ConfigError(
-                f"the web chat listens on loopback only for now, not on {host!r}: on a network anybody could walk in, "
-                "as join links and server.public_url are not there yet; use 127.0.0.1 (and a tunnel, if need be)",
-                key="server.host",
+                f"on {host!r} anybody on the network could walk in: let people in by link only (--private, or the "
+                "setting server.private) and say under which address they reach this server (server.public_url), "
+                "or listen on 127.0.0.1",
+                key="server.address",
+            )
+        if host not in LOOPBACK and not public_url.startswith("https://"):
+            logger.warning("what people write to %s can be read on the way there; put it behind https", public_url)
+        if private and demo:
+            raise ConfigError(
+                "demo people come in without a link; leave out --demo, or server.private", key="server.private"
             )
         if len(secret) < 16:
             raise ConfigError("the key that signs cookies needs at least 16 random bytes", key="server.secret")
@@ -148,7 +160,10 @@ class ChatServer:
         if self._task.done():
             await self._task
         self.events.start()
-        shown = f"[{self._host}]" if ":" in self._host else self._host
+        reached = self._host
+        if ip_address(listener.getsockname()[0].partition("%")[0]).is_unspecified:
+            reached = "::1" if ":" in self._host else "127.0.0.1"
+        shown = f"[{reached}]" if ":" in reached else reached
         self.url = f"http://{shown}:{port}/"
 
     def link(self, person_id: str = "", *, is_named: bool = False) -> str:
@@ -268,7 +283,7 @@ def _bind(host: str, port: int) -> socket.socket:
             listener.close()
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise ConfigError(
-                    f"cannot listen on {host} port {candidate}: {error.strerror}", key="server.host"
+                    f"cannot listen on {host} port {candidate}: {error.strerror}", key="server.address"
                 ) from error
         else:
             listener.setblocking(False)

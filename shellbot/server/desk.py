@@ -27,6 +27,7 @@ class Desk:
         self._timeout = timeout
         self._messages = Buckets(limits.message_rate, limits.message_burst)
         self._typing = Buckets(TYPING_RATE, TYPING_BURST)
+        self._reading = Buckets(TYPING_RATE, TYPING_BURST)
         self._joins = Buckets(limits.joins_per_minute / 60, limits.joins_per_minute)
         self._pressing = 0
         self._pending: set[concurrent.futures.Future[Any]] = set()
@@ -107,7 +108,11 @@ class Desk:
         return await self._space.unread(members)
 
     async def read_up_to(self, person_id: str, cursor: str) -> None:
-        """Note what a page says that its reader has seen."""
+        """Note what a page says that its reader has seen; a word too many about it is let go."""
+        try:
+            self._reading.take(person_id)
+        except RateLimited:
+            return
         if (seen := Cursor.parse(cursor)) is not None:
             self._space.read_up_to(person_id, seen)
 

@@ -28,8 +28,8 @@ class Rules:
     """Who may come in.
 
     ``public_url``: what links begin with, '' for the address that the page was asked under; ``is_demo``: ``?as=NAME``
-    lets demo people in; ``is_private``: the first room, too, is entered by link only; ``has_new_rooms``: people may
-    make further rooms.
+    lets demo people into the first room; ``is_private``: the first room, too, is entered by link only;
+    ``has_new_rooms``: people may make further rooms.
     """
 
     public_url: str = ""
@@ -73,7 +73,7 @@ class Entrance:
     def home(self) -> Answer:
         """The room for who is in it, and the way in for others."""
         wanted = request.args.get("as", "").strip()
-        if self._rules.is_demo and wanted:
+        if wanted and self._has_demo():
             return self.join_page(demo_name=wanted)
         member = self._visits.me()
         if member is None:
@@ -100,15 +100,18 @@ class Entrance:
     def join(self) -> Answer:
         """Come in."""
         form, address = request.form, request.remote_addr or ""
-        demo = self._rules.is_demo and bool(form.get("demo"))
+        demo = bool(form.get("demo")) and self._has_demo()
         invitation = self._invitation(form.get("link", ""))
         if invitation is not None and invitation.person:
+            if self._visits.me() is None:
+                self._visits.check_place()
             member = self._desk.wait(self._desk.take_over(self._invitations.accept(invitation), address))
         else:
             if not demo and self._visits.me() is not None:
                 return redirect(f"{self._visits.root}/", 303)
             if not demo and invitation is None and not self._may_come_by_name():
                 raise LinkRefused(NEEDED, reason="needed")
+            self._visits.check_place()
             person_id = "" if demo else self._visits.past()
             name = form.get("name", "")
             member = self._desk.wait(self._desk.join(name, address, person_id, demo, self._visits.room))
@@ -119,7 +122,7 @@ class Entrance:
         """Ask for a name, or only whether to come in where link or demo have one."""
         form = request.form
         if request.method == "POST":
-            demo_name = form.get("name", "") if form.get("demo") and self._rules.is_demo else ""
+            demo_name = form.get("name", "") if form.get("demo") and self._has_demo() else ""
             invitation = self._invitation(form.get("link", ""))
         by_link = self._desk.name(invitation.person) if invitation is not None else ""
         me = self._visits.me()
@@ -134,6 +137,9 @@ class Entrance:
             link=(form.get("link") or session.get("link", "")) if invitation is not None else "",
             token=self._visits.token(),
         )
+
+    def _has_demo(self) -> bool:
+        return self._rules.is_demo and self._visits.room == self._visits.first
 
     def _may_come_by_name(self) -> bool:
         is_open = self._visits.room == self._visits.first and not self._rules.is_private
@@ -190,6 +196,7 @@ class Entrance:
         """Make a room; the same form sent twice makes one."""
         if not self._rules.has_new_rooms or not self._visits.mine():
             abort(403, "No further rooms can be made here." if self._visits.mine() else "Please join a room first.")
+        self._visits.check_place()
         form = request.form
         # with the form's secret token in it, nobody gets at the room of another browser
         made = hashlib.sha256(f"{self._visits.token()} {form.get('key', '')}".encode()).hexdigest()

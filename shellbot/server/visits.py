@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import urlsplit
 
 from flask import Flask, request, session
 from flask.sessions import SecureCookieSessionInterface
@@ -17,7 +18,7 @@ from shellbot.server.desk import Desk
 from shellbot.spaces.web import Member
 
 SESSION_DAYS = 30
-MOST_ROOMS = 50  # so many ids fit into a cookie
+MOST_ROOMS = 40  # so many ids fit into a cookie, beside a link
 Session = Callable[[str, str], str | None]
 
 
@@ -34,6 +35,21 @@ def _ids(session: Mapping[str, Any], first: str) -> dict[str, str]:
 
 def _today() -> str:
     return datetime.now(UTC).date().isoformat()
+
+
+class Cookies(SecureCookieSessionInterface):
+    """Signed cookies; one that is given out under https never travels without it.
+
+    Args:
+        public_url: Address under which others reach this server, '' for none.
+    """
+
+    def __init__(self, public_url: str) -> None:
+        self._public = urlsplit(public_url)
+
+    def get_cookie_secure(self, app: Flask) -> bool:
+        """Whether the browser asked by the public address, and that is https."""
+        return self._public.scheme == "https" and request.host == self._public.netloc
 
 
 class Visits:
@@ -78,18 +94,20 @@ class Visits:
             session["token"] = secrets.token_urlsafe(24)
         return str(session["token"])
 
-    def enter(self, member: Member) -> None:
-        """Begin a new session, as one that somebody planted before is worth nothing; the other rooms stay.
+    def check_place(self) -> None:
+        """Make sure that this browser can come into one more room.
 
         Raises:
-            SpaceError: This browser is in too many rooms.
+            SpaceError: It is in too many.
         """
+        if len(self.mine()) >= MOST_ROOMS:
+            raise SpaceError(f"You are in {MOST_ROOMS} rooms, and that is the most. Please leave one of them first.")
+
+    def enter(self, member: Member) -> None:
+        """Begin a new session, as one that somebody planted before is worth nothing; the other rooms stay."""
         ids = _ids(session, self.first)
-        ids.pop(member.room, None)
         if len(ids) >= MOST_ROOMS:
             ids = {room: ids[room] for room in ids if self._member(room) is not None}
-        if len(ids) >= MOST_ROOMS:
-            raise SpaceError(f"You are in {MOST_ROOMS} rooms, and that is the most. Please leave one of them first.")
         session.clear()
         session["ids"] = {**ids, member.room: member.person.id}
         session["name"] = member.person.name

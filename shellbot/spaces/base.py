@@ -15,15 +15,32 @@ Deliver = Callable[[Event], Awaitable[asyncio.Future[None]]]
 """``turn = await deliver(event)`` returns when the event is committed and will not be lost; ``await turn`` when the
 bot's turn on it is over."""
 
+Veil = Callable[[Event], Awaitable[Event]]
+"""``event = await veil(event)``: the event as it may be kept; itself, unless it holds what is to be hidden."""
+
 GROUP = "group"  # id of the group channel, where a space has one
 MAX_ID_BYTES = 200  # of a channel; the bus takes 255
 
 
 class Space(ABC):
-    """One chat platform, or a stand-in for one. All of it is called on the event loop."""
+    """One chat platform, or a stand-in for one. All of it is called on the event loop.
+
+    A space that keeps what people say itself gives each event to ``veil`` before that, keeps and delivers what comes
+    back, and may then declare the capability ``veils``. What it delivers is veiled before the bots keep it anyway.
+    """
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
+
+    _veil: Veil | None = None
+
+    def veil_with(self, veil: Veil) -> None:
+        """Give what veils; called by the engine before :meth:`start`."""
+        self._veil = veil
+
+    async def veil(self, event: Event) -> Event:
+        """The event as it may be kept."""
+        return event if self._veil is None else await self._veil(event)
 
     @abstractmethod
     async def start(self, deliver: Deliver) -> None:

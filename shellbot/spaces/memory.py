@@ -23,7 +23,7 @@ class MemorySpace(Space):
     """
 
     name: ClassVar[str] = "memory"
-    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, ids=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, ids=True, veils=True)
 
     def __init__(self, *, clock: BaseClock | None = None) -> None:
         self._clock = clock or AsyncioClock()

@@ -21,7 +21,7 @@ from shellbot.errors import StoreError
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], object]
-Kind = Literal["write", "read", "end"]
+Kind = Literal["write", "erase", "read", "end"]
 GROUP = 500  # jobs in one transaction
 MOST_WAITING = 100_000  # jobs; more are refused: the disk does not keep up
 
@@ -83,6 +83,13 @@ class Store(ABC):
         """
         return cast(T, await self._put("write", job))
 
+    async def erase(self, job: Callable[[sqlite3.Connection], T]) -> T:
+        """:meth:`write`, for a job that deletes what nobody may find: on return it is in no log of writes either.
+
+        In the database itself all that is deleted is overwritten.
+        """
+        return cast(T, await self._put("erase", job))
+
     def post(self, job: Job) -> None:
         """Run ``job`` as ``write`` does, in order with all others, without waiting. May be called from any thread.
 
@@ -139,6 +146,7 @@ class Store(ABC):
         try:
             connection = self._connect()
             connection.execute("PRAGMA foreign_keys=ON")
+            connection.execute("PRAGMA secure_delete=ON")
             connection.set_authorizer(self._authorize)
         except BaseException as error:
             trouble = self._explained(error)
@@ -150,6 +158,8 @@ class Store(ABC):
                 outcomes: list[Outcome] = [(entry, None, trouble) for entry in group]
             else:
                 outcomes = self._work(connection, group)
+                if group and group[-1].kind == "erase":
+                    self._empty_log(connection)
             self._answer(outcomes)
             if end is not None:
                 break
@@ -165,7 +175,7 @@ class Store(ABC):
 
     def _next_group(self) -> list[_Entry]:
         group = [self._line.get()]
-        while len(group) < GROUP and group[-1].kind != "end":
+        while len(group) < GROUP and group[-1].kind not in ("erase", "end"):
             try:
                 group.append(self._line.get_nowait())
             except queue.Empty:
@@ -186,7 +196,7 @@ class Store(ABC):
         outcomes: list[Outcome] = []
         try:
             for entry in group:
-                if entry.kind == "write":
+                if entry.kind != "read":
                     if not connection.in_transaction:
                         connection.execute("BEGIN IMMEDIATE -- group")
                     outcomes.append(self._write(connection, entry))
@@ -236,6 +246,16 @@ class Store(ABC):
             return entry, None, self._explained(raised)
         finally:
             self._in_job = False
+
+    def _empty_log(self, connection: sqlite3.Connection) -> None:
+        try:
+            is_busy = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            is_busy, reason = True, str(error)
+        else:
+            reason = "another program reads it"
+        if is_busy:
+            logger.warning("the write-ahead log was not emptied: %s path=%s", reason, self.name)
 
     def _authorize(self, action: int, *names: object) -> int:
         """Keep jobs from ending the transaction that they share; asked when a statement is compiled."""

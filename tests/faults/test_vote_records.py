@@ -127,3 +127,19 @@ async def test_d11_what_is_no_vote_is_told_in_one_line(party, tmp_path, name, to
     assert (found.exit_code, told in str(found.exception)) == (1, True)
     found = recount(tmp_path / "nowhere")
     assert "there is no key" in str(found.exception)
+
+
+async def test_of_an_anonymous_vote_the_bare_choices_are_counted_again(party, tmp_path):
+    folder = tmp_path / "instance"
+    async with party("Person A", "Person B", "Person C") as people:
+        await people.say("Person A", 'poll anonymous "Lunch?" Pizza, Sushi')
+        await people.ballot("Person A")
+        await people.press("Person A", "Pizza")
+        await people.hears("Your vote is counted", "Person A")
+        assert recount(folder).exit_code == 0
+        await vote(people)
+    again = recount(folder)
+    assert (again.exit_code, "Sushi 2" in again.output) == (0, True), again.output
+    edit(folder, "UPDATE poll_choices SET choice = 'Pizza'")
+    found = recount(folder)
+    assert (found.exit_code, "its bare choices were changed: there are Pizza 3" in found.output) == (1, True)

@@ -1,4 +1,4 @@
-"""Clicks without number, ballots that come late, and who may read them: rows D1, D8 and D12 of docs/faults.md."""
+"""Clicks without number, names, late ballots, and who may read them: rows D1, D6, D8 and D12 of docs/faults.md."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from shellbot.events import Person
 from tests.scenarios.test_killed import ballots, events_of
 
 LUNCH = 'poll "Lunch?" Pizza, Sushi in 10m'
@@ -75,6 +76,25 @@ async def test_d01_of_a_thousand_accepted_clicks_the_last_one_counts_and_the_rec
         result = await people.hears("Result of vote #1")
         assert "1 of 2 voted" in result
         assert f"{choices[-1]} 1" in result
+
+
+async def test_d06_who_comes_under_another_name_is_the_same_voter_and_who_takes_a_name_is_not(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", 'poll "Lunch?" Pizza, Sushi')
+        for name in ("Person A", "Person B"):
+            await people.ballot(name)
+        await people.press("Person B", "Pizza")
+        await people.hears("Your vote is counted: Pizza", "Person B")
+        renamed, taker = Person("person-b", "Person X"), Person("person-c", "Person B")
+        for person in (renamed, taker):
+            await (await people.space.join("group", person))
+        await people.press("Person B", "Sushi")
+        await people.hears("Your vote is counted: Sushi", "Person B")
+        await (await people.space.say("direct-person-c", taker, "1"))
+        await people.press("Person A", "Sushi")
+        result = await people.hears("Result of vote #1")
+        assert "2 of 2 voted" in result
+        assert "Sushi 2" in result
 
 
 @pytest.mark.parametrize("is_closed", [True, False])

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shellbot.errors import CommandError, PollError, UsageError
+from shellbot.errors import CommandError, UsageError
 from shellbot.polls.grammar import Asked, parse
 from shellbot.polls.spec import MAX_CHOICES, Spec, make, restored
 
@@ -128,11 +128,44 @@ def test_what_is_wrong_with_a_poll_is_told_in_one_line(typed, told):
 
 
 @pytest.mark.parametrize(
-    "typed", ['anonymous "Lunch?" a, b', 'anonymous yesno "Merge?"', 'Anonymous multiple 2 "?" a, b']
+    ("typed", "kind"),
+    [
+        ('anonymous "Lunch?" a, b', "single"),
+        ('Anonymous: "Lunch?" a, b in 10m', "single"),
+        ('"Lunch?" a, b anonymous', "single"),
+        ('"Lunch?" a, b, anonymous', "single"),
+        ('"Lunch?" a, b in 10m, results owner, anonymously', "single"),
+        ('anonymous yesno "Merge?"', "yesno"),
+        ("anonymous yesno Merge?", "yesno"),
+        ('yesno anonymous "Merge?"', "yesno"),
+        ('Anonymous multiple 2 "?" a, b, c', "multiple"),
+        ('multiple up to 2 anonymous "?" a, b, c', "multiple"),
+        ('anonymous rating 5 "How was it?" in 10m', "rating"),
+    ],
 )
-def test_an_anonymous_poll_is_refused_and_not_held_with_names(typed):
-    with pytest.raises(PollError, match="Anonymous polls come with a later version"):
+def test_an_anonymous_poll_is_asked_for_before_or_behind_the_rest(typed, kind):
+    spec = read(typed).spec
+    assert (spec.anonymous, spec.kind) == (True, kind)
+    assert not any("anonymous" in choice for choice in spec.choices)
+
+
+@pytest.mark.parametrize(
+    "typed",
+    ["anonymous Lunch? a, b", "Anonymous tips welcome? yes, no", '"Lunch?" anonymous a, b', '"Lunch?" anonymous: a, b'],
+)
+def test_what_may_be_meant_as_anonymous_is_asked_back_and_not_opened_with_names(typed):
+    with pytest.raises(UsageError, match="Write `poll anonymous"):
         read(typed)
+
+
+def test_the_word_in_quotes_is_only_a_word():
+    spec = read('"Anonymous tips?" welcome, "anonymous", "anonymous or not"').spec
+    assert (spec.anonymous, spec.choices) == (False, ("welcome", "anonymous", "anonymous or not"))
+
+
+def test_an_anonymous_poll_has_no_live_count():
+    with pytest.raises(UsageError, match="no live count"):
+        read('anonymous "Lunch?" a, b results live')
 
 
 @given(st.text(max_size=200))

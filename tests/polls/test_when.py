@@ -172,10 +172,10 @@ def test_what_looks_like_a_time_is_one_ahead_or_one_line_of_help(day, hour, minu
 @given(moments, st.sampled_from(ZONES), st.integers(2, 360 * 24 * 60))
 def test_d04_a_moment_written_as_it_is_shown_on_the_wall_is_found_again_or_asked_back(now, zone, minutes):
     wanted = (now.replace(second=0, microsecond=0) + timedelta(minutes=minutes)).astimezone(zone)
-    assert moment(wanted.isoformat(), now, zone) == wanted
-    wall = wanted.replace(tzinfo=None, fold=0)
+    wall, same = wanted.replace(tzinfo=None, fold=0), wanted.astimezone(UTC)  # no time that comes twice equals another
+    assert moment(wanted.isoformat(), now, zone) == same
     if len(readings(wall, zone)) == 1:
-        assert moment(f"{wall:%Y-%m-%d %H:%M}", now, zone) == wanted
+        assert moment(f"{wall:%Y-%m-%d %H:%M}", now, zone) == same
     else:
         with pytest.raises(UsageError, match="comes twice"):
             moment(f"{wall:%Y-%m-%d %H:%M}", now - timedelta(days=1), zone)

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import pytest
 
 from shellbot.commands.base import Command
-from shellbot.errors import PollError, UsageError
+from shellbot.errors import UsageError
 from shellbot.polls import Poll
 from tests.scenarios.later import hears_later
 
@@ -83,6 +83,19 @@ async def test_what_only_its_opening_can_tell_is_told_there(party, clock):
     assert ["reminder needs" in heard[2], "would close before" in heard[3]] == [True, True]
 
 
-def test_an_anonymous_one_is_refused():
-    with pytest.raises(PollError, match="later version"):
-        Poll("Lunch?", ["a", "b"], anonymous=True)
+async def test_an_anonymous_one_comes_to_a_result_and_is_never_counted_before(party):
+    class Ask(Command):
+        keyword = "ask"
+
+        async def execute(self, bot, arguments="", **kwargs):
+            poll = Poll("Lunch?", ["Pizza", "Sushi"], anonymous=True)
+            await poll.open(bot)
+            bot.say(f"winner: {(await poll.result()).winner}")
+
+    async with party("Person A", "Person B", commands=[Ask()]) as people:
+        saying = asyncio.create_task(people.say("Person A", "ask"))
+        for name in people.people:
+            await people.ballot(name)
+            await people.press(name, "Sushi")
+        await saying
+        await people.hears("winner: Sushi")

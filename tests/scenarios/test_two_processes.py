@@ -10,6 +10,7 @@ import asyncio
 import os
 import shutil
 import signal
+import sqlite3
 from contextlib import contextmanager
 
 import pytest
@@ -85,6 +86,34 @@ async def test_neither_side_needs_what_the_other_keeps(halves, tmp_path):
         assert "Pizza 1" in await group.call("wait", "group", "Result", 10)
         shutil.rmtree(tmp_path / "group")
         assert "Vote #1" in "".join(await directs.call("heard", direct("Bob")))
+
+
+async def test_an_anonymous_vote_between_two_processes_is_opened_only_where_the_key_is(halves, tmp_path):
+    with halves() as (_, group, directs):
+        await directs.call("ready")
+        await group.call("say", "Ann", 'poll anonymous "Lunch?" Pizza, Sushi in 10m')
+        await ballots_everywhere(directs)
+        for name, choice in zip(NAMES[:2], ["Pizza", "Sushi"], strict=True):
+            await directs.call("vote", name, choice)
+            await directs.call("wait", direct(name), "Your vote is counted.", 10)
+        await directs.call("vote", "Ann", "Sushi")  # changed
+        await directs.call("whisper", "Cid", "sushi")
+        assert "Sushi 3" in await group.call("wait", "group", "Result", 10)
+        for name in NAMES:
+            await directs.call("wait", direct(name), "Closed. Your vote was counted.", 10)
+    keys = {side: [path.name for path in (tmp_path / side / "keys").iterdir()] for side in ("group", "direct")}
+    assert not any(name.startswith("poll-") for names in keys.values() for name in names)
+    assert store_of(tmp_path / "direct", "SELECT DISTINCT choice FROM booth") == [("",)]
+    assert store_of(tmp_path / "group", "SELECT choice FROM poll_choices") == [("Sushi",)] * 3
+    assert store_of(tmp_path / "group", "SELECT choice FROM poll_ballots") == []
+
+
+def store_of(folder, query):
+    db = sqlite3.connect(folder / "store.db")
+    try:
+        return db.execute(query).fetchall()
+    finally:
+        db.close()
 
 
 async def test_no_ballot_appears_while_the_publisher_is_stopped_and_all_do_when_it_goes_on(halves):

@@ -222,11 +222,32 @@ async def test_a_taken_port_gives_the_next_free_one():
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.7", "example.org"])
-async def test_other_interfaces_are_refused_saying_why(host):
+@pytest.mark.parametrize("given", [{}, {"private": True}, {"public_url": "https://chat.test/"}])
+async def test_other_interfaces_need_links_and_a_public_address(host, given):
     space = WebSpace(store=MemoryStore(), clock=AsyncioClock())
-    with pytest.raises(ConfigError, match="loopback only") as refused:
-        ChatServer(space=space, host=host, secret=SECRET)
-    assert refused.value.key == "server.host"
+    with pytest.raises(ConfigError, match="by link only") as refused:
+        ChatServer(space=space, host=host, secret=SECRET, **given)
+    assert refused.value.key == "server.address"
+
+
+async def test_under_a_public_address_one_comes_by_its_links_and_cookies_stay_on_https():
+    public = {"public_url": "https://chat.test/", "private": True}
+    async with serving(host="0.0.0.0", **public) as (server, space, _), browsers(server.url, "") as (a,):
+        link = server.link()
+        assert link.startswith("https://chat.test/join/")
+        asked = f"GET {link.removeprefix('https://chat.test')} HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n"
+        for host, is_secure in (("chat.test", True), (f"127.0.0.1:{port_of(server)}", False)):
+            answer = await raw(server, (asked % host).encode())
+            assert status(answer) == 303
+            assert (b"; Secure" in answer) == is_secure
+        assert status(await raw(server, (asked % "other.test").encode())) == 421
+        assert (await asyncio.to_thread(a.post, "join", {"name": "Person A"})).status_code == 403
+        assert space.members == []
+
+
+async def test_demo_people_do_not_come_into_a_private_room():
+    with pytest.raises(ConfigError, match="leave out --demo"):
+        ChatServer(space=WebSpace(store=MemoryStore(), clock=AsyncioClock()), secret=SECRET, demo=True, private=True)
 
 
 async def test_a_short_key_is_refused():

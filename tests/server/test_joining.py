@@ -18,6 +18,7 @@ from web_room import SECRET, Browser, browsers, listening, serving
 from shellbot.engine import Engine
 from shellbot.server.invitations import Invitations
 from shellbot.server.links import Links
+from shellbot.server.visits import MOST_ROOMS
 
 
 def get(browser: Browser, url: str, **more: bool) -> requests.Response:
@@ -179,14 +180,15 @@ async def test_no_token_is_logged_whatever_happens_to_it(caplog, capfd):
         assert token.rsplit(".", 1)[1] not in said
 
 
-async def test_sixty_rooms_do_not_fit_into_a_cookie_and_that_is_said():
+async def test_more_rooms_than_fit_into_a_cookie_are_refused_saying_so():
     async with serving() as (server, _, _), browsers(server.url, "Person A") as (a,):
-        for number in range(49):
+        for number in range(MOST_ROOMS - 1):
             root = await asyncio.to_thread(open_room, a, f"Room {number}", key=f"key {number}")
         await asyncio.to_thread(a.page)
         fields = {"title": "One more", "name": "Person A", "key": "last", "token": a.token}
         answer = await asyncio.to_thread(a.post, "rooms", fields)
         assert (answer.status_code, "leave one of them" in answer.text) == (409, True)
+        await asyncio.to_thread(get, a, server.link())
         assert len(a.cookie) < 4_000
         last = inside(a, root)
         await asyncio.to_thread(last.page)

@@ -13,6 +13,7 @@ from web_room import SECRET, Browser, browsers, listening, serving
 
 from shellbot.engine import Engine
 from shellbot.events import Message, Reply
+from shellbot.server.links import Links
 from shellbot.stores.sqlite import SqliteStore
 
 
@@ -48,8 +49,12 @@ def invitation(browser: Browser) -> str:
     return re.search(r'id="link" value="([^"]+)"', browser.page("invite"))[1]
 
 
-async def test_a_room_is_nothing_to_those_outside_of_it():
-    async with serving() as (server, space, bot), browsers(server.url, "Person A", "Person B", "") as (a, b, c):
+@pytest.mark.parametrize("demo", [False, True])
+async def test_a_room_is_nothing_to_those_outside_of_it(demo):
+    async with (
+        serving(demo=demo) as (server, space, bot),
+        browsers(server.url, "Person A", "Person B", "") as (a, b, c),
+    ):
         root = await asyncio.to_thread(open_room, a, "Cellar of secrets")
         cellar = inside(a, root)
         await asyncio.to_thread(cellar.page)
@@ -66,8 +71,16 @@ async def test_a_room_is_nothing_to_those_outside_of_it():
             press = {"side": "group", "place": "1", "value": "1", "key": "key-00000002", **token}
             answers = [there.post("say", say), there.post("press", press), there.post("seen", {"cursor": own, **token})]
             answers += [there.post(path, token) for path in ("leave", "revoke", "typing")]
-            answers.append(there.post("join", {"name": "Person A", **token}))
-            paths = ["", "earlier?side=group&before=9", "earlier?side=direct&before=9", "people", "me", "invite"]
+            answers += [there.post("join", {"name": "Person D", **more, **token}) for more in ({}, {"demo": "1"})]
+            paths = [
+                "",
+                "?as=Person%20D",
+                "earlier?side=group&before=9",
+                "earlier?side=direct&before=9",
+                "people",
+                "me",
+                "invite",
+            ]
             paths += ["polls", "poll/1", "poll/1.json", "poll/1.csv", "rooms", "join", f"events?since={own}", "events"]
             for path in paths:
                 for kind in ("text/html", "application/json"):
@@ -188,27 +201,37 @@ async def test_rooms_are_made_by_people_who_are_in_one_and_where_it_is_allowed()
 
 def test_rooms_names_and_used_links_outlive_a_kill(tmp_path):
     store = tmp_path / "store.db"
-    guests = []
     with room_process(store, 0, "hears") as (process, url):
         a, b, c = (Browser(url) for _ in range(3))
         a.join("Person A")
         root = open_room(a, "Cellar")
         cellar = inside(a, root)
         cellar.page()
-        guests.append(come(b, invitation(cellar), "Person B"))
+        revoked = invitation(cellar)
+        cellar.post("revoke", {"token": cellar.token})
+        guest = come(b, invitation(cellar), "Person B")
         cellar.say("before the kill")
-        cellar.page()
+        with sqlite3.connect(store) as kept:
+            [person] = kept.execute("SELECT id FROM web_people WHERE name = 'Person B'").fetchone()
+        kept.close()
+        to_name = Links(SECRET, "join").make({"room": root[1:], "person": person, "nonce": "one", "generation": 2})
+        assert come(c, f"{url}join/{to_name}", "").page().count("before the kill") == 1
         process.kill()
     with room_process(store, urlsplit(url).port or 0, "hears"):
-        for guest in (cellar, *guests):
-            assert guest.page().count("before the kill") == 1
-            assert "2 people: Person A, Person B" in guest.page()
+        for browser in (cellar, guest, inside(c, root)):
+            assert browser.page().count("before the kill") == 1
+            assert "2 people: Person A, Person B" in browser.shown
         assert cellar.say("after it").json() == {"ok": True}
-        assert "after it" in guests[0].page()
+        assert "after it" in guest.page()
         assert "after it" not in a.page()
-        assert "A link is needed" in inside(c, root).page()
-        come(c, invitation(cellar), "Person C")
-    for browser in (a, b, c):
+        d = Browser(url)
+        assert "A link is needed" in inside(d, root).page()
+        assert d.http.get(revoked, timeout=5).status_code == 410
+        shown = d.http.get(f"{url}join/{to_name}", timeout=5)
+        form = {"link": to_name, "token": re.search(r'name="token" value="([^"]+)"', shown.text)[1]}
+        assert inside(d, root).post("join", form).status_code == 410, "it was used before the kill"
+        come(d, invitation(cellar), "Person D")
+    for browser in (a, b, c, d):
         browser.close()
 
 

@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS web_posts (
 );
 CREATE TABLE IF NOT EXISTS web_undelivered (
     number INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, kind TEXT NOT NULL,
-    channel TEXT NOT NULL, person TEXT NOT NULL, time TEXT NOT NULL, text TEXT NOT NULL
+    channel TEXT NOT NULL, person TEXT NOT NULL, time TEXT NOT NULL, text TEXT NOT NULL, sealed TEXT NOT NULL DEFAULT ''
 );
 """
 
@@ -75,6 +75,13 @@ class Undelivered:
     person: str
     time: datetime
     text: str
+    sealed: str = ""
+
+
+def add_sealed(connection: sqlite3.Connection) -> None:
+    """Add the column to a store of before there were sealed messages."""
+    if "sealed" not in {row[1] for row in connection.execute("PRAGMA table_info(web_undelivered)")}:
+        connection.execute("ALTER TABLE web_undelivered ADD COLUMN sealed TEXT NOT NULL DEFAULT ''")
 
 
 def epoch(connection: sqlite3.Connection) -> str:
@@ -94,17 +101,20 @@ def people(connection: sqlite3.Connection) -> list[Member]:
 
 
 def undelivered(connection: sqlite3.Connection) -> list[Undelivered]:
-    rows = connection.execute("SELECT id, kind, channel, person, time, text FROM web_undelivered ORDER BY number")
+    rows = connection.execute(
+        "SELECT id, kind, channel, person, time, text, sealed FROM web_undelivered ORDER BY number"
+    )
     return [
-        Undelivered(id, kind, channel, person, datetime.fromisoformat(time), text)
-        for id, kind, channel, person, time, text in rows
+        Undelivered(id, kind, channel, person, datetime.fromisoformat(time), text, sealed)
+        for id, kind, channel, person, time, text, sealed in rows
     ]
 
 
 def keep_undelivered(connection: sqlite3.Connection, event: Undelivered) -> None:
     connection.execute(
-        "INSERT OR IGNORE INTO web_undelivered (id, kind, channel, person, time, text) VALUES (?, ?, ?, ?, ?, ?)",
-        (event.id, event.kind, event.channel, event.person, event.time.isoformat(), event.text),
+        "INSERT OR IGNORE INTO web_undelivered (id, kind, channel, person, time, text, sealed) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (event.id, event.kind, event.channel, event.person, event.time.isoformat(), event.text, event.sealed),
     )
 
 

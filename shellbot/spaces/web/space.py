@@ -95,7 +95,7 @@ class WebSpace(Space):
     """
 
     name: ClassVar[str] = "web"
-    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, ids=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, ids=True, veils=True)
 
     def __init__(
         self,
@@ -127,6 +127,7 @@ class WebSpace(Space):
         """Take up the rooms where they were left; what was stored and not delivered is delivered now, in order."""
         await self._store.create(ledger.SCHEMA + rooms.SCHEMA)
         await self._store.write(lambda connection: rooms.prepare(connection, self.group.id))
+        await self._store.write(ledger.add_sealed)
         self.epoch = await self._store.write(ledger.epoch)
         time = self._clock.utcnow()
         known = await self._store.write(lambda connection: rooms.rooms(connection, self.group, time))
@@ -294,15 +295,22 @@ class WebSpace(Space):
             ChannelNotFound: Not a channel of this person.
             SpaceError: Empty, or more than 7,000 bytes.
         """
-        self._check(person_id, channel_id, key)
+        member = self._check(person_id, channel_id, key)
         text = _readable(text)
         if not text:
             raise SpaceError("Please write something first.")
         if len(text.encode()) > MAX_TEXT_BYTES:
             raise SpaceError(f"This message is too long: {MAX_TEXT_BYTES:,} bytes are the most. Please shorten it.")
-        event = Undelivered(
-            f"web-say-{channel_id}-{person_id}-{key}", "message", channel_id, person_id, self._clock.utcnow(), text
+        said = Message(
+            id=f"web-say-{channel_id}-{person_id}-{key}",
+            channel=self._channel(channel_id, member),
+            person=member.person,
+            time=self._clock.utcnow(),
+            text=text,
         )
+        kept = await self.veil(said)
+        assert isinstance(kept, Message)
+        event = Undelivered(kept.id, "message", channel_id, person_id, kept.time, kept.text, kept.sealed)
         return await self._finish(self._say(event, key))
 
     async def typing(self, person_id: str) -> None:
@@ -493,7 +501,14 @@ class WebSpace(Space):
         elif stored.kind == "leave":
             event = Leave(id=stored.id, channel=channel, person=member.person, time=stored.time)
         else:
-            event = Message(id=stored.id, channel=channel, person=member.person, time=stored.time, text=stored.text)
+            event = Message(
+                id=stored.id,
+                channel=channel,
+                person=member.person,
+                time=stored.time,
+                text=stored.text,
+                sealed=stored.sealed,
+            )
         await self._give(event)
         # Not waited for: when this is lost, the event is delivered once more and the inbox knows its id.
         self._store.post(lambda connection: ledger.mark_delivered(connection, stored.id))

@@ -1,0 +1,62 @@
+"""Which of the ballots in a direct channel somebody means, and what is marked on it. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from shellbot.errors import PollClosed, UnknownChoice
+from shellbot.markup import plain
+from shellbot.polls import ballot
+from shellbot.polls.ballot import DONE, Vote
+from shellbot.polls.papers import Paper
+
+
+def candidates(text: str, papers: Iterable[Paper]) -> list[Paper]:
+    """The papers that a typed line may be for: those that are open, of its number if it names one; else the latest."""
+    number, _ = ballot.split_number(text)
+    named = [paper for paper in papers if number in (None, paper.number)]
+    return [paper for paper in named if paper.is_open] or named[-1:]
+
+
+def typed(text: str, papers: Iterable[Paper]) -> tuple[Paper, Vote] | None:
+    """The paper that is meant by a typed line, and the vote; None where it is no vote.
+
+    Raises:
+        PollClosed, UnknownChoice: Their text says what to do.
+    """
+    number, words = ballot.split_number(text)
+    found = candidates(text, papers)
+    if not found:
+        if number is None:
+            return None
+        raise UnknownChoice(f"There is no vote #{number} here.")
+    if number is None and len(found) > 1:
+        raise UnknownChoice(_which(found))
+    paper = found[-1]
+    if not paper.is_open:
+        try:
+            ballot.read(words, paper.spec)
+        except UnknownChoice:
+            return None
+        raise PollClosed(closed(paper))
+    try:
+        return paper, ballot.read(words, paper.spec)
+    except UnknownChoice:
+        if paper.spec.anonymous or not ballot.says_done(words, paper.spec):
+            raise
+        return paper, ballot.press(DONE, paper.vote, paper.spec)
+
+
+def closed(paper: Paper) -> str:
+    """What is said to who votes when it is over."""
+    if paper.is_cancelled:
+        return f"Vote #{paper.number} was cancelled: {plain(paper.spec.question)}"
+    which = f" for {plain(ballot.worded(paper.vote))}" if paper.vote else ""
+    yours = f"Your vote{which} stands." if paper.has_voted else "You did not vote."
+    return f"Vote #{paper.number} is closed: {plain(paper.spec.question)} {yours}"
+
+
+def _which(papers: list[Paper]) -> str:
+    lines = [f"- #{paper.number} {plain(paper.spec.question)}: {ballot.answers(paper.spec)}" for paper in papers]
+    example = f"`#{papers[0].number} {ballot.example(papers[0].spec)}`"
+    return f"Which vote do you mean? Write its number first, e.g. {example}.\n\n" + "\n".join(lines)
