@@ -111,7 +111,7 @@ async def vote(tmp_path):
                 await person.close()
 
 
-async def test_the_look_finds_who_voted_what_in_a_vote_with_names(tmp_path):
+async def test_d12_the_look_finds_who_voted_what_in_a_vote_with_names(tmp_path):
     async with vote(tmp_path) as voting:
         await voting.hold("")
         await voting.close()
@@ -123,7 +123,7 @@ async def test_the_look_finds_who_voted_what_in_a_vote_with_names(tmp_path):
             assert place in told, told
 
 
-async def test_nothing_tells_who_voted_what_in_an_anonymous_vote(tmp_path):
+async def test_d12_nothing_tells_who_voted_what_in_an_anonymous_vote(tmp_path):
     async with vote(tmp_path) as voting:
         await voting.hold("anonymous")
         (key,) = [path for path in (voting.server.folder / "keys").iterdir() if path.name.startswith("poll-")]
