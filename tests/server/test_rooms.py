@@ -287,20 +287,42 @@ def old_cookie(fields: dict[str, str]) -> str:
     return SecureCookieSessionInterface().get_signing_serializer(app).dumps(fields)
 
 
-async def test_a_vote_in_one_room_is_nothing_to_the_other(tmp_path):
+async def test_a_vote_in_one_room_is_nothing_to_the_other_also_over_a_restart(tmp_path):
+    port = 0
+    a, b, c = browsing = [Browser("") for _ in range(3)]
+
+    async def heard(browser: Browser, text: str) -> dict[str, object]:
+        async with listening(browser, browser.cursor, root=root) as stream:
+            while text not in (told := await asyncio.wait_for(stream.next("post"), 10)).data["html"]:
+                pass
+        return told.data
+
+    async def nothing_is_seen_outside() -> None:
+        for browser in (a, c):
+            for path in ("", "polls", "poll/1", "poll/1.json", "poll/1.csv"):
+                assert "Whose turn?" not in await asyncio.to_thread(browser.page, path)
+
     async with Engine(type="web", settings={"server.port": 0}, instance=tmp_path) as engine:
-        async with browsers(engine.server.url, "Person A", "Person B") as (a, b):
-            root = await asyncio.to_thread(open_room, a, "Cellar")
-            cellar = inside(a, root)
-            await asyncio.to_thread(cellar.page)
-            async with listening(cellar, cellar.cursor, root=root) as stream:
-                await asyncio.to_thread(cellar.say, 'poll "Whose turn?" Mine, Yours in 10m')
-                while 'class="ballot"' not in (told := await asyncio.wait_for(stream.next("post"), 10)).data["html"]:
-                    pass
-            assert told.data["side"] == "direct"
-            assert "Whose turn?" in await asyncio.to_thread(cellar.page, "polls")
-            assert "Whose turn?" in await asyncio.to_thread(cellar.page, "poll/1")
-            for browser in (a, b):
-                assert "Whose turn?" not in await asyncio.to_thread(browser.page)
-                assert "Whose turn?" not in await asyncio.to_thread(browser.page, "polls")
-                assert "Whose turn?" not in await asyncio.to_thread(browser.page, "poll/1")
+        for browser in browsing:
+            browser.url = engine.server.url
+        port = urlsplit(engine.server.url).port
+        for browser, name in ((a, "Person A"), (c, "Person C")):
+            assert (await asyncio.to_thread(browser.join, name)).status_code == 303
+        root = await asyncio.to_thread(open_room, a, "Cellar")
+        cellar = inside(a, root)
+        guest = await asyncio.to_thread(come, b, await asyncio.to_thread(invitation, cellar), "Person B")
+        await asyncio.to_thread(cellar.page)
+        await asyncio.to_thread(cellar.say, 'poll "Whose turn?" Mine, Yours in 10m')
+        for browser in (cellar, guest):
+            assert (await heard(browser, 'class="ballot"'))["side"] == "direct"
+        await nothing_is_seen_outside()
+    async with Engine(type="web", settings={"server.port": port}, instance=tmp_path):
+        for browser in (cellar, guest):
+            assert (await asyncio.to_thread(browser.press, "Mine")).json() == {"ok": True}
+        told = await heard(guest, "Result of vote")
+        assert (told["side"], "2 of 2 voted" in told["html"]) == ("group", True)
+        for path in ("polls", "poll/1"):
+            assert "Whose turn?" in await asyncio.to_thread(cellar.page, path)
+        await nothing_is_seen_outside()
+    for browser in browsing:
+        browser.close()

@@ -162,7 +162,7 @@ class Browser:
 
     def forms(self, action: str) -> list[dict[str, str]]:
         """Give the hidden fields of each form that goes there."""
-        found = re.findall(rf'<form[^>]*action="/{action}">(.*?)</form>', self.page(), re.S)
+        found = re.findall(rf'<form[^>]*action="[^"]*/{action}">(.*?)</form>', self.page(), re.S)
         pattern = r'<input type="hidden" name="([^"]+)" value="([^"]*)"'
         return [{name: html.unescape(value) for name, value in re.findall(pattern, form)} for form in found]
 
