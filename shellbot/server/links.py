@@ -59,7 +59,7 @@ class Links:
             fields = self._serializer.loads(token, max_age=self._seconds)
         except SignatureExpired as error:
             raise self.refused("expired") from error
-        except BadSignature as error:
+        except (BadSignature, UnicodeError) as error:  # half a character is no text that could be checked
             raise self.refused("damaged") from error
         if not isinstance(fields, dict):
             raise self.refused("damaged")

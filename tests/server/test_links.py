@@ -29,6 +29,11 @@ def test_what_was_signed_is_read_and_the_token_stands_in_an_address_as_it_is(fie
     assert set(token) <= set("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.")
 
 
+def test_half_a_character_is_damaged():
+    with pytest.raises(LinkRefused, match="not whole"):
+        Links(SECRET, "join").read("a\ud800.b.c")
+
+
 @given(FIELDS, st.data())
 def test_a_token_with_one_other_character_is_damaged(fields, data):
     links = Links(SECRET, "join")
