@@ -86,7 +86,7 @@ def test_a_stopped_process_is_killed_all_the_same():
         assert process.wait() == -signal.SIGKILL
 
 
-@pytest.mark.parametrize("pid", [0, -1, 1, os.getpid(), -os.getpid()])
+@pytest.mark.parametrize("pid", [0, -1, 1, os.getpid(), -os.getpid()], ids=["0", "-1", "1", "own", "own group"])
 def test_groups_and_oneself_are_refused(pid):
     with pytest.raises(ValueError):
         kill(pid)
