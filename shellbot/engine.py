@@ -27,6 +27,7 @@ from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
 from shellbot.errors import ConfigError, ShellbotError, UsageError
 from shellbot.events import Channel, Person
+from shellbot.files import shelf as files
 from shellbot.inbox import Inbox
 from shellbot.instance import Instance, default_folder, read_key
 from shellbot.instructions import SCHEMA as INSTRUCTIONS
@@ -152,6 +153,11 @@ class Engine(Container):
         store = self._given_store or (MemoryStore() if self._is_demo else SqliteStore(self.instance.store_path))
         await store.open()
         self._undo.push_async_callback(store.close)
+        shelf = self._shelf = files.Shelf(
+            self.instance.folder / "files", self.context.read(files.Limits, prefix="files")
+        )
+        await store.create(files.SCHEMA)
+        await asyncio.to_thread(shelf.open, await store.read(files.all_sizes))
         space = self.space = self._given_space or self._make_space(store)
         roster, inbox = Roster(store), Inbox(store)
         outbox = Outbox(store, space.post, self.clock)
@@ -163,6 +169,7 @@ class Engine(Container):
             store=store,
             inbox=inbox,
             outbox=outbox,
+            shelf=shelf,
             roster=roster,
             bus=bus,
             publisher=publisher,
@@ -171,6 +178,7 @@ class Engine(Container):
             keys=self.instance.keys,
             commands=self.shell.commands,
             capabilities=space.capabilities,
+            end=space.end,
         )
         await store.create(NOTES + INSTRUCTIONS)
         for command in self.shell.commands.values():
@@ -308,7 +316,8 @@ class Engine(Container):
         if self.type == "web":
             from shellbot.spaces.web import WebSpace
 
-            return WebSpace(store=store, clock=self.clock, title=title, bot=self.context.check("bot.name") or "Shelly")
+            bot = self.context.check("bot.name") or "Shelly"
+            return WebSpace(store=store, clock=self.clock, title=title, bot=bot, shelf=self._shelf)
         if self.type == "console":
             from shellbot.spaces.console import ConsoleSpace
 

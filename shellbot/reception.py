@@ -65,6 +65,8 @@ class Reception:
         The groups' bots are made when all direct ones have theirs: a vote that was in time is in the mailbox before a
         group whose deadline has passed can say that it is closed.
         """
+        for channel_id in self._desk.roster.ended:
+            await self._space.end(channel_id)  # a crash may have come between the two
         events = await self._desk.inbox.unfinished(self._home.clock.utcnow())
         for event in events:
             if event.channel.is_direct:
@@ -169,6 +171,9 @@ class Reception:
         bot = await self.bot(event.channel)
         topic = Topic(event.id, event=event)
         match event:
+            case Message() | CardAction() if event.channel.id in self._desk.roster.ended:
+                self._over(bot, event, None)
+                return handled
             case Message():
                 call = None if event.sealed else self._shell.find(bot, event.text)
                 if (call is not None or self._shell.is_for(bot, event.text)) and not self._is_slow(bot, event):

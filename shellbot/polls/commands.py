@@ -74,6 +74,10 @@ class PollCommand(Command):
             self._orders[bot.id] = Orders(bot, self._chairs[bot.id], self.zone(bot))
             await self._chairs[bot.id].resume()
 
+    async def on_close(self, bot: ShellBot) -> None:
+        if self._chairs[bot.id].find(None):
+            raise UsageError("There is a vote under way here. Say `poll close` or `poll cancel` first, or wait for it.")
+
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
         await self._chairs[bot.id].leave(person)
 
