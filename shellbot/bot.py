@@ -103,7 +103,7 @@ class ShellBot(Agent):
         self.notes = Notes(desk.store, channel.id)
         self.questions = Questions(home.clock)
         self.instructions = Instructions(desk.store, channel.id)
-        self.observations: set[Observation] = set()
+        self.observations: dict[Observation, None] = {}
         self._loops, self._loops_since = 0, 0.0  # answers to answers of this span, and when it began
         self._heard: dict[str, Person] = {}  # direct channel -> who speaks there
         self._subscriber: Subscriber | None = None
@@ -441,31 +441,34 @@ class ShellBot(Agent):
                 Topic(envelope.id, hops=envelope.hops), command.on_receipt, self, envelope.body, limit=command.timeout
             )
         else:
-            self.begin(Topic(envelope.id), self._take, envelope)
-
-    async def _take(self, envelope: Envelope) -> None:
-        is_new, report = await self.instructions.take(envelope, self.clock.utcnow())
-        if is_new:
             self._carry_out(envelope, is_again=False)
-        elif report is not None:
-            self.report_to(envelope.group, envelope.do, envelope.id, report)
 
     def _carry_out(self, envelope: Envelope, *, is_again: bool) -> None:
+        """Do what the group says, once: what was done before is only reported again."""
         command = self.desk.commands.get(envelope.do)
         if command is None:
             self.instructions.finish(envelope, None)
             return
         topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again, hops=envelope.hops)
+        is_taken = is_again
+
+        async def turn() -> None:
+            nonlocal is_taken
+            if not is_again:
+                is_taken, report = await self.instructions.take(envelope, self.clock.utcnow())
+                if report is not None:
+                    self.report_to(envelope.group, envelope.do, envelope.id, report)
+            if is_taken:
+                await command.on_instruction(self, envelope.body)
 
         def over(done: asyncio.Future[Any]) -> None:
-            if done.cancelled() or self.state != "running":
-                return  # the program stops: it is carried out again by the next run
+            if not is_taken or done.cancelled() or self.state != "running":
+                return  # it was done before; or the program stops, and it is carried out again by the next run
             if (error := done.exception()) is not None:
                 self.home.report(self, error, f"instruction {envelope.do}")
             self.instructions.finish(envelope, topic.last_report)
 
-        turn = self.begin(topic, command.on_instruction, self, envelope.body, limit=command.timeout)
-        turn.add_done_callback(over)
+        self.begin(topic, turn, limit=command.timeout).add_done_callback(over)
 
     def _hear_report(self, channel: str, envelope: Envelope) -> None:
         if self.is_closed:
