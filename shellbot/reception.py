@@ -186,7 +186,9 @@ class Reception:
             case CardAction():
                 turn = bot.begin(topic, self._shell.act, bot, event)
             case Join() if not event.channel.is_direct:
-                turn = bot.begin(topic, self._join, bot, event)
+                # Made at once, so that many who come together share the commits; their turns come in order.
+                direct = asyncio.ensure_future(self._open_direct(event))
+                turn = bot.begin(topic, self._join, bot, event, direct)
             case Leave() if not event.channel.is_direct:
                 turn = bot.begin(topic, self._leave, bot, event)
             case _:
@@ -220,13 +222,18 @@ class Reception:
                 bot.reply(Reply(id=f"{event.id}/failed", text="Something went wrong here; it is in my log."))
         self._desk.inbox.done(event)
 
-    async def _join(self, bot: ShellBot, event: Event) -> None:
+    async def _open_direct(self, event: Event) -> Channel | None:
         try:
-            direct: Channel | None = await self._space.open_direct(event.person)
+            direct = await self._space.open_direct(event.person)
         except ChannelNotFound as error:
             logger.warning("no direct channel with a member of %s: %s", event.channel.id, error)
-            direct = None
-        await self.seat(event.channel.id, event.person, direct)
+            return None
+        if "direct" in self._sides:
+            await self.bot(direct)
+        return direct
+
+    async def _join(self, bot: ShellBot, event: Event, direct: asyncio.Future[Channel | None]) -> None:
+        await self.seat(event.channel.id, event.person, await direct)
         for command in self._shell.commands.values():
             await command.on_join(bot, event.person)
 

@@ -19,7 +19,7 @@ from shellbot.spaces.web import Cursor, Ended, Member, Post, Typing, WebSpace
 
 logger = logging.getLogger(__name__)
 
-SLICE = 25
+SLICE = 8  # pages told in one step of the loop: a form takes some six steps, each as long as one slice
 MAX_WAITING = 10_000
 _BEAT = b": still here\n\n"
 _FULL = b"retry: 5000\nevent: full\ndata: {}\n\n"
