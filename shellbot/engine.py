@@ -56,6 +56,9 @@ VERSION = "26.11.0"
 # Bots hold very many objects, and the default has all of them looked at for each 70,000 that are made: a third of the
 # processor's time in a vote of thousands, and pauses of half a second. The young ones are still looked at often.
 COLLECT = (2_000, 10, 50)
+# Seconds that a thread which computes keeps the others waiting for the interpreter; the default is five times as much,
+# and a message waits for it some ten times.
+SWITCH = 0.001
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
 
@@ -145,9 +148,7 @@ class Engine(Container):
 
     async def _start(self) -> None:
         self.context.set("general.switch", "on")
-        if (before := gc.get_threshold()) != COLLECT:  # another engine of this process has changed it already
-            self._undo.callback(gc.set_threshold, *before)
-            gc.set_threshold(*COLLECT)
+        self._tune()
         self.instance.open()
         self._undo.callback(self.instance.close)
         key = read_key(self._key) if self._key else self.instance.key("instance")
@@ -210,6 +211,15 @@ class Engine(Container):
         loop = asyncio.get_running_loop()
         publisher.on_restart = lambda: loop.call_soon_threadsafe(self._tell_where)
         self._undo.callback(setattr, publisher, "on_restart", None)
+
+    def _tune(self) -> None:
+        """Set up the interpreter for as long as we run, unless another engine of this process has done it already."""
+        if (threshold := gc.get_threshold()) != COLLECT:
+            self._undo.callback(gc.set_threshold, *threshold)
+            gc.set_threshold(*COLLECT)
+        if (interval := sys.getswitchinterval()) != SWITCH:
+            self._undo.callback(sys.setswitchinterval, interval)
+            sys.setswitchinterval(SWITCH)
 
     def _tell_where(self) -> None:
         """Write down where this server and its bus are found."""
