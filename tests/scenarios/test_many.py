@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 from collections import Counter
 
@@ -175,3 +177,11 @@ def test_a_vote_on_its_way_is_told_from_a_lost_one(place, since, is_moving):
     queues.confirm("group", 5, 10.0)
     assert queues.is_moving("group", place, since) is is_moving
     assert not queues.is_moving("another", place, since)
+
+
+async def test_an_engine_leaves_the_interpreter_as_it_was(party):
+    before = gc.get_threshold(), sys.getswitchinterval()
+    async with party("Person A"):
+        assert gc.get_threshold() > before[0]
+        assert sys.getswitchinterval() < before[1]
+    assert (gc.get_threshold(), sys.getswitchinterval()) == before
