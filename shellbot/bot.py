@@ -8,9 +8,10 @@ between them is a frame on the bus.
 from __future__ import annotations
 
 import asyncio
+import os
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -21,7 +22,8 @@ from shellbot.context import Context
 from shellbot.dialogs import Dialogs
 from shellbot.envelope import Envelope
 from shellbot.errors import UsageError
-from shellbot.events import Capabilities, Card, Channel, Person, Reply
+from shellbot.events import Capabilities, Card, Channel, File, Person, Reply
+from shellbot.files.shelf import Sendable, Shelf, Source
 from shellbot.inbox import Inbox
 from shellbot.instructions import Instructions
 from shellbot.notes import Notes
@@ -63,6 +65,8 @@ class Hooks(Protocol):
 
     async def on_start(self, bot: ShellBot) -> None: ...
 
+    async def on_close(self, bot: ShellBot) -> None: ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
@@ -75,6 +79,7 @@ class Desk:
     store: Store
     inbox: Inbox
     outbox: Outbox
+    shelf: Shelf
     roster: Roster
     bus: Bus
     publisher: Publisher
@@ -83,6 +88,7 @@ class Desk:
     keys: Path
     commands: Mapping[str, Hooks]
     capabilities: Capabilities
+    end: Callable[[str], Awaitable[None]]
 
 
 class ShellBot(Agent):
@@ -97,7 +103,7 @@ class ShellBot(Agent):
         self.notes = Notes(desk.store, channel.id)
         self.questions = Questions(home.clock)
         self.instructions = Instructions(desk.store, channel.id)
-        self.observations: set[Observation] = set()
+        self.observations: dict[Observation, None] = {}
         self._loops, self._loops_since = 0, 0.0  # answers to answers of this span, and when it began
         self._heard: dict[str, Person] = {}  # direct channel -> who speaks there
         self._subscriber: Subscriber | None = None
@@ -163,7 +169,11 @@ class ShellBot(Agent):
 
         async def turn() -> Any:
             current_topic.set(topic)
-            return await handler(*args)
+            try:
+                return await handler(*args)
+            finally:
+                if topic.keeping:
+                    await asyncio.wait(topic.keeping)
 
         return self.post(turn, limit=limit)
 
@@ -186,20 +196,49 @@ class ShellBot(Agent):
 
     # --- saying and remembering
 
-    def say(self, text: str = "", content: str = "", *, card: Card | None = None, fixed: str = "") -> None:
+    def say(
+        self,
+        text: str = "",
+        content: str = "",
+        file: Sendable | Iterable[Sendable] = (),
+        *,
+        card: Card | None = None,
+        fixed: str = "",
+    ) -> None:
         """Say something in this channel, after what was said before. Returns at once; any thread may call it.
 
         Args:
             text: What to say. ``content``: the same as markdown, where it differs.
+            file: Path of a file to send with it, or one that came with a message, or several. It is copied, and may be
+                changed or removed as soon as the command is over.
             card: Buttons to show under it.
             fixed: Lines whose columns must line up, shown under the text in a fixed-width font.
+
+        Raises:
+            FileRefused: A file is not there, is no plain file (a link, folder, device), or is too large.
         """
-        if text or content or card or fixed:
-            self.reply(Reply(id=new_id(), text=content or text, card=card, fixed=fixed))
+        paths = [file] if isinstance(file, str | os.PathLike | File) else list(file)
+        sources = self.desk.shelf.sources(path for path in paths if path != "")
+        if not (text or content or card or fixed or sources):
+            return
+        reply = Reply(id=new_id(), text=content or text, card=card, fixed=fixed)
+        if sources:
+            self._on_loop(self._send_files, reply, sources, current_topic.get())
+        else:
+            self.reply(reply)
 
     def reply(self, reply: Reply) -> None:
         """Like :meth:`say`, with the id and version of your choice: said twice it is shown once."""
         self._on_loop(self.desk.outbox.send, self.id, reply)
+
+    async def dispose(self) -> None:
+        """Close this channel for good: nobody can write there any more, and the bot hears nothing of it.
+
+        What was said there stays, what this bot said is still shown, and direct channels go on. In a space without
+        rooms of its own people may write on; the bot is silent there.
+        """
+        self.desk.roster.end(self.id)
+        await self.desk.end(self.id)
 
     def remember(self, key: str, value: Any) -> None:
         """Keep a JSON value for this channel, also over a restart."""
@@ -402,31 +441,34 @@ class ShellBot(Agent):
                 Topic(envelope.id, hops=envelope.hops), command.on_receipt, self, envelope.body, limit=command.timeout
             )
         else:
-            self.begin(Topic(envelope.id), self._take, envelope)
-
-    async def _take(self, envelope: Envelope) -> None:
-        is_new, report = await self.instructions.take(envelope, self.clock.utcnow())
-        if is_new:
             self._carry_out(envelope, is_again=False)
-        elif report is not None:
-            self.report_to(envelope.group, envelope.do, envelope.id, report)
 
     def _carry_out(self, envelope: Envelope, *, is_again: bool) -> None:
+        """Do what the group says, once: what was done before is only reported again."""
         command = self.desk.commands.get(envelope.do)
         if command is None:
             self.instructions.finish(envelope, None)
             return
         topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again, hops=envelope.hops)
+        is_taken = is_again
+
+        async def turn() -> None:
+            nonlocal is_taken
+            if not is_again:
+                is_taken, report = await self.instructions.take(envelope, self.clock.utcnow())
+                if report is not None:
+                    self.report_to(envelope.group, envelope.do, envelope.id, report)
+            if is_taken:
+                await command.on_instruction(self, envelope.body)
 
         def over(done: asyncio.Future[Any]) -> None:
-            if done.cancelled() or self.state != "running":
-                return  # the program stops: it is carried out again by the next run
+            if not is_taken or done.cancelled() or self.state != "running":
+                return  # it was done before; or the program stops, and it is carried out again by the next run
             if (error := done.exception()) is not None:
                 self.home.report(self, error, f"instruction {envelope.do}")
             self.instructions.finish(envelope, topic.last_report)
 
-        turn = self.begin(topic, command.on_instruction, self, envelope.body, limit=command.timeout)
-        turn.add_done_callback(over)
+        self.begin(topic, turn, limit=command.timeout).add_done_callback(over)
 
     def _hear_report(self, channel: str, envelope: Envelope) -> None:
         if self.is_closed:
@@ -463,6 +505,16 @@ class ShellBot(Agent):
             )
             self.reply(Reply(id=f"{envelope.id}/loop", text=text))
         return self._loops > LOOP_LIMIT
+
+    def _send_files(self, reply: Reply, sources: list[Source], topic: Topic | None) -> None:
+        outbox = self.desk.outbox
+        copied = self.home.run_blocking(self.desk.shelf.copy, sources)
+        kept = asyncio.ensure_future(outbox.keep(self.id, reply, copied))
+        # what is shown where neither files nor words could be kept
+        bare = replace(reply, text=f"{reply.text}\n\n(The files could not be kept.)".strip())
+        outbox.send(self.id, bare, kept=kept)
+        if topic is not None:
+            topic.keeping.append(kept)
 
     def _put_all(self, channels: tuple[str, ...] | None, envelope: Envelope) -> None:
         for channel in channels if channels is not None else self.direct_channels:

@@ -84,8 +84,12 @@ def decode(data: bytes | str) -> Any:
 
 
 def may_be_deep(data: bytes) -> bool:
-    """Whether this JSON text could hold more than 64 levels. Cheap: 65 levels need 130 brackets, and not only one."""
-    return len(data) > SHALLOW_BYTES and (data.rfind(b"{") > 0 or data.rfind(b"[") > 0)
+    """Whether this JSON text could hold more than 64 levels. Cheap: 65 levels need 130 brackets, 65 of them opening."""
+    return (
+        len(data) > SHALLOW_BYTES
+        and (data.rfind(b"{") > 0 or data.rfind(b"[") > 0)
+        and data.count(b"{") + data.count(b"[") > MAX_DEPTH
+    )
 
 
 def is_deep(value: Any) -> bool:

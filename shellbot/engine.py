@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import sys
 from collections.abc import Callable, Iterable, Mapping
@@ -27,6 +28,7 @@ from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
 from shellbot.errors import ConfigError, ShellbotError, UsageError
 from shellbot.events import Channel, Person
+from shellbot.files import shelf as files
 from shellbot.inbox import Inbox
 from shellbot.instance import Instance, default_folder, read_key
 from shellbot.instructions import SCHEMA as INSTRUCTIONS
@@ -51,6 +53,12 @@ if TYPE_CHECKING:
 logger = getLogger(__name__)
 
 VERSION = "26.11.0"
+# Bots hold very many objects, and the default has all of them looked at for each 70,000 that are made: a third of the
+# processor's time in a vote of thousands, and pauses of half a second. The young ones are still looked at often.
+COLLECT = (2_000, 10, 50)
+# Seconds that a thread which computes keeps the others waiting for the interpreter; the default is five times as much,
+# and a message waits for it some ten times.
+SWITCH = 0.001
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
 
@@ -140,6 +148,7 @@ class Engine(Container):
 
     async def _start(self) -> None:
         self.context.set("general.switch", "on")
+        self._tune()
         self.instance.open()
         self._undo.callback(self.instance.close)
         key = read_key(self._key) if self._key else self.instance.key("instance")
@@ -152,6 +161,11 @@ class Engine(Container):
         store = self._given_store or (MemoryStore() if self._is_demo else SqliteStore(self.instance.store_path))
         await store.open()
         self._undo.push_async_callback(store.close)
+        shelf = self._shelf = files.Shelf(
+            self.instance.folder / "files", self.context.read(files.Limits, prefix="files")
+        )
+        await store.create(files.SCHEMA)
+        await asyncio.to_thread(shelf.open, await store.read(files.all_sizes))
         space = self.space = self._given_space or self._make_space(store)
         roster, inbox = Roster(store), Inbox(store)
         outbox = Outbox(store, space.post, self.clock)
@@ -163,6 +177,7 @@ class Engine(Container):
             store=store,
             inbox=inbox,
             outbox=outbox,
+            shelf=shelf,
             roster=roster,
             bus=bus,
             publisher=publisher,
@@ -171,6 +186,7 @@ class Engine(Container):
             keys=self.instance.keys,
             commands=self.shell.commands,
             capabilities=space.capabilities,
+            end=space.end,
         )
         await store.create(NOTES + INSTRUCTIONS)
         for command in self.shell.commands.values():
@@ -195,6 +211,15 @@ class Engine(Container):
         loop = asyncio.get_running_loop()
         publisher.on_restart = lambda: loop.call_soon_threadsafe(self._tell_where)
         self._undo.callback(setattr, publisher, "on_restart", None)
+
+    def _tune(self) -> None:
+        """Set up the interpreter for as long as we run, unless another engine of this process has done it already."""
+        if (threshold := gc.get_threshold()) != COLLECT:
+            self._undo.callback(gc.set_threshold, *threshold)
+            gc.set_threshold(*COLLECT)
+        if (interval := sys.getswitchinterval()) != SWITCH:
+            self._undo.callback(sys.setswitchinterval, interval)
+            sys.setswitchinterval(SWITCH)
 
     def _tell_where(self) -> None:
         """Write down where this server and its bus are found."""
@@ -308,7 +333,8 @@ class Engine(Container):
         if self.type == "web":
             from shellbot.spaces.web import WebSpace
 
-            return WebSpace(store=store, clock=self.clock, title=title, bot=self.context.check("bot.name") or "Shelly")
+            bot = self.context.check("bot.name") or "Shelly"
+            return WebSpace(store=store, clock=self.clock, title=title, bot=bot, shelf=self._shelf)
         if self.type == "console":
             from shellbot.spaces.console import ConsoleSpace
 

@@ -31,6 +31,7 @@
         RateLimited
         LinkRefused (PermissionError)
         ChannelNotFound (LookupError)
+        FileRefused (ValueError)
         SignatureInvalid (PermissionError)
       StoreError
       CommandError
@@ -263,6 +264,18 @@ class LinkRefused(SpaceError, PermissionError):
 
 class ChannelNotFound(SpaceError, LookupError):
     """No such channel, or the person cannot be reached there."""
+
+
+class FileRefused(SpaceError, ValueError):
+    """A file cannot be taken or sent: too large, too many, not there, no plain file. The text can be said to people.
+
+    Attributes:
+        path: Where the bot wanted to read it; '' for a file of somebody else.
+    """
+
+    def __init__(self, text: str, *, path: str = "") -> None:
+        super().__init__(text)
+        self.path = path
 
 
 class SignatureInvalid(SpaceError, PermissionError):

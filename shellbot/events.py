@@ -29,6 +29,35 @@ class Channel:
     is_direct: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that goes with what somebody said, or the bot.
+
+    ``name`` is for reading: short, on one line, never a path. ``type`` is the content type; a picture's was found in
+    its bytes, others are what the sender says. ``path`` is where it can be read on this machine, under a name that its
+    sender did not choose; empty where a file is only shown.
+    """
+
+    id: str
+    name: str
+    size_bytes: int
+    type: str = "application/octet-stream"
+    path: str = ""
+
+    @property
+    def is_picture(self) -> bool:
+        """Whether a browser may show it; never true of what can hold scripts, as SVG can."""
+        return self.type in PICTURES
+
+    def read(self) -> bytes:
+        """All of it. Blocks; large ones are better read piece by piece from ``path``."""
+        with open(self.path, "rb") as file:
+            return file.read()
+
+
+PICTURES = frozenset({"image/gif", "image/jpeg", "image/png", "image/webp"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
     """Something that happened in a channel. The same ``id`` delivered twice is one event."""
@@ -41,13 +70,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Message(Event):
-    """A person said ``text``.
+    """A person said ``text``, with these files; the text may then be empty.
 
     ``sealed`` is what was said in truth, where a command keeps that from all others; ``text`` then does not tell it.
     """
 
     text: str
     sealed: str = ""
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +137,7 @@ class Reply:
     nothing; a higher version of a known id replaces it where the space can edit, else it is not shown again.
     ``text`` is markdown of a small kind: emphasis, lists, code, links, tables.
     ``fixed`` is text whose columns must line up (bars): shown as it is, in a fixed-width font, never as markdown.
+    ``files`` stay with the id: a later version has those of the first.
     """
 
     id: str
@@ -114,6 +145,7 @@ class Reply:
     version: int = 1
     fixed: str = ""
     card: Card | None = None
+    files: tuple[File, ...] = ()
 
 
 EVENT_TYPES: dict[str, type[Event]] = {"message": Message, "join": Join, "leave": Leave, "action": CardAction}
@@ -138,12 +170,14 @@ NO_CAPABILITIES = Capabilities()
 __all__ = [
     "EVENT_TYPES",
     "NO_CAPABILITIES",
+    "PICTURES",
     "Button",
     "Capabilities",
     "Card",
     "CardAction",
     "Channel",
     "Event",
+    "File",
     "Join",
     "Leave",
     "Message",

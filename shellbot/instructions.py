@@ -35,7 +35,7 @@ class Instructions:
         self._store = store
         self._channel = channel
         self._next = 0
-        self._running: set[str] = set()
+        self._running: dict[str, None] = {}
 
     async def load(self, now: datetime) -> list[Envelope]:
         """Reserve this run's numbers; give what an earlier run began and did not end, oldest first."""
@@ -53,7 +53,7 @@ class Instructions:
 
         self._next, rows = await self._store.write(read)
         found = [msgspec.json.decode(row[0], type=Envelope) for row in rows]
-        self._running = {envelope.id for envelope in found}
+        self._running = dict.fromkeys(envelope.id for envelope in found)
         return found
 
     def next_number(self) -> int:
@@ -70,7 +70,7 @@ class Instructions:
         """
         if envelope.id in self._running:
             return False, None
-        self._running.add(envelope.id)
+        self._running[envelope.id] = None
         row = (self._channel, envelope.id, msgspec.json.encode(envelope), now.timestamp())
 
         def keep(db: sqlite3.Connection) -> tuple[bool, bytes | None]:
@@ -84,13 +84,13 @@ class Instructions:
             is_new, report = await self._store.write(keep)
         finally:
             if not is_new:
-                self._running.discard(envelope.id)
+                self._running.pop(envelope.id, None)
         return is_new, orjson.loads(report) if report else None
 
     def finish(self, envelope: Envelope, report: dict[str, Any] | None) -> None:
         """It was carried out; ``report`` is what to say again if it is repeated."""
         row = (orjson.dumps(report) if report else None, self._channel, envelope.id)
-        self._running.discard(envelope.id)
+        self._running.pop(envelope.id, None)
         self._store.post(
             lambda db: db.execute("UPDATE instructions SET done = 1, report = ? WHERE channel = ? AND id = ?", row)
         )

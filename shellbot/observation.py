@@ -39,7 +39,7 @@ class Report:
 class Observed(Protocol):
     """What an observation needs of its bot."""
 
-    observations: set[Observation]
+    observations: dict[Observation, None]
 
     async def in_force(self) -> None: ...
 
@@ -59,18 +59,18 @@ class Observation:
         self.dropped = 0
 
     async def __aenter__(self) -> Self:
-        self._bot.observations.add(self)
+        self._bot.observations[self] = None
         try:
             await self._bot.in_force()
         except BaseException:
-            self._bot.observations.discard(self)
+            self._bot.observations.pop(self, None)
             raise
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bot.observations.discard(self)
+        self._bot.observations.pop(self, None)
 
     def hear(self, report: Report) -> None:
         """Take a report if it is one of ours: an answer to what this run broadcast, unless all were asked for."""

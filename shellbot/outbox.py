@@ -9,14 +9,16 @@ import asyncio
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from logging import getLogger
 
 import msgspec
 
 from shellbot.clocks import BaseClock
-from shellbot.errors import ChannelNotFound, RateLimited, SpaceError, StoreError
-from shellbot.events import Reply
+from shellbot.errors import ChannelNotFound, FileRefused, RateLimited, SpaceError, StoreError
+from shellbot.events import File, Reply
+from shellbot.files import shelf
+from shellbot.markup import plain
 from shellbot.stores.base import Store
 
 logger = getLogger(__name__)
@@ -31,18 +33,25 @@ MAX_LINE = 10_000  # replies that may wait for one channel
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries at a space that fails
 
 
-def insert(db: sqlite3.Connection, channel: str, reply: Reply) -> None:
-    """Keep a reply in the running transaction; hand it to :meth:`Outbox.send` with ``is_kept`` after the commit."""
+def insert(db: sqlite3.Connection, channel: str, reply: Reply) -> Reply:
+    """Keep a reply in the running transaction; hand it to :meth:`Outbox.send` with ``is_kept`` after the commit.
+
+    Returns:
+        The reply, with the files that went with its id first.
+    """
+    if reply.files and (files := shelf.keep(db, channel, "", reply.id, reply.files)) != reply.files:
+        reply = replace(reply, files=files)
     db.execute(
         "INSERT OR IGNORE INTO outbox (channel, id, version, reply) VALUES (?, ?, ?, ?)",
         (channel, reply.id, reply.version, msgspec.json.encode(reply)),
     )
+    return reply
 
 
 @dataclass(slots=True)
 class _Item:
     reply: Reply
-    kept: asyncio.Future[None] | None  # done when the row is on disk; None: it is already
+    kept: asyncio.Future[Reply] | None  # done when the row is on disk; None: it is already
     shown: asyncio.Future[bool]
 
 
@@ -70,7 +79,7 @@ class Outbox:
 
     async def load(self) -> None:
         """Take up what an earlier run did not get shown. Sending begins with :meth:`start`."""
-        await self._store.create(SCHEMA)
+        await self._store.create(SCHEMA + shelf.SCHEMA)
         rows = await self._store.read(
             lambda db: db.execute("SELECT channel, reply FROM outbox ORDER BY seq").fetchall()
         )
@@ -93,8 +102,25 @@ class Outbox:
             await asyncio.gather(*late, return_exceptions=True)
         self._is_open = False
 
-    def send(self, channel: str, reply: Reply, *, is_kept: bool = False) -> asyncio.Future[bool]:
+    async def keep(self, channel: str, reply: Reply, files: Awaitable[tuple[File, ...]]) -> Reply:
+        """Have a reply on disk together with files that are being copied; gives the reply to be shown.
+
+        Files that cannot be kept are told in its text.
+        """
+        try:
+            reply = replace(reply, files=await files)
+        except FileRefused as error:
+            logger.warning("a file could not be sent channel=%s: %s", channel, error)
+            reply = replace(reply, text=f"{reply.text}\n\n{plain(str(error))}".strip())
+        return await self._store.write(lambda db: insert(db, channel, reply))
+
+    def send(
+        self, channel: str, reply: Reply, *, is_kept: bool = False, kept: asyncio.Future[Reply] | None = None
+    ) -> asyncio.Future[bool]:
         """Say this in the channel, after what was said there before. SpaceError: too much waits there already.
+
+        Args:
+            is_kept: It is on disk. ``kept``: a :meth:`keep` of it that is under way.
 
         Returns:
             A future: True once it is shown, False if the person or channel cannot be reached. Nobody needs to await it.
@@ -102,7 +128,8 @@ class Outbox:
         line = self._lines.setdefault(channel, _Line())
         if len(line.items) >= MAX_LINE:
             raise SpaceError(f"{MAX_LINE:,} messages wait for {channel} already; it takes nothing, or a command loops")
-        kept = None if is_kept else asyncio.ensure_future(self._store.write(lambda db: insert(db, channel, reply)))
+        if kept is None and not is_kept:
+            kept = asyncio.ensure_future(self._store.write(lambda db: insert(db, channel, reply)))
         item = _Item(reply, kept, asyncio.get_running_loop().create_future())
         line.items.append(item)
         self._wake(channel, line)
@@ -118,7 +145,7 @@ class Outbox:
                 item = line.items[0]
                 if item.kept is not None:
                     try:
-                        await item.kept
+                        item.reply = await item.kept
                     except StoreError:  # the store has logged it; a disk that is full must not silence the bots
                         logger.warning("reply is shown but not kept channel=%s", channel)
                 is_shown = await self._show(channel, item.reply)

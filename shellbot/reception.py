@@ -65,6 +65,8 @@ class Reception:
         The groups' bots are made when all direct ones have theirs: a vote that was in time is in the mailbox before a
         group whose deadline has passed can say that it is closed.
         """
+        for channel_id in self._desk.roster.ended:
+            await self._space.end(channel_id)  # a crash may have come between the two
         events = await self._desk.inbox.unfinished(self._home.clock.utcnow())
         for event in events:
             if event.channel.is_direct:
@@ -169,6 +171,9 @@ class Reception:
         bot = await self.bot(event.channel)
         topic = Topic(event.id, event=event)
         match event:
+            case Message() | CardAction() if event.channel.id in self._desk.roster.ended:
+                self._over(bot, event, None)
+                return handled
             case Message():
                 call = None if event.sealed else self._shell.find(bot, event.text)
                 if (call is not None or self._shell.is_for(bot, event.text)) and not self._is_slow(bot, event):
@@ -181,7 +186,9 @@ class Reception:
             case CardAction():
                 turn = bot.begin(topic, self._shell.act, bot, event)
             case Join() if not event.channel.is_direct:
-                turn = bot.begin(topic, self._join, bot, event)
+                # Made at once, so that many who come together share the commits; their turns come in order.
+                direct = asyncio.ensure_future(self._open_direct(event))
+                turn = bot.begin(topic, self._join, bot, event, direct)
             case Leave() if not event.channel.is_direct:
                 turn = bot.begin(topic, self._leave, bot, event)
             case _:
@@ -215,13 +222,18 @@ class Reception:
                 bot.reply(Reply(id=f"{event.id}/failed", text="Something went wrong here; it is in my log."))
         self._desk.inbox.done(event)
 
-    async def _join(self, bot: ShellBot, event: Event) -> None:
+    async def _open_direct(self, event: Event) -> Channel | None:
         try:
-            direct: Channel | None = await self._space.open_direct(event.person)
+            direct = await self._space.open_direct(event.person)
         except ChannelNotFound as error:
             logger.warning("no direct channel with a member of %s: %s", event.channel.id, error)
-            direct = None
-        await self.seat(event.channel.id, event.person, direct)
+            return None
+        if "direct" in self._sides:
+            await self.bot(direct)
+        return direct
+
+    async def _join(self, bot: ShellBot, event: Event, direct: asyncio.Future[Channel | None]) -> None:
+        await self.seat(event.channel.id, event.person, await direct)
         for command in self._shell.commands.values():
             await command.on_join(bot, event.person)
 

@@ -13,6 +13,7 @@ CREATE TABLE IF NOT EXISTS roster (
     group_id TEXT NOT NULL, person_id TEXT NOT NULL, name TEXT NOT NULL, direct TEXT NOT NULL,
     PRIMARY KEY (group_id, person_id)
 );
+CREATE TABLE IF NOT EXISTS ended_channels (id TEXT PRIMARY KEY);
 """
 
 
@@ -30,6 +31,7 @@ class Roster:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._groups: dict[str, dict[str, Member]] = {}
+        self.ended: set[str] = set()  # channels that were closed for good
         self._speakers: dict[tuple[str, str], Person] = {}  # (group, direct channel) -> who speaks there
 
     async def load(self) -> None:
@@ -40,6 +42,13 @@ class Roster:
         )
         for group_id, person_id, name, direct in rows:
             self._put(group_id, Member(Person(person_id, name), direct))
+        ended = await self._store.read(lambda db: db.execute("SELECT id FROM ended_channels").fetchall())
+        self.ended.update(id_ for (id_,) in ended)
+
+    def end(self, channel_id: str) -> None:
+        """Note that a channel is closed for good."""
+        self.ended.add(channel_id)
+        self._store.post(lambda db: db.execute("INSERT OR IGNORE INTO ended_channels VALUES (?)", (channel_id,)))
 
     def join(self, group_id: str, person: Person, direct: str) -> bool:
         """Take a person in; True if this changed anything."""

@@ -19,6 +19,7 @@ from shellbot.errors import ConfigError
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
+Size = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 
 
@@ -78,6 +79,9 @@ _DECLARED = (
     Setting("server.hook", str, "/hook", "path for what a platform posts"),
     Setting("server.binding", str, None, "as of 2017: when set, a web server is started"),
     Setting("server.debug", bool, False, "say more in the log"),
+    Setting("files.max_bytes", Size, 10_000_000, "most bytes of one file that goes with a message"),
+    Setting("files.max_count", Count, 10, "most files of one message; 0 takes none"),
+    Setting("files.total_bytes", Size, 1_000_000_000, "most bytes of files that this server keeps in all"),
     Setting("instance.folder", str, None, "folder of this server: its store, keys and instance.json"),
     Setting("sqlite.db", str, "store.db", "file of the store, in the folder of the instance"),
     Setting("file.updater.path", str, "/var/log/shellbot.log", "file that an audited channel is copied to"),

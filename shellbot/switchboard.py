@@ -1,7 +1,8 @@
 """The bus as the bots of one process see it: one subscriber, one way out, an envelope opened once.
 
 Nothing here waits for the bus: what cannot be put at once stands in a bounded line and goes out when the queue to the
-publisher takes it again, in the order it was said.
+publisher takes it again, in the order it was said. Of very much only a slice goes out in each step of the loop, so that
+what comes back is read in between: our own reader would else be cut off as one that takes nothing.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ logger = getLogger(__name__)
 
 Hear = Callable[[str, Envelope], None]
 MAX_LINE = 100_000  # messages that may stand in line for a publisher that takes nothing
+SLICE = 256  # messages put in one step of the loop; a reader has room for some 2,000
+EACH = 10e-6  # seconds that a change of what is listened to waits for others, for each channel: it costs a look at all
 
 
 class Feed(Protocol):
@@ -40,10 +43,13 @@ class Switchboard:
         self._bus = bus
         self._feed = feed
         self._line: deque[tuple[str, dict[str, Any]]] = deque()
+        self._room = SLICE
         self._is_waiting = False
         self._hear: dict[tuple[str, Side], list[Hear]] = {}
         self._held: dict[str, int] = {}  # channel -> how many listen
-        self._fresh: dict[str, None] = {}  # channels of this step of the loop, subscribed to together
+        self._fresh: dict[str, None] = {}  # channels to subscribe to, together
+        self._gone: dict[str, None] = {}  # channels to unsubscribe from
+        self._change: asyncio.TimerHandle | None = None
         self._subscriber: Subscriber | None = None
         self._reader: asyncio.Task[None] | None = None
         self.strangers = 0  # frames that looked like ours and carried no valid seal
@@ -57,6 +63,8 @@ class Switchboard:
         """
         if len(self._line) >= MAX_LINE:
             raise QueueFull(f"the bus takes nothing and {MAX_LINE:,} messages wait; look at the publisher process")
+        if channel in self._fresh:
+            self._subscribe()  # else its reader could come too late
         self._line.append((channel, self.seal.close(channel, envelope)))
         if not self._is_waiting:
             self._pump()
@@ -70,11 +78,11 @@ class Switchboard:
         if self._subscriber is None:
             self._subscriber = self._bus.subscribe(channel)
             self._reader = asyncio.create_task(self._read(self._subscriber), name="switchboard")
-        elif not self._fresh:
-            self._fresh = {channel: None}
-            asyncio.get_running_loop().call_soon(self._subscribe)
+        elif channel in self._gone:
+            del self._gone[channel]
         else:
             self._fresh[channel] = None
+            self._change_soon()
 
     def ignore(self, channel: str, side: Side, hear: Hear) -> None:
         """Undo one :meth:`listen`."""
@@ -82,12 +90,17 @@ class Switchboard:
         if hear not in hears:
             return
         hears.remove(hear)
+        if not hears:
+            del self._hear[channel, side]
         self._held[channel] -= 1
-        if not self._held[channel]:
-            del self._held[channel]
-            self._subscribe()
-            if self._subscriber is not None:
-                self._subscriber.remove(channel)
+        if self._held[channel]:
+            return
+        del self._held[channel]
+        if channel in self._fresh:
+            del self._fresh[channel]
+        else:
+            self._gone[channel] = None
+            self._change_soon()
 
     async def in_force(self, timeout: float) -> None:
         """Return once the publisher knows of all we listen to.
@@ -101,11 +114,14 @@ class Switchboard:
 
     async def stop(self) -> None:
         """Hear nothing more, and let the line go out as far as the queue takes it at once."""
+        if self._change is not None:
+            self._change.cancel()
         if self._reader is not None:
             self._reader.cancel()
             await asyncio.gather(self._reader, return_exceptions=True)
         if self._subscriber is not None:
             self._subscriber.close()
+        self._room = MAX_LINE + 1
         self._pump()
         self._rest()
         if self._line:
@@ -113,13 +129,29 @@ class Switchboard:
                 "bus stopped with %d messages not handed over; they are said again after a restart", len(self._line)
             )
 
+    def _change_soon(self) -> None:
+        if self._change is None:
+            loop = asyncio.get_running_loop()
+            self._change = loop.call_later(len(self._held) * EACH, self._subscribe)
+
     def _subscribe(self) -> None:
+        """Tell the subscriber what has changed."""
+        if self._change is not None:
+            self._change.cancel()
+            self._change = None
         fresh, self._fresh = self._fresh, {}
-        if fresh and self._subscriber is not None and not self._subscriber.is_closed:
+        gone, self._gone = self._gone, {}
+        if self._subscriber is None or self._subscriber.is_closed:
+            return
+        if fresh:
             self._subscriber.add(list(fresh))
+        if gone:
+            self._subscriber.remove(list(gone))
 
     def _pump(self) -> None:
-        while self._line:
+        if self._room == SLICE and self._line:
+            asyncio.get_running_loop().call_soon(self._go_on)
+        while self._line and self._room:
             channel, message = self._line[0]
             try:
                 self._feed.put_nowait(channel, message)
@@ -137,7 +169,13 @@ class Switchboard:
                 raise
             else:
                 self._line.popleft()
+                self._room -= 1
         self._rest()
+
+    def _go_on(self) -> None:
+        self._room = SLICE
+        if not self._is_waiting:
+            self._pump()
 
     def _rest(self) -> None:
         if self._is_waiting:

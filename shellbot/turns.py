@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import count
@@ -29,6 +30,7 @@ class Topic:
     last_report: dict[str, Any] | None = None
     hops: int = 0
     broadcasts: set[str] = field(default_factory=set)
+    keeping: list[asyncio.Future[Any]] = field(default_factory=list)  # what must be on disk before the turn is over
     _count: count[int] = field(default_factory=lambda: count(1))
 
     def next_id(self) -> str:

@@ -12,7 +12,7 @@ import pytest
 from shellbot.bus.bus import Bus
 from shellbot.context import Context
 from shellbot.envelope import Envelope, Seal
-from shellbot.switchboard import Switchboard
+from shellbot.switchboard import SLICE, Switchboard
 
 
 @contextmanager
@@ -68,3 +68,50 @@ async def test_a_frame_that_came_just_before_another_channel_is_heard(runtime_fo
             await hear_while(switchboard, {"listen": listen, "ignore": ignore}[deed], ids)
         finally:
             await switchboard.stop()
+
+
+async def test_channels_that_come_one_after_the_other_are_subscribed_to_together(runtime_folder, monkeypatch):
+    monkeypatch.setattr("shellbot.switchboard.EACH", 10.0)
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        try:
+            switchboard.listen("first", "direct", ignored)
+            changes = []
+            switchboard._subscriber.incoming.change = lambda channels, fresh, gone: changes.append((fresh, gone))
+            for number in range(5):
+                switchboard.listen(f"one-{number}", "direct", ignored)
+                await asyncio.sleep(0)
+            switchboard.ignore("one-3", "direct", ignored)
+            switchboard.ignore("first", "direct", ignored)
+            switchboard._subscribe()
+            assert changes == [(["one-0", "one-1", "one-2", "one-4"], []), ([], ["first"])]
+        finally:
+            await switchboard.stop()
+
+
+async def test_of_very_much_a_slice_goes_out_in_each_step_of_the_loop(runtime_folder):
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        heard: list[str] = []
+        is_all = asyncio.Event()
+
+        def hear(channel, envelope):
+            heard.append(envelope.id)
+            if len(heard) == 3 * SLICE:
+                is_all.set()
+
+        try:
+            switchboard.listen("first", "direct", hear)
+            await switchboard.in_force(5)
+            for number in range(3 * SLICE):
+                switchboard.put("first", said(str(number)))
+            assert len(switchboard._line) == 2 * SLICE
+            async with asyncio.timeout(10):
+                await is_all.wait()
+            assert heard == [str(number) for number in range(3 * SLICE)]
+        finally:
+            await switchboard.stop()
+
+
+def ignored(channel, envelope):
+    pass

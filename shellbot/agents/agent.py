@@ -40,7 +40,7 @@ class Agent:
         self.settings = settings
         self.state = "new"
         self._mailbox = Mailbox(home, name, self.mailbox_size, self.report_error, self._on_error)
-        self._timers: set[Timer] = set()
+        self._timers: dict[Timer, None] = {}
         self._is_set_up = False
         self._starting: asyncio.Task[None] | None = None
         self._stopping: asyncio.Task[None] | None = None

@@ -25,7 +25,7 @@ class Timer:
     def __init__(
         self,
         agent: Agent,
-        timers: set[Timer],
+        timers: dict[Timer, None],
         when: float | datetime,
         period: float | None,
         f: Callable[..., Any],
@@ -57,7 +57,7 @@ class Timer:
         if self._agent.is_closed:
             self.is_active = False
         if self.is_active:
-            self._timers.add(self)
+            self._timers[self] = None
             self._handle = self._agent.home.clock.call_at(self._when, self._due)
 
     def _due(self) -> None:
@@ -93,4 +93,4 @@ class Timer:
         handle, self._handle = self._handle, None
         if handle is not None:
             handle.cancel()
-        self._timers.discard(self)
+        self._timers.pop(self, None)

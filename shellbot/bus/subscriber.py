@@ -17,7 +17,7 @@ from shellbot.bus.incoming import Incoming, WayIn
 from shellbot.bus.options import ContextFace
 from shellbot.bus.shared import way_in
 from shellbot.bus.stream import Hole, Stream
-from shellbot.codecs import MAX_BYTES, SHALLOW_BYTES, is_deep
+from shellbot.codecs import MAX_BYTES, SHALLOW_BYTES, is_deep, may_be_deep
 from shellbot.errors import BusClosed, BusTimeout, ConfigError, InvalidChannel
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class Subscriber:
             size = len(body)
             # Flat texts, however long, need no more than two fast looks.
             if size > SHALLOW_BYTES and (
-                ((_LIST in body or body.rfind(b"{") > 0) and is_deep(message)) or size > MAX_BYTES
+                ((_LIST in body or body.rfind(b"{") > 0) and may_be_deep(body) and is_deep(message)) or size > MAX_BYTES
             ):
                 message = None
             if message is None or not head:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from shellbot.errors import ConfigError, UsageError
 from shellbot.markup import plain
 
-HANDED = ("person", "message", "arguments")  # what the bot hands to parameters behind a '*'
+HANDED = ("person", "message", "files", "arguments")  # what the bot hands to parameters behind a '*'
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»"}
 _WHOLE = re.compile(r"[+-]?[0-9]{1,100}\Z")
@@ -105,10 +105,10 @@ def arguments_of(execute: Callable[..., Any]) -> Arguments:
         found.insert(0, bot)
     named = {p.name for p in found if p.kind is not p.VAR_POSITIONAL}
     if any(p.kind is p.VAR_KEYWORD for p in found):
-        named |= {"person", "message"}
+        named |= {"person", "message", "files"}
     positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD, p.VAR_POSITIONAL)]
     if positional and (positional[0].name == "arguments" or _is_bare(positional[0])):
-        return Arguments(None, frozenset(HANDED[:2]) & named)
+        return Arguments(None, frozenset(HANDED[:3]) & named)
     for p in found:
         if p.kind is p.KEYWORD_ONLY and p.name not in HANDED and p.default is p.empty:
             text = f"nothing is handed to '{p.name}'; behind the '*' stand {', '.join(HANDED)}, before it arguments"

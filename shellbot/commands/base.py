@@ -44,7 +44,8 @@ class Command:
             args: ``str, int, float, bool, date, timedelta, Literal``, or one of them ``| None``. The last that is a str
                 takes the rest of the line; ``*names: str`` takes words.
             kwargs: Behind a ``*``, those you name: ``person`` who said it, ``message``, the
-                :class:`~shellbot.events.Message`, ``arguments``, the line. ``**kwargs`` gets the first two.
+                :class:`~shellbot.events.Message`, ``files`` that came with it, each a
+                :class:`~shellbot.events.File`, ``arguments``, the line. ``**kwargs`` gets the first three.
 
         Raises:
             UsageError: Its text is said in the channel.
@@ -59,6 +60,15 @@ class Command:
 
     async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group answers one report; never repeated by itself."""
+
+    async def on_message(self, bot: ShellBot, message: Message) -> None:
+        """Called with all that people say in a group, before it is dealt with; never with what is said in private.
+
+        Called again where a crash cut the turn off: the message then has the same ``id``.
+        """
+
+    async def on_close(self, bot: ShellBot) -> None:
+        """Called when this channel is about to be closed for good. Raise UsageError to say why not now."""
 
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
         """Take a line that is no command; True if it was meant for this. Asked in the order of the commands."""

@@ -14,8 +14,10 @@ from shellbot.commands.arguments import Arguments, arguments_of
 from shellbot.commands.base import Command, Said
 from shellbot.commands.default import KEYWORD as DEFAULT
 from shellbot.commands.empty import KEYWORD as EMPTY
-from shellbot.errors import AgentStopped, CommandError, ConfigError
+from shellbot.commands.uploaded import KEYWORD as UPLOADED
+from shellbot.errors import AgentStopped, CommandError, ConfigError, FileRefused
 from shellbot.events import CardAction, Message
+from shellbot.markup import plain
 
 logger = getLogger(__name__)
 
@@ -50,6 +52,7 @@ class Shell:
             taken = self._arguments[keyword] = arguments_of(command.execute)
             if not command.usage_message:
                 command.usage_message = taken.usage(command.keyword)
+        self._listeners = [c for c in found.values() if type(c).on_message is not Command.on_message]
         self.commands: Mapping[str, Command] = MappingProxyType(found)
 
     def available(self, bot: ShellBot) -> list[Command]:
@@ -72,12 +75,21 @@ class Shell:
 
     async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
         """Carry out a command in the running turn; what goes wrong is said in one line."""
+        await self._tell(bot, message)
+        await self._carry_out(bot, call, message)
+
+    async def _carry_out(self, bot: ShellBot, call: Call, message: Message) -> None:
         command = call.command
         try:
             execute = command.execute
             taken = self._arguments[command.keyword.casefold()]
             values = taken.fit(call.arguments, command.usage_message)
-            handed = {"person": message.person, "message": message, "arguments": call.arguments}
+            handed = {
+                "person": message.person,
+                "message": message,
+                "files": message.files,
+                "arguments": call.arguments,
+            }
             kwargs = {name: handed[name] for name in taken.handed}
             if command.is_async:
                 await execute(bot, *values, **kwargs)
@@ -85,6 +97,9 @@ class Shell:
                 await bot.home.run_blocking(lambda: execute(bot, *values, **kwargs))
         except CommandError as error:
             bot.say(str(error))
+        except FileRefused as error:
+            logger.warning("command sends a file that cannot be sent keyword=%s path=%r", command.keyword, error.path)
+            bot.say(plain(str(error)))
         except AgentStopped:
             raise  # the program stops; the next run carries the command out again
         except Exception:
@@ -93,6 +108,8 @@ class Shell:
 
     async def veil(self, bot: ShellBot, event: Said) -> Said:
         """The event as it may be kept. What is for another command, a dialog or a question stays as it is."""
+        if isinstance(event, Message) and event.files and not event.text.strip():
+            return event  # a file is no vote
         for command in self.commands.values():
             if (veiled := await command.veil(bot, event)).sealed:
                 return event if isinstance(event, Message) and self._is_for_another(bot, event) else veiled
@@ -100,11 +117,17 @@ class Shell:
 
     async def hear(self, bot: ShellBot, message: Message) -> None:
         """Deal with a line that calls no command: an answer, a ballot, or a slip."""
+        await self._tell(bot, message)
         if message.sealed:
             await self._hear_sealed(bot, message)
             return
         text = message.text.strip()
-        line = self._line(bot, text)
+        if text or not message.files:  # files alone answer no question
+            await self._hear_words(bot, message, text, self._line(bot, text))
+        elif (call := self._uploaded(bot, "")) is not None:
+            await self._carry_out(bot, call, message)
+
+    async def _hear_words(self, bot: ShellBot, message: Message, text: str, line: str) -> None:
         is_claimed = self._is_claimed(bot, message)
         if not is_claimed and (await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text)):
             return
@@ -115,8 +138,9 @@ class Shell:
         except CommandError as error:
             bot.say(str(error))
             return
-        if (call := self._last(bot, text)) is not None:
-            await self.run(bot, call, message)
+        call = (self._uploaded(bot, line) if message.files else None) or self._last(bot, text)
+        if call is not None:
+            await self._carry_out(bot, call, message)
         elif hint := self._hint(bot, text):
             bot.say(hint)
 
@@ -166,6 +190,25 @@ class Shell:
         if rest and name.rstrip(":,").casefold() == self._name:
             is_addressed, line = True, rest[0]
         return is_addressed, line
+
+    async def _tell(self, bot: ShellBot, message: Message) -> None:
+        """Let those hear of it who listen to all that is said in a group; never of what is said in private."""
+        if bot.is_direct:
+            return
+        for command in self._listeners:
+            try:
+                await command.on_message(bot, message)
+            except AgentStopped:
+                raise
+            except Exception:
+                logger.exception("a listener failed keyword=%s channel=%s", command.keyword, bot.id)
+
+    def _uploaded(self, bot: ShellBot, line: str) -> Call | None:
+        """The command for files that come with no other, where there is one."""
+        command = self.commands.get(UPLOADED)
+        if command is None or not (command.in_direct if bot.is_direct else command.in_group):
+            return None
+        return Call(command, line)
 
     def _last(self, bot: ShellBot, text: str) -> Call | None:
         """The command for lines that call none, if there is one, and the line is for the bot."""

@@ -10,6 +10,7 @@ import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, tzinfo
 from logging import getLogger
+from sys import intern
 from typing import Any
 
 from shellbot.bot import ShellBot
@@ -21,10 +22,9 @@ from shellbot.markup import plain
 from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot, marking
 from shellbot.polls.ballot import DONE
-from shellbot.polls.handing import Handing, wire
-from shellbot.polls.invitation import invitation, receipt, too_late
+from shellbot.polls.handing import Handing, Queues, wire
+from shellbot.polls.invitation import Printer, receipt, too_late
 from shellbot.polls.papers import Paper, Papers
-from shellbot.polls.spec import restored
 from shellbot.polls.texts import closing_time
 from shellbot.polls.veiling import unveiled, veiled_line, veiled_press
 from shellbot.turns import current_topic
@@ -33,15 +33,19 @@ logger = getLogger(__name__)
 
 
 class Booth:
-    """The ballots of one direct channel. Used only in the turns of its bot. ``zone`` is that of the times it says."""
+    """The ballots of one direct channel. Used only in the turns of its bot.
 
-    def __init__(self, bot: ShellBot, zone: tzinfo) -> None:
+    ``zone`` is that of the times it says; ``queues`` and ``printer`` are of all direct channels of the process.
+    """
+
+    def __init__(self, bot: ShellBot, zone: tzinfo, queues: Queues, printer: Printer) -> None:
+        self._printer = printer
         self._bot = bot
         self._zone = zone
         self._store = bot.desk.store
         self._papers: dict[str, Paper] = {}
         self._stored = Papers(bot.desk.store, bot.id)
-        self._handing = Handing(bot)
+        self._handing = Handing(bot, queues)
 
     async def resume(self) -> None:
         """Read the papers of an earlier run and put again what was not confirmed."""
@@ -60,11 +64,11 @@ class Booth:
         paper = self._papers.get(message["poll"])
         if paper is None:
             paper = Paper(
-                poll=message["poll"],
+                poll=intern(message["poll"]),
                 number=self._free_number(message["number"]),
-                group=topic.instruction.group,
-                instruction=topic.instruction.id,
-                spec=restored(message["question"], tuple(message["choices"]), message.get("rules", {})),
+                group=intern(topic.instruction.group),
+                instruction=intern(topic.instruction.id),
+                spec=self._printer.spec(message),
                 closes_at=message["closes_at"],
                 told=message.get("version", 0),
                 seal=message.get("seal", ""),
@@ -75,7 +79,7 @@ class Booth:
             del self._papers[paper.poll]
             self._bot.report({"op": "unreachable", "poll": paper.poll, "version": message.get("version", 0)})
             return
-        reply = invitation(paper, self._when(paper), self._bot.desk.capabilities)
+        reply = self._invitation(paper)
 
         def keep(db: sqlite3.Connection) -> None:
             self._stored.keep(db, paper)
@@ -149,7 +153,7 @@ class Booth:
         paper = self._papers.get(message["poll"])
         if paper is None or paper.is_confirmed or message.get("n") != paper.n:
             return
-        self._handing.stop(paper)
+        self._handing.confirm(paper)
         paper.is_confirmed = True
         if not paper.is_open:
             paper.sealed = ""
@@ -266,7 +270,9 @@ class Booth:
     async def _show(self, paper: Paper, text: str = "", id: str = "") -> None:
         """Keep the paper and show it as it stands now: on its card where that can be edited, and in ``text``."""
         paper.version += 1
-        replies = [invitation(paper, self._when(paper), self._bot.desk.capabilities)] if self._can_edit else []
+        replies = (
+            [self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)] if self._can_edit else []
+        )
         if text:
             replies.append(Reply(id=id or f"{paper.poll}/{paper.n}/receipt", text=text))
 
@@ -278,6 +284,9 @@ class Booth:
         await self._store.write(keep)
         for reply in replies:
             self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+
+    def _invitation(self, paper: Paper) -> Reply:
+        return self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)
 
     def _when(self, paper: Paper) -> str:
         return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)

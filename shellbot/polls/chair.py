@@ -2,8 +2,8 @@
 
 Extended, reopened, reminded of, closed or cancelled, a poll has one instruction for each channel at any time, made of
 its state and of what that channel has reported. It knows the direct channels only by what comes over the bus. Every
-instruction is said again, after 1, 2, 4 ... 30 s, to each channel that has not reported on it; a repeat does nothing
-there but report again.
+instruction is said again, after 1, 2, 4 ... 30 s without reports, to each channel that has not reported on it; a repeat
+does nothing there but report again.
 """
 
 from __future__ import annotations
@@ -235,6 +235,8 @@ class Chair:
         if round is None or seat is None:
             logger.warning("report on a poll that is not for this channel channel=%s", report.channel)
             return
+        self._crier.heard(round, report.channel)
+        counted: set[str] = set()
         match body.get("op"):
             case "shown" | "unreachable" as reached:
                 round.mark(report.channel, reached=reached, told=_number(body, "version"))
@@ -246,24 +248,28 @@ class Chair:
                 round.mark(report.channel, reminded=_number(body, "reminder"))
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case "ballot":
-                await self._take(round, report, body)
+                counted = await self._counter.take(round, report, body)
             case "closed":
                 if isinstance(last := body.get("ballot"), dict):
-                    await self._take(round, report, last)
+                    counted = await self._counter.take(round, report, last)
+                    await self._counter.settled(round, report.channel)
                 if _number(body, "reopened") == round.reopened:  # else of a close that was taken back
                     round.mark(report.channel, has_closed=True)
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
             case other:
                 logger.warning("report of an unknown kind channel=%s op=%.40r", report.channel, other)
+        for id_ in {round.id} | counted:
+            if (each := self._rounds.get(id_)) is not None:
+                await self._go_further(each, has_news=id_ in counted)
+        await self._tell_waiters()
+
+    async def _go_further(self, round: Round, *, has_news: bool) -> None:
+        """Do what is due after a report."""
+        if has_news and round.spec.results == "live" and not self._timers.has(round, "live"):
+            self._timers.after(round, "live", LIVE, self._show_live)
         if round.state == "open" and round.have_all_voted():
             await self.close(round)
         await self._closing.announce_when_all_closed(round)
-        await self._tell_waiters()
-
-    async def _take(self, round: Round, report: Report, body: dict[str, Any]) -> None:
-        is_counted = await self._counter.take(round, report, body)
-        if is_counted and round.spec.results == "live" and not self._timers.has(round, "live"):
-            self._timers.after(round, "live", LIVE, self._show_live)
 
     # --- from opening to closed
 

@@ -17,7 +17,7 @@ from shellbot.polls.tally import Result
 from shellbot.polls.texts import group_result, owner_result
 from shellbot.polls.timers import Timers
 
-HAND_OVER = 5.0  # seconds direct channels have, at the close, to hand over what is not confirmed
+HAND_OVER = 5.0  # seconds direct channels have, at the close and after the last report, to hand over what they hold
 
 
 class Closing:
@@ -44,7 +44,7 @@ class Closing:
         self._tell_waiters = tell_waiters
 
     async def close(self, round: Round, note: Note | None = None) -> None:
-        """Take no more votes: tell all channels, and announce when they have handed over or after 5 s."""
+        """Take no more votes: tell all channels, announce when they have handed over or no more come for 5 s."""
         if round.state == "closing" or round.is_over:
             return
         with self._keeper.changing(round):
@@ -56,8 +56,15 @@ class Closing:
         await self.announce_when_all_closed(round)
 
     def wait_for_votes(self, round: Round) -> None:
-        """Announce after 5 s, whoever has not handed over by then."""
-        self._timers.after(round, "announce", HAND_OVER, self._announce)
+        """Announce when nobody has reported for 5 s, whoever has not handed over by then."""
+        self._timers.after(round, "announce", HAND_OVER, self._announce_when_quiet)
+
+    async def _announce_when_quiet(self, round: Round) -> None:
+        left = HAND_OVER - self._crier.quiet(round)
+        if left > 0:
+            self._timers.after(round, "announce", left, self._announce_when_quiet)
+        else:
+            await self._announce(round)
 
     async def announce_when_all_closed(self, round: Round) -> None:
         """Announce a poll that is closing, if nothing is to be waited for any more."""

@@ -21,6 +21,8 @@ from shellbot.polls.asking import asked, asking, lacking
 from shellbot.polls.booth import Booth
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import parse
+from shellbot.polls.handing import Queues
+from shellbot.polls.invitation import Printer
 from shellbot.polls.orders import Answer, Order, Orders
 from shellbot.polls.slips import Slips
 from shellbot.polls.spec import USAGE
@@ -46,6 +48,8 @@ class PollCommand(Command):
         self._booths: dict[str, Booth] = {}
         self._ready: dict[str, asyncio.Event] = {}  # by direct channel: the papers of an earlier run are read
         self._slips: dict[str, Slips] = {}
+        self._queues = Queues()
+        self._printer = Printer()
         self._orders: dict[str, Orders] = {}
         self._zone: tzinfo | None = None  # read at the first start of a channel
 
@@ -62,7 +66,7 @@ class PollCommand(Command):
 
     async def on_start(self, bot: ShellBot) -> None:
         if bot.is_direct:
-            self._booths[bot.id] = Booth(bot, self.zone(bot))
+            self._booths[bot.id] = Booth(bot, self.zone(bot), self._queues, self._printer)
             try:
                 await self._booths[bot.id].resume()
             finally:
@@ -73,6 +77,10 @@ class PollCommand(Command):
             self._chairs[bot.id] = Chair(bot, self.zone(bot))
             self._orders[bot.id] = Orders(bot, self._chairs[bot.id], self.zone(bot))
             await self._chairs[bot.id].resume()
+
+    async def on_close(self, bot: ShellBot) -> None:
+        if self._chairs[bot.id].find(None):
+            raise UsageError("There is a vote under way here. Say `poll close` or `poll cancel` first, or wait for it.")
 
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
         await self._chairs[bot.id].leave(person)

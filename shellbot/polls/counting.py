@@ -1,8 +1,15 @@
-"""Counts the ballots that direct channels put on the bus, and confirms each on the way back."""
+"""Counts the ballots that direct channels put on the bus, and confirms each on the way back.
+
+What comes while the disk is busy is counted together: a ballot goes into the transaction that waits for the disk, so
+that ten thousand at once are a few writes, and each is in the store before anything that is written after it came.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+import threading
+from dataclasses import dataclass
 from logging import getLogger
 from typing import Any
 
@@ -16,44 +23,120 @@ from shellbot.polls.records import Round
 logger = getLogger(__name__)
 
 
+@dataclass(frozen=True, slots=True)
+class _Ballot:
+    """One that is to be counted, with the report it came by."""
+
+    round: Round
+    report: Report
+    n: int
+    vote: Vote
+    at: float
+    is_done: bool
+    choice: str  # as it came
+
+    def count(self, db: sqlite3.Connection, log: Log) -> bool:
+        if self.round.spec.anonymous:
+            return sealed.put(db, self.round, self.report.channel, self.n, self.choice, has_voted=bool(self.vote))
+        return records.put_ballot(
+            db, log, self.round, self.report.channel, self.n, self.vote, self.at, is_done=self.is_done
+        )
+
+
+class _Batch:
+    """Ballots that are counted in one transaction. More may be added until it begins, which is in another thread."""
+
+    def __init__(self, log: Log) -> None:
+        self.ballots: list[_Ballot] = []
+        self._log = log
+        self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._is_begun = False
+        self._lock = threading.Lock()
+
+    def add(self, one: _Ballot) -> bool:
+        """Take it in; False if it is too late for that."""
+        with self._lock:
+            if not self._is_begun:
+                self.ballots.append(one)
+            return not self._is_begun
+
+    def count(self, db: sqlite3.Connection) -> list[bool]:
+        with self._lock:
+            self._is_begun = True
+        return [one.count(db, self._log) for one in self.ballots]
+
+
 class Counter:
     """Takes the ballots of one group's polls."""
 
     def __init__(self, bot: ShellBot) -> None:
         self._bot = bot
         self._log = Log(bot.desk.switchboard.seal)
+        self._batch: _Batch | None = None  # the latest
+        self._counting: dict[tuple[str, str], _Batch] = {}  # by poll and channel
 
-    async def take(self, round: Round, report: Report, body: dict[str, Any]) -> bool:
-        """Count a ballot that came on a channel of the roll, once; whether it changed the count."""
+    async def take(self, round: Round, report: Report, body: dict[str, Any]) -> set[str]:
+        """Take a ballot that came on a channel of the roll; it is counted once.
+
+        Returns:
+            Ids of the polls whose count has changed; none where another call counts it too, see :meth:`settled`.
+        """
         choice, n, at = body.get("choice"), body.get("n"), body.get("at")
-        is_done = body.get("is_done", True) is True
         vote = self._read(round, report.channel, choice)
         if vote is None or type(n) is not int or not isinstance(at, float):
             logger.warning("ballot is not one of this poll's poll=%s channel=%s", round.id, report.channel)
-            return False
+            return set()
         seat = round.seats[report.channel]
         if n == seat.counting:
-            return False  # its repeat came before its receipt could go out
+            return set()  # its repeat came before its receipt could go out
         if n <= seat.n:  # counted before, or less than what counts: confirmed, and nothing else
             self._receipt(round, report, n, is_counted=True)
-            return False
-        is_in_time = round.closes_at is None or at < round.closes_at.timestamp()
+            return set()
+        if round.closes_at is not None and at >= round.closes_at.timestamp():
+            self._receipt(round, report, n, is_counted=False)
+            return set()
         seat.counting = n
+        one = _Ballot(round, report, n, vote, at, body.get("is_done", True) is True, str(choice))
+        batch, is_added = self._batch, self._batch is not None and self._batch.add(one)
+        if not is_added:
+            batch = self._batch = _Batch(self._log)
+            batch.add(one)
+        assert batch is not None
+        self._counting[round.id, report.channel] = batch
+        return set() if is_added else await self._count(batch)
 
-        def put(db: sqlite3.Connection) -> bool:
-            if round.spec.anonymous:
-                return sealed.put(db, round, report.channel, n, str(choice), has_voted=bool(vote))
-            return records.put_ballot(db, self._log, round, report.channel, n, vote, at, is_done=is_done)
+    async def settled(self, round: Round, channel: str) -> None:
+        """Return when the ballot of this channel, if one is being counted, is counted; raises what prevented it."""
+        if (batch := self._counting.get((round.id, channel))) is not None:
+            await self._bot.wait(asyncio.shield(batch.over))
 
+    async def _count(self, batch: _Batch) -> set[str]:
         try:
-            is_counted = is_in_time and await self._bot.wait(self._bot.desk.store.write(put))
-        finally:
-            seat.counting = 0
-        if is_counted:
-            seat.n = max(seat.n, n)
-            round.mark(report.channel, has_voted=bool(vote), is_done=is_done)
-        self._receipt(round, report, n, is_counted=is_counted)
-        return is_counted
+            found = await self._bot.wait(self._bot.desk.store.write(batch.count))
+        except BaseException as error:
+            self._settle(batch)
+            batch.over.set_exception(error)
+            batch.over.exception()  # who waits for it gets it; nobody need
+            raise
+        changed = set()
+        self._settle(batch)
+        for one, is_counted in zip(batch.ballots, found, strict=True):
+            if is_counted:
+                seat = one.round.seats[one.report.channel]
+                seat.n = max(seat.n, one.n)
+                one.round.mark(one.report.channel, has_voted=bool(one.vote), is_done=one.is_done)
+                changed.add(one.round.id)
+            self._receipt(one.round, one.report, one.n, is_counted=is_counted)
+        batch.over.set_result(None)
+        return changed
+
+    def _settle(self, batch: _Batch) -> None:
+        if self._batch is batch:
+            self._batch = None
+        for one in batch.ballots:
+            one.round.seats[one.report.channel].counting = 0
+            if self._counting.get((one.round.id, one.report.channel)) is batch:
+                del self._counting[one.round.id, one.report.channel]
 
     @staticmethod
     def _read(round: Round, channel: str, choice: object) -> Vote | None:

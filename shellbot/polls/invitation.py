@@ -2,15 +2,54 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from shellbot.events import Button, Capabilities, Card, Reply
 from shellbot.markup import plain
 from shellbot.polls import ballot
 from shellbot.polls.ballot import DONE
 from shellbot.polls.papers import Paper
+from shellbot.polls.spec import Spec, restored
 from shellbot.polls.texts import how_to_answer, paper_note
 
 ANONYMOUS = "Anonymous: your vote is sealed, and after the close nobody can tell whose it was."
 PLATFORM = "What you write or press here, this chat platform itself keeps, readable for those who run it."
+KEPT = 200  # of each kind
+
+
+class Printer:
+    """Makes the ballots of all direct channels of a process: those that look the same are one object.
+
+    In a vote of ten thousand there are as many papers and three pictures of them.
+    """
+
+    def __init__(self) -> None:
+        self._specs: dict[str, Spec] = {}
+        self._invitations: dict[tuple[object, ...], Reply] = {}
+
+    def spec(self, message: dict[str, Any]) -> Spec:
+        """What an instruction to open a poll asks."""
+        made = restored(message["question"], tuple(message["choices"]), message.get("rules", {}))
+        if self._specs.get(message["poll"]) != made:
+            _trim(self._specs)
+            self._specs[message["poll"]] = made
+        return self._specs[message["poll"]]
+
+    def invitation(self, paper: Paper, when: str, capabilities: Capabilities) -> Reply:
+        """What to show; ``when`` says when it closes."""
+        key = (
+            paper.poll, paper.number, paper.spec, paper.vote, paper.is_cast, paper.is_done, paper.is_open,
+            paper.is_confirmed, paper.is_cancelled, paper.version, when, capabilities,
+        )  # fmt: skip
+        if key not in self._invitations:
+            _trim(self._invitations)
+            self._invitations[key] = invitation(paper, when, capabilities)
+        return self._invitations[key]
+
+
+def _trim(kept: dict[Any, Any]) -> None:
+    if len(kept) >= KEPT:
+        kept.clear()
 
 
 def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:

@@ -234,6 +234,8 @@ def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     places = ", ".join("?" * len(row))
     if db.execute(f"INSERT OR IGNORE INTO polls ({columns}) VALUES ({places})", row).rowcount:
         put_roll(db, log, new)
+        new.number = number
+        return new
     return next(found for found in select(db, new.group, "polls.id = ?", new.id))
 
 

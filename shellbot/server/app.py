@@ -20,6 +20,8 @@ from werkzeug.wrappers import Response as BaseResponse
 
 from shellbot.errors import LinkRefused, RateLimited, ShellbotError, SpaceError
 from shellbot.events import Card
+from shellbot.files.names import size_text
+from shellbot.files.shelf import NO_FILES, Limits
 from shellbot.polls.standing import Standing
 from shellbot.server.desk import Desk
 from shellbot.server.entrance import Entrance, Rules, is_for_scripts
@@ -27,6 +29,7 @@ from shellbot.server.hosts import Hosts
 from shellbot.server.invitations import Invitations
 from shellbot.server.markdown import Markdown
 from shellbot.server.results import Polls, results
+from shellbot.server.uploads import KEY, Upload
 from shellbot.server.visits import SESSION_DAYS, Cookies, Visits, root_of
 from shellbot.spaces.web import Member, Post
 
@@ -58,6 +61,17 @@ class View:
     stamp: str
     clock: str
     day: date
+    files: tuple[FileView, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FileView:
+    """A file as the template shows it."""
+
+    id: str
+    name: str
+    size: str
+    is_picture: bool
 
 
 class Renderer:
@@ -89,6 +103,9 @@ class Renderer:
             stamp=post.time.isoformat(timespec="seconds"),
             clock=local.strftime("%H:%M"),
             day=local.date(),
+            files=tuple(
+                FileView(file.id, file.name, size_text(file.size_bytes), file.is_picture) for file in post.files
+            ),
         )
 
     def _render(self, post: Post) -> str:
@@ -108,6 +125,7 @@ def create_app(
     rules: Rules = Rules(),  # noqa: B008 - a frozen value
     hint: str = "",
     polls: Callable[[str], Polls | None] | None = None,
+    files: Limits = NO_FILES,
 ) -> Flask:
     """Make the application; everything it needs from the engine it is handed here.
 
@@ -172,6 +190,10 @@ def create_app(
             people=people,
             most_names=MOST_NAMES,
             has_polls=polls is not None,
+            ended=desk.ended(member.room),
+            most_files=files.max_count,
+            most_bytes=files.max_bytes,
+            most_size=size_text(files.max_bytes),
             token=token(),
             notice=notice,
             hint=hint,
@@ -184,6 +206,19 @@ def create_app(
         if not hosts.allows(request.headers.get("Host", "")):
             return "This server does not answer for that host name.\n", 421
         return None
+
+    def upload() -> Upload | None:
+        found = request.environ["asgi.scope"].get(KEY) if "asgi.scope" in request.environ else None
+        return found if isinstance(found, Upload) else None
+
+    @app.before_request
+    def check_files() -> Answer | None:
+        sent = upload()
+        if sent is None or not sent.status:
+            return None
+        if sent.status == 429:
+            raise RateLimited(sent.error, retry_after=sent.retry_after)
+        return failed(sent.status, sent.error)
 
     @app.before_request
     def check_source() -> None:
@@ -253,7 +288,8 @@ def create_app(
     @app.post("/say")
     def say() -> Answer:
         form = request.form
-        return act(lambda person_id, side: desk.say(person_id, side, form.get("text", ""), form.get("key", "")))
+        text, key, sent = form.get("text", ""), form.get("key", ""), upload()
+        return act(lambda person_id, side: desk.say(person_id, side, text, key, sent))
 
     @app.post("/typing")
     def typing() -> Answer:

@@ -18,16 +18,21 @@ from a2wsgi.wsgi_typing import WSGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shellbot.errors import ConfigError
+from shellbot.files.shelf import NO_FILES
 from shellbot.server.app import create_app
+from shellbot.server.asgi import App, Scope, header
 from shellbot.server.desk import Desk
+from shellbot.server.downloads import Downloads
 from shellbot.server.entrance import Rules
-from shellbot.server.front import App, Front
+from shellbot.server.front import Front
 from shellbot.server.hosts import Hosts
 from shellbot.server.invitations import Invitations
 from shellbot.server.limits import Limits
 from shellbot.server.links import Links
 from shellbot.server.results import Polls
 from shellbot.server.stream import Events
+from shellbot.server.transfers import Transfers
+from shellbot.server.uploads import Uploads
 from shellbot.server.visits import session_reader
 from shellbot.spaces.web import WebSpace
 
@@ -128,18 +133,39 @@ class ChatServer:
             rules=self._rules,
             hint=self._hint,
             polls=self._polls,
+            files=self._space.shelf.limits if self._space.shelf is not None else NO_FILES,
         )
+        session, transfers = session_reader(app, self._space.group.id), Transfers(self._limits)
+
+        def who(scope: Scope) -> str | None:
+            room = scope["root_path"].strip("/") or self._space.group.id
+            member = self._space.member(session(header(scope, b"cookie") or "", room) or "")
+            return member.person.id if member is not None and member.room == room else None
+
         self.events = Events(
             space=self._space,
             render=app.extensions["shellbot"].render,
-            session=session_reader(app, self._space.group.id),
+            session=session,
             hosts=hosts,
             limits=self._limits,
             heartbeat=self._heartbeat,
         )
         # no bound on the bridge's queue: an answer is one page, and a thread never waits for a slow reader
         self._bridge = WSGIMiddleware(cast(WSGIApp, app), workers=THREADS, send_queue_size=0)
-        front = Front(pages=cast(App, self._bridge), events=self.events, hosts=hosts, limits=self._limits)
+        front = Front(
+            pages=cast(App, self._bridge),
+            events=self.events,
+            files=Downloads(space=self._space, who=who, hosts=hosts, limits=self._limits, transfers=transfers),
+            uploads=Uploads(
+                shelf=self._space.shelf,
+                who=who,
+                hosts=hosts,
+                limits=self._limits,
+                transfers=transfers,
+            ),
+            hosts=hosts,
+            limits=self._limits,
+        )
         config = uvicorn.Config(
             front,
             http=type("Protocol", (_Protocol,), {"header_timeout": self._limits.header_timeout}),

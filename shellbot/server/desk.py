@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from shellbot.errors import RateLimited, SpaceError
 from shellbot.server.limits import Buckets, Limits
+from shellbot.server.uploads import Upload
 from shellbot.spaces.web import Cursor, Member, Page, Post, WebSpace
 
 T = TypeVar("T")
@@ -126,6 +127,11 @@ class Desk:
     async def _members(self, room: str) -> list[Member]:
         return self._space.members_of(room)
 
+    def ended(self, room: str) -> frozenset[str]:
+        """Sides of the page of this room that were closed for good."""
+        # a look-up in a set that only the loop changes: safe from any thread
+        return frozenset({"group"} if self._space.is_ended(room) else ())
+
     async def page(self, person_id: str) -> Page:
         """Give what the person sees, and take it for read."""
         page = await self._space.page(person_id)
@@ -136,9 +142,10 @@ class Desk:
         """Give the posts before this place, and whether there are still earlier ones."""
         return await self._space.earlier(person_id, self._channel(person_id, side), _place(before))
 
-    async def say(self, person_id: str, side: str, text: str, key: str) -> None:
+    async def say(self, person_id: str, side: str, text: str, key: str, upload: Upload | None = None) -> None:
         self._messages.take(person_id)
-        await self._space.say(person_id, self._channel(person_id, side), text, key)
+        channel = self._channel(person_id, side)
+        await self._space.say(person_id, channel, text, key, upload.take() if upload is not None else ())
 
     async def typing(self, person_id: str) -> None:
         """Tell the others, now and then; more than that is not worth a word to anybody."""

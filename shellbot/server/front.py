@@ -4,18 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
 
+from shellbot.server.asgi import App, ASGIMessage, Receive, Scope, Send, header, refuse
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Limits
+from shellbot.server.uploads import KEY, Uploads, form_of
 from shellbot.spaces.web.rooms import ROOM_ID
-
-Scope = MutableMapping[str, Any]
-ASGIMessage = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[ASGIMessage]]
-Send = Callable[[ASGIMessage], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 DRAIN_SECONDS = 1.0
 CONTENT_SECURITY_POLICY = (
@@ -37,9 +31,11 @@ SECURITY_HEADERS = [
 class Front:
     """Everything that comes in over HTTP comes through here first, also static files and ``/events``."""
 
-    def __init__(self, *, pages: App, events: App, hosts: Hosts, limits: Limits) -> None:
+    def __init__(self, *, pages: App, events: App, files: App, uploads: Uploads, hosts: Hosts, limits: Limits) -> None:
         self._pages = pages
         self._events = events
+        self._files = files
+        self._uploads = uploads
         self._hosts = hosts
         self._limits = limits
 
@@ -58,6 +54,10 @@ class Front:
         scope = in_room(scope)
         if scope["path"] == f"{scope['root_path']}/events":
             await self._events(scope, receive, with_headers)
+        elif scope["path"].startswith(f"{scope['root_path']}/files/"):
+            await self._files(scope, receive, with_headers)
+        elif self._uploads.is_upload(scope):
+            await self._with_files(scope, receive, with_headers)
         else:
             await self._with_body(scope, receive, with_headers)
 
@@ -82,14 +82,26 @@ class Front:
         except TimeoutError:
             return await refuse(send, 408, "The rest of this request did not come in time.")
 
-        gathered = bytes(body)
+        return await self._show(scope, bytes(body), send)
 
+    async def _with_files(self, scope: Scope, receive: Receive, send: Send) -> None:
+        upload = await self._uploads.gather(scope, receive)
+        if upload is None:
+            return
+        plain = [pair for pair in scope["headers"] if pair[0] != b"content-type"]
+        plain.append((b"content-type", b"application/x-www-form-urlencoded"))
+        try:
+            await self._show({**scope, "headers": plain, KEY: upload}, form_of(upload), send)
+        finally:
+            await upload.close()
+
+    async def _show(self, scope: Scope, body: bytes, send: Send) -> None:
         async def whole() -> ASGIMessage:
-            return {"type": "http.request", "body": gathered, "more_body": False}
+            return {"type": "http.request", "body": body, "more_body": False}
 
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
-        headers.append((b"content-length", str(len(gathered)).encode()))
-        return await self._pages({**scope, "headers": headers}, whole, send)
+        headers.append((b"content-length", str(len(body)).encode()))
+        await self._pages({**scope, "headers": headers}, whole, send)
 
     async def _too_large(self, receive: Receive, send: Send) -> None:
         text = f"At most {self._limits.body_bytes:,} bytes can be sent here."
@@ -114,23 +126,3 @@ def in_room(scope: Scope) -> Scope:
     is_room = bool(ROOM_ID.fullmatch(first))
     path = scope["path"] if slash or not is_room else f"/{first}/"
     return {**scope, "root_path": f"/{first}" if is_room else "", "path": path}
-
-
-def header(scope: Scope, name: bytes) -> str | None:
-    """Give the one value of a header; None when it is missing or there more than once."""
-    values = [value for key, value in scope["headers"] if key == name]
-    return values[0].decode("latin-1") if len(values) == 1 else None
-
-
-async def refuse(send: Send, status: int, text: str, *extra: tuple[bytes, bytes]) -> None:
-    """Answer with a line of text and close the connection, as the rest of the request may still be under way."""
-    body = f"{text}\n".encode()
-    headers = [
-        (b"content-type", b"text/plain; charset=utf-8"),
-        (b"content-length", str(len(body)).encode()),
-        (b"cache-control", b"no-store"),
-        (b"connection", b"close"),
-        *extra,
-    ]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})

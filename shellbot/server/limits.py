@@ -16,7 +16,8 @@ class Limits:
     """Bounds of the server; a demo or a test with many people from one address raises some.
 
     ``message_rate`` per second and person with ``message_burst`` at once (presses count too); ``joins_per_minute``
-    per address; streams per person, per address and in all; a stream's queue by frames and bytes.
+    per address; streams per person, per address and in all; a stream's queue by frames and bytes. ``body_timeout`` is
+    for a whole form, and of a body with files for each piece; ``transfer_timeout`` for all of a file up or down.
     """
 
     message_rate: float = 5.0
@@ -29,6 +30,9 @@ class Limits:
     stream_bytes: int = 1 << 20
     body_bytes: int = 1 << 20
     body_timeout: float = 10.0
+    transfers_per_person: int = 8
+    transfers: int = 256
+    transfer_timeout: float = 600.0
     header_timeout: float = 10.0
 
 

@@ -12,14 +12,14 @@ from collections.abc import Callable
 from itertools import chain
 from urllib.parse import parse_qs
 
-from shellbot.server.front import Receive, Scope, Send, header, refuse
+from shellbot.server.asgi import Receive, Scope, Send, header, refuse
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Limits
-from shellbot.spaces.web import Cursor, Member, Post, Typing, WebSpace
+from shellbot.spaces.web import Cursor, Ended, Member, Post, Typing, WebSpace
 
 logger = logging.getLogger(__name__)
 
-SLICE = 25
+SLICE = 8  # pages told in one step of the loop: a form takes some six steps, each as long as one slice
 MAX_WAITING = 10_000
 _BEAT = b": still here\n\n"
 _FULL = b"retry: 5000\nevent: full\ndata: {}\n\n"
@@ -258,9 +258,12 @@ class Events:
         """Those of a room, or all."""
         return [stream for streams in self._by_person.values() for stream in streams if not room or stream.room == room]
 
-    def _on_news(self, news: Post | Member | Typing) -> None:
+    def _on_news(self, news: Post | Member | Typing | Ended) -> None:
         if isinstance(news, Typing):
             self._typing[news.member.person.id] = news.member
+        elif isinstance(news, Ended):
+            for stream in self._streams(news.channel):
+                stream.finish(b"event: reload\ndata: {}\n\n")
         elif isinstance(news, Post):
             self._waiting.append(news)
             if len(self._waiting) > MAX_WAITING:

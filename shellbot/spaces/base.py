@@ -68,6 +68,9 @@ class Space(ABC):
             ChannelNotFound: This person cannot be reached.
         """
 
+    async def end(self, channel_id: str) -> None:  # noqa: B027 - where it cannot be done, the bot's silence does
+        """Let nobody write in this channel any more. What was said there stays to be read. May be called again."""
+
     @abstractmethod
     async def close(self) -> None:
         """Give no more events and let go of everything. May be called again."""

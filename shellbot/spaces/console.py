@@ -18,6 +18,7 @@ from urllib.parse import unquote
 from shellbot.clocks import AsyncioClock, BaseClock
 from shellbot.errors import ChannelNotFound, SpaceError
 from shellbot.events import Capabilities, Card, Channel, Event, Join, Message, Person, Reply
+from shellbot.files.names import size_text
 from shellbot.spaces.base import GROUP, Deliver, Space, bus_safe, new_id
 from shellbot.spaces.plaintext import from_markdown, lines_of
 from shellbot.spaces.terminal import MAX_LINE, LineReader, LineWriter
@@ -118,6 +119,7 @@ class ConsoleSpace(Space):
         if reply.card is not None:
             answer = "NAME: 1" if channel_id == GROUP else f"{title}> 1"
             body += _card_lines(reply.card, answer, body)
+        body += [f"file: {file.name} ({size_text(file.size_bytes)}), kept as {file.path}" for file in reply.files]
         head, *rest = body or [""]
         return [f"[{title}] {head}".rstrip(), *(f"{INDENT}{line}".rstrip() for line in rest)]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterable
 from typing import ClassVar
 
 from shellbot.clocks import AsyncioClock, BaseClock
 from shellbot.errors import ChannelNotFound, SpaceError
 from shellbot.events import Capabilities, CardAction, Channel, Event, Join, Leave, Message, Person, Reply
+from shellbot.files.shelf import in_place
 from shellbot.spaces.base import Deliver, Space, direct_channel, new_id
 
 
@@ -67,12 +69,24 @@ class MemorySpace(Space):
         self._members[group_id].discard(person.id)
         return await self._give(Leave(id=new_id(), channel=channel, person=person, time=self._clock.utcnow()))
 
-    async def say(self, channel_id: str, person: Person, text: str) -> asyncio.Future[None]:
-        """``person`` says ``text``."""
+    async def say(
+        self, channel_id: str, person: Person, text: str, files: Iterable[str | os.PathLike[str]] = ()
+    ) -> asyncio.Future[None]:
+        """``person`` says ``text``, with these files, which stay where they are.
+
+        Raises:
+            FileRefused: One is not there, or no plain file.
+        """
         channel = self._channel(channel_id, person)
-        return await self._give(
-            Message(id=new_id(), channel=channel, person=person, time=self._clock.utcnow(), text=text)
+        said = Message(
+            id=new_id(),
+            channel=channel,
+            person=person,
+            time=self._clock.utcnow(),
+            text=text,
+            files=tuple(map(in_place, files)),
         )
+        return await self._give(said)
 
     async def press(self, channel_id: str, person: Person, card_id: str, value: str) -> asyncio.Future[None]:
         """``person`` presses the button ``value`` of a card."""

@@ -1,13 +1,14 @@
 """What all stores share: one thread that owns the database, and group commit.
 
-Jobs of all rooms go to the thread in one line. It takes all that wait, up to :data:`GROUP`, into one transaction, each
-in a savepoint of its own, and answers them when that is committed: under load many jobs share one write to the disk,
-and a lone one does not wait for company.
+Jobs of all rooms go to the thread in one line. It takes all that wait, up to :data:`GROUP`, into one transaction, and
+answers them when that is committed: under load many jobs share one write to the disk, and a lone one does not wait for
+company. Where one of them fails they are run again, each in a savepoint of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -29,8 +30,9 @@ MOST_WAITING = 100_000  # jobs; more are refused: the disk does not keep up
 class Store(ABC):
     """A database with one owner: its writer thread. Knows no table of the rooms.
 
-    A job is a plain function of the connection, and uses nothing else: it is run again, alone, when the group it was
-    in could not be committed. It neither begins nor commits (both are refused), and returns values, not cursors.
+    A job is a plain function of the connection, and uses nothing else: it is run again when another in its group
+    fails, and alone when the group could not be committed. It neither begins nor commits (both are refused), and
+    returns values, not cursors.
 
     Args:
         on_error: Called, in the writer thread, with the error of a job that came by ``post``.
@@ -193,13 +195,20 @@ class Store(ABC):
         return [outcome for entry in group for outcome in self._work(connection, [entry])]
 
     def _transaction(self, connection: sqlite3.Connection, group: list[_Entry]) -> list[Outcome]:
+        if len(group) > 1:
+            # Savepoints cost two statements a job, and each of these a wait for the interpreter's lock.
+            with contextlib.suppress(_OneFailed):
+                return self._attempt(connection, group, self._write_lightly)
+        return self._attempt(connection, group, self._write)
+
+    def _attempt(self, connection: sqlite3.Connection, group: list[_Entry], write: Write) -> list[Outcome]:
         outcomes: list[Outcome] = []
         try:
             for entry in group:
                 if entry.kind != "read":
                     if not connection.in_transaction:
                         connection.execute("BEGIN IMMEDIATE -- group")
-                    outcomes.append(self._write(connection, entry))
+                    outcomes.append(write(connection, entry))
                 else:
                     outcomes.append(self._read(connection, entry))
             if connection.in_transaction:
@@ -209,6 +218,12 @@ class Store(ABC):
                 connection.execute("ROLLBACK -- group")
             raise
         return outcomes
+
+    def _write_lightly(self, connection: sqlite3.Connection, entry: _Entry) -> Outcome:
+        outcome = self._call(connection, entry)
+        if outcome[2] is not None:
+            raise _OneFailed
+        return outcome
 
     def _write(self, connection: sqlite3.Connection, entry: _Entry) -> Outcome:
         connection.execute("SAVEPOINT shellbot_job")
@@ -293,6 +308,10 @@ class Store(ABC):
         return explained
 
 
+class _OneFailed(Exception):
+    """A job of a group raised; nothing of the group is stored."""
+
+
 class _Entry:
     """One job in the line; ``future`` is None where nobody waits for it."""
 
@@ -309,6 +328,7 @@ class _Entry:
 
 
 Outcome = tuple[_Entry, object, BaseException | None]
+Write = Callable[[sqlite3.Connection, _Entry], Outcome]
 
 _REMEDIES = {
     sqlite3.SQLITE_FULL: "no space left, so nothing of this was stored; free some and try again",

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Mapping
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
 from typing import Any
 from urllib.parse import urlencode, urlsplit
+
+_FORM = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +54,18 @@ class Browser:
         """Fetch a page. Raises OSError when the server is not there, or goes away meanwhile."""
         return await self._ask("GET", path, "text/html")
 
-    async def post(self, path: str, fields: Mapping[str, str]) -> Answer:
-        """Send a form, as the page's script does: errors are answered as JSON. Raises OSError as :meth:`get`."""
-        return await self._ask("POST", path, "application/json", urlencode(fields).encode())
+    async def post(self, path: str, fields: Mapping[str, str], files: Sequence[tuple[str, bytes]] = ()) -> Answer:
+        """Send a form, as the page's script does: errors are answered as JSON. Raises OSError as :meth:`get`.
+
+        Args:
+            files: Name and content of each file to go with it.
+        """
+        kind, body = _with_files(fields, files) if files else (_FORM, urlencode(fields).encode())
+        return await self._ask("POST", path, "application/json", body, kind)
+
+    async def fetch(self, path: str) -> tuple[int, Mapping[str, str], bytes]:
+        """Fetch what is no text: status, headers, content. Raises OSError as :meth:`get`."""
+        return await self._whole("GET", path, "*/*")
 
     @asynccontextmanager
     async def events(self, path: str, last_id: str = "") -> AsyncIterator[AsyncIterator[Told] | Answer]:
@@ -66,14 +78,20 @@ class Browser:
             else:
                 yield _told(_body(reader, answered))
 
-    async def _ask(self, method: str, path: str, accept: str, body: bytes = b"") -> Answer:
+    async def _ask(self, method: str, path: str, accept: str, body: bytes = b"", kind: str = "") -> Answer:
+        status, headers, content = await self._whole(method, path, accept, body, kind)
+        return Answer(status, headers, content.decode())
+
+    async def _whole(
+        self, method: str, path: str, accept: str, body: bytes = b"", kind: str = ""
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        sent = {"Accept": accept} | ({"Content-Type": kind} if kind else {})
         try:
             async with asyncio.timeout(self._timeout):
-                async with self._sent(method, path, {"Accept": accept}, body) as (reader, status, headers):
-                    parts = [part async for part in _body(reader, headers)]
+                async with self._sent(method, path, sent, body) as (reader, status, headers):
+                    return status, headers, b"".join([part async for part in _body(reader, headers)])
         except (EOFError, TimeoutError) as error:
             raise ConnectionError(f"no whole answer to {method} {path}") from error
-        return Answer(status, headers, b"".join(parts).decode())
 
     @asynccontextmanager
     async def _sent(
@@ -87,7 +105,6 @@ class Browser:
                 sent["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
             if method == "POST":
                 sent["Origin"] = f"http://{self._netloc}"
-                sent["Content-Type"] = "application/x-www-form-urlencoded"
                 sent["Content-Length"] = str(len(body))
             lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {value}" for name, value in sent.items()), "", ""]
             writer.write("\r\n".join(lines).encode() + body)
@@ -108,6 +125,20 @@ class Browser:
             if name.lower() == "set-cookie":
                 self.cookies |= {cookie.key: cookie.value for cookie in SimpleCookie(value).values()}
         return int(first.split()[1]), headers
+
+
+def _with_files(fields: Mapping[str, str], files: Sequence[tuple[str, bytes]]) -> tuple[str, bytes]:
+    """Content type and body of a form with files, as a browser writes it."""
+    boundary = secrets.token_hex(16)
+    parts = [(f'name="{name}"', value.encode()) for name, value in fields.items()]
+    for name, content in files:
+        shown = name.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+        parts.append((f'name="files"; filename="{shown}"\r\nContent-Type: application/octet-stream', content))
+    pieces = [
+        f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
+        for head, content in parts
+    ]
+    return f"multipart/form-data; boundary={boundary}", b"".join(pieces) + f"--{boundary}--\r\n".encode()
 
 
 async def _body(reader: asyncio.StreamReader, headers: Mapping[str, str]) -> AsyncIterator[bytes]:

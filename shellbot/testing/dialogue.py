@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from shellbot.testing.clock import Clock
-from shellbot.testing.people import ScriptedPerson, Side, own_address
+from shellbot.testing.people import ScriptedPerson, Sent, Side, own_address
 from shellbot.testing.servers import Server
 
 
@@ -89,10 +89,10 @@ class Group:
     def __init__(self, dialogue: Dialogue) -> None:
         self._dialogue = dialogue
 
-    async def say(self, name: str, text: str) -> str:
-        """Somebody says something to everybody; gives what the bot answered there."""
+    async def say(self, name: str, text: str, files: Sequence[Sent] = ()) -> str:
+        """Somebody says something to everybody, perhaps with files; gives what the bot answered there."""
         person = self._dialogue.person(name)
-        return await self._dialogue.answer(person, "group", lambda: person.say(text))
+        return await self._dialogue.answer(person, "group", lambda: person.say(text, files=files))
 
     async def press(self, name: str, choice: str) -> str:
         """Somebody presses a button under a message in the group; gives what the bot answered there."""
@@ -104,6 +104,11 @@ class Group:
         anybody = next(iter(self._dialogue.people.values()))
         return await anybody.heard(text)
 
+    async def received(self, name: str) -> bytes:
+        """Wait until a file of this name stands in the group; gives its content."""
+        anybody = next(iter(self._dialogue.people.values()))
+        return await anybody.received(name)
+
 
 class Direct:
     """One person's direct channel."""
@@ -112,9 +117,9 @@ class Direct:
         self._dialogue = dialogue
         self._person = person
 
-    async def say(self, text: str) -> str:
-        """Say something to the bot; gives what it answered."""
-        return await self._dialogue.answer(self._person, "direct", lambda: self._person.say_direct(text))
+    async def say(self, text: str, files: Sequence[Sent] = ()) -> str:
+        """Say something to the bot, perhaps with files; gives what it answered."""
+        return await self._dialogue.answer(self._person, "direct", lambda: self._person.say_direct(text, files=files))
 
     async def press(self, choice: str) -> str:
         """Press a button of the latest ballot; gives what the bot answered, which may be the ballot with a new note."""
@@ -123,3 +128,7 @@ class Direct:
     async def heard(self, text: str) -> str:
         """Wait until this person alone has been told this; gives the whole of the latest message with it."""
         return await self._person.heard_direct(text)
+
+    async def received(self, name: str) -> bytes:
+        """Wait until a file of this name stands in this channel; gives its content."""
+        return await self._person.received(name, "direct")

@@ -21,8 +21,18 @@ class Ballot:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownFile:
+    """A file under a message; ``path`` is where the server has it, ``size`` as it is written, '' for a picture."""
+
+    name: str
+    path: str
+    size: str
+    is_picture: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """One message as it is shown. ``text`` is all of it for reading, a ballot's words included."""
+    """One message as it is shown. ``text`` is all of it for reading, a ballot's words and names of files included."""
 
     side: str
     place: int
@@ -30,6 +40,7 @@ class Shown:
     is_bot: bool
     text: str
     ballot: Ballot | None
+    files: tuple[ShownFile, ...] = ()
 
 
 @dataclass(slots=True)
@@ -66,6 +77,10 @@ class _Reader(HTMLParser):
         self._note: list[str] = []
         self._label: list[str] = []
         self._choices: dict[str, str] = {}
+        self._files: list[ShownFile] = []
+        self._file: list[str] = []
+        self._size: list[str] = []
+        self._path = ""
         self._value = ""
         self._chosen = ""
         self._has_card = self._is_disabled = False
@@ -82,6 +97,11 @@ class _Reader(HTMLParser):
             self._post = attributes | {"class": " ".join(classes)}
         if tag in _LINES:
             self._said.append("\n")
+        if tag == "a" and "file" in classes:
+            self._path, self._file, self._size = attributes.get("href", ""), [], []
+        elif tag == "img" and self._within("picture"):
+            self._said.append(attributes.get("alt", ""))
+            self._files.append(ShownFile(attributes.get("alt", ""), attributes.get("src", ""), "", True))
         if tag == "form" and "ballot" in classes:
             self._has_card = True
         elif tag == "fieldset":
@@ -100,6 +120,8 @@ class _Reader(HTMLParser):
             opened, classes = self._open.pop()
             if opened == "button" and "choice" in classes:
                 self._choices["".join(self._label).strip()] = self._value
+            elif opened == "a" and "file" in classes:
+                self._files.append(ShownFile("".join(self._file), self._path, "".join(self._size), False))
             elif opened == "li" and "post" in classes and not self._within("post"):
                 self._end_post()
             if opened in _LINES:
@@ -113,7 +135,11 @@ class _Reader(HTMLParser):
         if not self._within("said"):
             return
         self._said.append(data)
-        if self._within("note"):
+        if self._within("file") and self._within("name"):
+            self._file.append(data)
+        elif self._within("size"):
+            self._size.append(data)
+        elif self._within("note"):
             self._note.append(data)
         elif any(tag == "legend" for tag, _ in self._open):
             self._title.append(data)
@@ -142,6 +168,7 @@ class _Reader(HTMLParser):
                 is_bot="is-bot" in self._post["class"].split(),
                 text="\n".join(line for line in lines if line),
                 ballot=ballot if self._has_card else None,
+                files=tuple(self._files),
             )
         )
         self._post = None

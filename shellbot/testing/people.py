@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import re
 import secrets
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Literal, Self, TypeVar
 from urllib.parse import quote
 
 from shellbot.errors import SpaceError
 from shellbot.testing import pages
 from shellbot.testing.browser import Answer, Browser, Told
-from shellbot.testing.pages import Ballot, Shown
+from shellbot.testing.pages import Ballot, Shown, ShownFile
 
 T = TypeVar("T")
+Sent = str | os.PathLike[str] | tuple[str, bytes]
 Side = Literal["group", "direct"]
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds until a server that is not there is asked again
 _SEQ = re.compile(r"\.g(\d+)\.d(\d+)\Z")
@@ -105,20 +108,22 @@ class ScriptedPerson:
 
     # --- saying
 
-    async def say(self, text: str, side: Side = "group", *, key: str = "") -> None:
+    async def say(self, text: str, side: Side = "group", *, key: str = "", files: Sequence[Sent] = ()) -> None:
         """Say something; returns when the server has it for certain.
 
         Args:
             key: Id of the message; what is said twice under one id was said once.
+            files: Paths of files to go with it, or pairs of a name and the content.
 
         Raises:
             SpaceError: It was refused; the text tells why.
         """
-        await self._post("/say", {"text": text, "side": side, "key": key or new_key()})
+        contents = await asyncio.to_thread(lambda: [_content(file) for file in files])
+        await self._post("/say", {"text": text, "side": side, "key": key or new_key()}, contents)
 
-    async def say_direct(self, text: str, *, key: str = "") -> None:
+    async def say_direct(self, text: str, *, key: str = "", files: Sequence[Sent] = ()) -> None:
         """Say something to the bot alone."""
-        await self.say(text, "direct", key=key)
+        await self.say(text, "direct", key=key, files=files)
 
     async def press(self, choice: str, *, key: str = "", side: Side = "direct") -> None:
         """Press a button by its label, on the latest ballot that has it; waits for one to come.
@@ -149,6 +154,24 @@ class ScriptedPerson:
     async def heard_direct(self, text: str, timeout: float | None = None) -> str:
         """:meth:`heard` in the direct channel."""
         return await self.heard(text, "direct", timeout)
+
+    async def received(self, name: str, side: Side = "group", timeout: float | None = None) -> bytes:
+        """Wait until a message with a file of this name is there, fetch the latest such, and give its content.
+
+        Raises:
+            SpaceError: The server does not give it.
+            TimeoutError: None came.
+        """
+
+        def look() -> ShownFile | None:
+            found = [file for post in self.posts(side) for file in post.files if file.name == name]
+            return found[-1] if found else None
+
+        file = await self.until(look, f"a file {name!r}", timeout)
+        status, _, content = await self._browser.fetch(file.path)
+        if status != 200:
+            raise SpaceError(content.decode(errors="replace").strip())
+        return content
 
     async def ballot(self, title: str = "", timeout: float | None = None) -> Ballot:
         """Wait for a ballot with this in its title, and give it as it is shown now."""
@@ -264,8 +287,8 @@ class ScriptedPerson:
     async def _get(self, path: str) -> Answer:
         return await self._patiently(lambda: self._browser.get(path))
 
-    async def _post(self, path: str, fields: dict[str, str]) -> None:
-        answer = await self._patiently(lambda: self._browser.post(path, {**fields, "token": self._token}))
+    async def _post(self, path: str, fields: dict[str, str], files: Sequence[tuple[str, bytes]] = ()) -> None:
+        answer = await self._patiently(lambda: self._browser.post(path, {**fields, "token": self._token}, files))
         if answer.status >= 400:
             raise SpaceError(_reason(answer))
 
@@ -291,6 +314,10 @@ class ScriptedPerson:
                     await asyncio.sleep(pause)
         except TimeoutError:
             raise TimeoutError(f"{self.name} got no answer for {self._patience:g} s: {error!r}") from error
+
+
+def _content(file: Sent) -> tuple[str, bytes]:
+    return file if isinstance(file, tuple) else (Path(file).name, Path(file).read_bytes())
 
 
 def new_key() -> str:

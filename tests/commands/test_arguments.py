@@ -161,7 +161,7 @@ def nobody_gives(bot, x: int, *, colour): ...
         (no_such_type, "'x' cannot be read from a line as <class 'bytes'>; take str, int"),
         (not_there, "'x': name 'Nothing' is not defined"),
         (two_types, "'x' cannot be read from a line as int | str"),
-        (nobody_gives, "nothing is handed to 'colour'; behind the '*' stand person, message, arguments"),
+        (nobody_gives, "nothing is handed to 'colour'; behind the '*' stand person, message, files, arguments"),
     ],
 )
 def test_what_cannot_be_read_from_a_line_is_told_with_its_place(execute, told):
@@ -180,11 +180,11 @@ def wrapping(*args, **kwargs): ...
     ("execute", "handed"),
     [
         (lambda bot, arguments: None, set()),
-        (lambda bot, arguments=None, **kwargs: None, {"person", "message"}),
+        (lambda bot, arguments=None, **kwargs: None, {"person", "message", "files"}),
         (lambda bot, arguments="", message=None: None, {"message"}),
-        (lambda bot, *args, **kwargs: None, {"person", "message"}),
-        (wrapping, {"person", "message"}),
-        (Command().execute, {"person", "message"}),
+        (lambda bot, *args, **kwargs: None, {"person", "message", "files"}),
+        (wrapping, {"person", "message", "files"}),
+        (Command().execute, {"person", "message", "files"}),
     ],
 )
 def test_a_command_of_2017_gets_the_line(execute, handed):

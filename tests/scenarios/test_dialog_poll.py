@@ -91,7 +91,7 @@ class Order(Command):
 
 
 async def test_a_ballot_with_its_number_goes_to_its_vote_though_a_dialog_is_open(party):
-    async with party("Person A", commands=[Order()]) as people:
+    async with party("Person A", "Person B", commands=[Order()]) as people:
         await people.whisper("Person A", "order")
         await people.hears("What do you order?", "Person A")
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi until tomorrow 12:00')

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 from web_room import serving
 
 from shellbot.events import Reply
+from shellbot.files.shelf import Limits, Shelf
 from tests.browsers import PHONE, WIDE, follow, person, running, say
 
+PIXEL = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
+)
 RICH = "**Bold**, `code`, [a link](https://example.org/)\n\n- one\n- two\n\n| a | b |\n| - | - |\n| 1 | 2 |"
 
 
@@ -79,3 +84,37 @@ async def test_axe_finds_nothing(chromium, window, scheme):
         await examine(page, "rooms")
         await page.goto("/join/broken")
         await examine(page, "refused link")
+
+
+@pytest.mark.parametrize(("window", "scheme"), [(WIDE, "dark"), (PHONE, "light")], ids=["wide", "phone"])
+async def test_axe_finds_nothing_where_files_are(chromium, window, scheme, tmp_path):
+    held: list[Route] = []
+    shelf = Shelf(tmp_path / "files", Limits(max_bytes=10_000))
+    shelf.open({})
+    async with serving(shelf=shelf) as (server, space, _), running(chromium) as browser:
+        page = await person(browser, server.url, [], **{**window, "color_scheme": scheme})
+        await page.goto("/")
+        await page.get_by_label("Your name").fill("Person A")
+        await follow(page, page.get_by_role("button", name="Join").click())
+        await expect(page.get_by_role("status")).to_have_text("Live")
+        await page.locator("#files-group").set_input_files(
+            [
+                {"name": "a.png", "mimeType": "image/png", "buffer": PIXEL},
+                {"name": "notes.txt", "mimeType": "text/plain", "buffer": b"notes"},
+                {"name": "film.mkv", "mimeType": "video/x-matroska", "buffer": b"x" * 10_001},
+            ]
+        )
+        await expect(page.get_by_role("alert")).to_have_text("film.mkv is too large: 10 kB are the most.")
+        await examine(page, "files chosen, one refused")
+        await page.route("**/say", lambda route: held.append(route))
+        async with page.expect_request("**/say"):
+            await say(page, "see these")
+        await expect(page.get_by_role("progressbar")).to_be_visible()
+        await examine(page, "files on their way")
+        await held[0].continue_()
+        await expect(page.get_by_role("link", name="notes.txt")).to_be_visible()
+        await expect(page.get_by_role("img", name="a.png")).to_be_visible()
+        await examine(page, "files shown")
+        await space.end("group")
+        await expect(page.get_by_text("This room is closed.")).to_be_visible()
+        await examine(page, "closed room")

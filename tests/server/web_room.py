@@ -18,6 +18,7 @@ import requests
 
 from shellbot.clocks import AsyncioClock
 from shellbot.events import Button, Card, CardAction, Channel, Event, Join, Leave, Message, Reply
+from shellbot.files.shelf import Shelf
 from shellbot.server.chat import ChatServer
 from shellbot.server.limits import Limits
 from shellbot.spaces.web import WebSpace
@@ -86,7 +87,12 @@ class PollBot:
 
 @asynccontextmanager
 async def serving(
-    *, store: Store | None = None, port: int = 0, title: str = "Lunch room", **settings: Any
+    *,
+    store: Store | None = None,
+    port: int = 0,
+    title: str = "Lunch room",
+    shelf: Shelf | None = None,
+    **settings: Any,
 ) -> AsyncIterator[Any]:
     """Give ``(server, space, bot)``, all running; everything is closed at the end."""
     settings.setdefault("limits", MANY)
@@ -94,7 +100,7 @@ async def serving(
     if kept is None:
         kept = MemoryStore()
         await kept.open()
-    space = WebSpace(store=kept, clock=AsyncioClock(), title=title)
+    space = WebSpace(store=kept, clock=AsyncioClock(), title=title, shelf=shelf)
     bot = PollBot(space)
     await space.start(bot.deliver)
     server = ChatServer(space=space, port=port, secret=SECRET, **settings)
@@ -159,6 +165,23 @@ class Browser:
     def say(self, text: str, side: str = "group", key: str = "", token: str = "") -> requests.Response:
         fields = {"text": text, "side": side, "key": key or secrets.token_hex(8), "token": token or self.token}
         return self.post("say", fields)
+
+    def send(
+        self, *files: tuple[str, bytes], text: str = "", side: str = "group", key: str = "", **headers: str
+    ) -> requests.Response:
+        """Say something with files, as the form does."""
+        fields = {"text": text, "side": side, "key": key or secrets.token_hex(8), "token": self.token}
+        sent = [("files", (name, content, "text/html")) for name, content in files]
+        headers = {"Accept": "application/json", **headers}
+        return self.http.post(self.url + "say", data=fields, files=sent, headers=headers, timeout=15)
+
+    def fetch(self, path: str, **headers: str) -> requests.Response:
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        return self.http.get(self.url + path, headers=sent, timeout=5)
+
+    def links(self) -> list[str]:
+        """Where the files that the room shows are."""
+        return list(dict.fromkeys(re.findall(r'href="/(files/\w+)"', self.page())))
 
     def forms(self, action: str) -> list[dict[str, str]]:
         """Give the hidden fields of each form that goes there."""

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from shellbot.clocks import ExternalClock
 from shellbot.errors import ChannelNotFound, SpaceError
-from shellbot.events import Button, Card, Event, Join, Message, Person, Reply
+from shellbot.events import Button, Card, Event, File, Join, Message, Person, Reply
 from shellbot.spaces.console import HELP, ConsoleSpace
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
@@ -163,6 +163,16 @@ async def test_fixed_text_is_shown_as_it_is_below_its_head() -> None:
         assert room.output.lines() == [
             "[group] Result", "  Pizza **##** 2", "  Sushi  #    1", "[group]", "  a |", "   b|",
         ]  # fmt: skip
+
+
+async def test_files_are_told_with_where_they_are_kept() -> None:
+    async with console("") as room:
+        file = File("0" * 32, "plan of June.pdf", 1_234_567, path="/somewhere/files/0")
+        await room.space.post("group", Reply(id="1", text="The plan", files=(file,)))
+        assert room.output.lines() == [
+            "[group] The plan",
+            "  file: plan of June.pdf (1.2 MB), kept as /somewhere/files/0",
+        ]
 
 
 async def test_a_card_is_numbered_and_says_how_to_answer() -> None:

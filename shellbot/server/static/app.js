@@ -452,18 +452,23 @@ addEventListener("pagehide", tellRead);
 
 const unreachable = "The server cannot be reached.";
 
-async function send(path, fields) {
+async function postForm(path, fields) {
+  const answer = await fetch(root + path, {
+    method: "POST",
+    headers: { Accept: "application/json", "X-CSRF-Token": token },
+    body: new URLSearchParams(fields),
+  });
+  const told = await answer.json().catch(() => ({}));  // read also when not needed: it frees the connection
+  return { ok: answer.ok, status: answer.status, told };
+}
+
+async function send(path, fields, post = postForm) {
   let delay = 1;
   for (;;) {
     try {
-      const answer = await fetch(root + path, {
-        method: "POST",
-        headers: { Accept: "application/json", "X-CSRF-Token": token },
-        body: new URLSearchParams(fields),
-      });
-      const told = await answer.json().catch(() => ({}));  // read also when not needed: it frees the connection
+      const answer = await post(path, fields);
       if (answer.ok) return "";
-      if (answer.status !== 503 && answer.status !== 408) return told.error || "This did not work. Please reload the page.";
+      if (answer.status !== 503 && answer.status !== 408) return answer.told.error || "This did not work. Please reload the page.";
     } catch { /* no connection: try again */ }
     if (delay > 8) return unreachable;
     await wait(delay);
@@ -483,10 +488,10 @@ function pendingPost(side, text, key) {
   return item;
 }
 
-async function say(side, text, key, item) {
+async function say(side, text, key, item, files = []) {
   item.classList.remove("is-failed");
   item.querySelector(".failure")?.remove();
-  const error = await send("/say", { side, text, key });
+  const error = await send("/say", { side, text, key }, files.length ? postFiles(files, item) : postForm);
   if (!error || !item.isConnected) return;
   const line = document.createElement("p");
   line.className = "failure";
@@ -497,7 +502,7 @@ async function say(side, text, key, item) {
   again.type = "button";
   again.className = "quiet";
   again.textContent = "Try again";
-  again.addEventListener("click", () => say(side, text, key, item));
+  again.addEventListener("click", () => say(side, text, key, item, files));
   line.append(again);
   item.classList.add("is-failed");
   change(side, () => item.append(line), true);
@@ -523,13 +528,16 @@ document.addEventListener("submit", (event) => {
     event.preventDefault();
     const box = form.elements.text;
     const text = box.value.trim();
-    if (!text) return;
-    const key = newKey();
     const side = form.elements.side.value;
+    const files = typeof takeChosen === "function" ? takeChosen(side) : [];  // of files.js, where files may be sent
+    if (!text && !files.length) return;
+    const key = newKey();
     box.value = "";
     typingToldAt = 0;
     box.focus();
-    say(side, text, key, pendingPost(side, text, key));
+    const item = pendingPost(side, text, key);
+    if (files.length) change(side, () => showSending(item, files), true);
+    say(side, text, key, item, files);
   } else if (form.matches(".ballot")) {
     event.preventDefault();
     if (!form.classList.contains("is-sending") && event.submitter) press(form, event.submitter.value);

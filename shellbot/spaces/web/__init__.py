@@ -5,6 +5,6 @@ What is shown in a browser is the business of ``shellbot.server``; this knows ro
 
 from shellbot.spaces.web.ledger import Member, Post
 from shellbot.spaces.web.rooms import Room
-from shellbot.spaces.web.space import Cursor, Page, Typing, WebSpace
+from shellbot.spaces.web.space import Cursor, Ended, Page, Typing, WebSpace
 
-__all__ = ["Cursor", "Member", "Page", "Post", "Room", "Typing", "WebSpace"]
+__all__ = ["Cursor", "Ended", "Member", "Page", "Post", "Room", "Typing", "WebSpace"]

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any
 
-from shellbot.events import Button, Card, Person, Reply
+from shellbot.events import Button, Card, File, Person, Reply
+from shellbot.files import shelf
 
 MAX_PLACE = 2**63 - 1
 
@@ -63,6 +64,7 @@ class Post:
     fixed: str
     card: Card | None
     time: datetime
+    files: tuple[File, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +78,7 @@ class Undelivered:
     time: datetime
     text: str
     sealed: str = ""
+    files: tuple[File, ...] = ()
 
 
 def add_sealed(connection: sqlite3.Connection) -> None:
@@ -88,6 +91,16 @@ def epoch(connection: sqlite3.Connection) -> str:
     """Give the name of this history; a new store gets a new one, so that old cursors are known for what they are."""
     connection.execute("INSERT OR IGNORE INTO web_facts VALUES ('epoch', ?)", (secrets.token_hex(4),))
     return str(connection.execute("SELECT value FROM web_facts WHERE key = 'epoch'").fetchone()[0])
+
+
+def ended(connection: sqlite3.Connection) -> set[str]:
+    """The channels that were closed for good."""
+    rows = connection.execute("SELECT value FROM web_facts WHERE key LIKE 'ended %'")
+    return {str(channel) for (channel,) in rows}
+
+
+def end(connection: sqlite3.Connection, channel: str) -> None:
+    connection.execute("INSERT OR IGNORE INTO web_facts VALUES (?, ?)", (f"ended {channel}", channel))
 
 
 def see(connection: sqlite3.Connection, person_id: str) -> None:
@@ -105,9 +118,23 @@ def undelivered(connection: sqlite3.Connection) -> list[Undelivered]:
         "SELECT id, kind, channel, person, time, text, sealed FROM web_undelivered ORDER BY number"
     )
     return [
-        Undelivered(id, kind, channel, person, datetime.fromisoformat(time), text, sealed)
+        Undelivered(
+            id,
+            kind,
+            channel,
+            person,
+            datetime.fromisoformat(time),
+            text,
+            sealed,
+            shelf.of(connection, channel, person, id.removeprefix(said(channel, person, ""))),
+        )
         for id, kind, channel, person, time, text, sealed in rows
     ]
+
+
+def said(channel: str, person: str, key: str) -> str:
+    """The id of the event that somebody said something under this key."""
+    return f"web-say-{channel}-{person}-{key}"
 
 
 def keep_undelivered(connection: sqlite3.Connection, event: Undelivered) -> None:
@@ -170,7 +197,9 @@ def go(connection: sqlite3.Connection, person_id: str, channel: str, time: datet
     return event
 
 
-_POST = """SELECT p.channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here, room
+_POST = """SELECT p.channel, place, seq, version, author, key, text, fixed, card, time, w.name, is_demo, is_here, room,
+           (SELECT json_group_array(json_array(id, name, size, type)) FROM
+            (SELECT * FROM files f WHERE (f.channel, f.author, f.key) = (p.channel, p.author, p.key) ORDER BY number))
            FROM web_posts p LEFT JOIN web_people w ON w.id = p.author """
 
 
@@ -212,6 +241,7 @@ def say(connection: sqlite3.Connection, post: Undelivered, key: str) -> tuple[Po
     if known is not None:
         return known, False
     _insert(connection, post.channel, post.person, key, 1, post.text, "", None, post.time)
+    shelf.keep(connection, post.channel, post.person, key, post.files)
     keep_undelivered(connection, post)
     stored = find(connection, post.channel, post.person, key)
     assert stored is not None
@@ -221,6 +251,7 @@ def say(connection: sqlite3.Connection, post: Undelivered, key: str) -> tuple[Po
 def reply(connection: sqlite3.Connection, channel: str, reply: Reply, time: datetime) -> Post | None:
     """Store what the bot says; None when this version, or a later one, is shown already."""
     card = json.dumps(asdict(reply.card)) if reply.card else None
+    shelf.keep(connection, channel, "", reply.id, reply.files)
     known = find(connection, channel, "", reply.id)
     if known is None:
         _insert(connection, channel, "", reply.id, reply.version, reply.text, reply.fixed, card, time)
@@ -261,7 +292,7 @@ def _insert(
 
 
 def _post(row: tuple[Any, ...]) -> Post:
-    channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here, room = row
+    channel, place, seq, version, author, key, text, fixed, card, time, name, is_demo, is_here, room, files = row
     member = Member(Person(author, name), bool(is_demo), bool(is_here), room) if author else None
     return Post(
         channel=channel,
@@ -274,6 +305,7 @@ def _post(row: tuple[Any, ...]) -> Post:
         fixed=fixed,
         card=_card(card) if card else None,
         time=datetime.fromisoformat(time),
+        files=tuple(File(*file) for file in json.loads(files)) if files != "[]" else (),
     )
 
 

@@ -15,7 +15,9 @@ from weakref import WeakValueDictionary
 
 from shellbot.clocks import BaseClock
 from shellbot.errors import ChannelNotFound, SpaceError
-from shellbot.events import Capabilities, CardAction, Channel, Event, Join, Leave, Message, Person, Reply
+from shellbot.events import Capabilities, CardAction, Channel, Event, File, Join, Leave, Message, Person, Reply
+from shellbot.files import shelf as files_table
+from shellbot.files.shelf import Shelf
 from shellbot.spaces.base import GROUP, Deliver, Space, direct_channel
 from shellbot.spaces.web import ledger, rooms
 from shellbot.spaces.web.ledger import Member, Post, Undelivered
@@ -39,7 +41,14 @@ class Typing:
     member: Member
 
 
-Watcher = Callable[[Post | Member | Typing], None]
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """A channel was closed for good."""
+
+    channel: str
+
+
+Watcher = Callable[[Post | Member | Typing | Ended], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +101,7 @@ class WebSpace(Space):
         title: Shown as the name of the first room.
         bot: Name under which the bot speaks; nobody else may take it.
         turn_timeout: Seconds that :meth:`press` waits for the bot to have dealt with a press.
+        shelf: Opened, where files are kept; without it none are taken.
     """
 
     name: ClassVar[str] = "web"
@@ -106,16 +116,19 @@ class WebSpace(Space):
         title: str = "Everybody",
         bot: str = "shellbot",
         turn_timeout: float = 2.0,
+        shelf: Shelf | None = None,
     ) -> None:
         self.group = Channel(group, title)
         self.bot = bot
         self.turn_timeout = turn_timeout
         self.epoch = ""
+        self.shelf = shelf
         self._store = store
         self._clock = clock
         self._deliver: Deliver | None = None
         self._rooms: dict[str, Room] = {group: Room(self.group, 1)}
         self._members: dict[str, Member] = {}
+        self._ended: set[str] = set()
         self._seen: set[str] = set()  # ids that a browser has shown in this run
         self._watchers: list[Watcher] = []
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -125,7 +138,7 @@ class WebSpace(Space):
 
     async def start(self, deliver: Deliver) -> None:
         """Take up the rooms where they were left; what was stored and not delivered is delivered now, in order."""
-        await self._store.create(ledger.SCHEMA + rooms.SCHEMA)
+        await self._store.create(ledger.SCHEMA + rooms.SCHEMA + files_table.SCHEMA)
         await self._store.write(lambda connection: rooms.prepare(connection, self.group.id))
         await self._store.write(ledger.add_sealed)
         self.epoch = await self._store.write(ledger.epoch)
@@ -133,6 +146,7 @@ class WebSpace(Space):
         known = await self._store.write(lambda connection: rooms.rooms(connection, self.group, time))
         self._rooms = {room.channel.id: room for room in known}
         self._members = {member.person.id: member for member in await self._store.read(ledger.people)}
+        self._ended = await self._store.read(ledger.ended)
         self._deliver = deliver
         for event in await self._store.read(ledger.undelivered):
             await self._hand_over(event)
@@ -158,6 +172,13 @@ class WebSpace(Space):
         if member is None or not member.is_here:
             raise ChannelNotFound(f"{person.name} is not in the room, so there is no direct channel")
         return self.direct(member.person)
+
+    async def end(self, channel_id: str) -> None:
+        """Let nobody write in this channel any more; open pages show it."""
+        if channel_id not in self._ended:
+            self._ended.add(channel_id)
+            await self._store.write(lambda connection: ledger.end(connection, channel_id))
+            self._tell(Ended(channel_id))
 
     async def close(self) -> None:
         """Give nothing more to the bots. What is being stored is waited for; a delivery that takes longer than the
@@ -202,6 +223,10 @@ class WebSpace(Space):
         """Give the person with this id, if in the room that the id is for."""
         member = self._members.get(person_id)
         return member if member is not None and member.is_here else None
+
+    def is_ended(self, channel_id: str) -> bool:
+        """Whether this channel was closed for good."""
+        return channel_id in self._ended
 
     @staticmethod
     def direct(person: Person) -> Channel:
@@ -285,33 +310,51 @@ class WebSpace(Space):
         self._see(person_id)
         await self._finish(self._go(person_id))
 
-    async def say(self, person_id: str, channel_id: str, text: str, key: str) -> Post:
+    async def say(self, person_id: str, channel_id: str, text: str, key: str, files: tuple[File, ...] = ()) -> Post:
         """Store what a person says and give it to the bots; both are certain when this returns.
 
         Args:
             key: Id made by the browser for this message; the same again is the same message.
+            files: Finished on the shelf, and the space's from now on: those that come to no message are removed.
 
         Raises:
             ChannelNotFound: Not a channel of this person.
             SpaceError: Empty, or more than 7,000 bytes.
         """
-        member = self._check(person_id, channel_id, key)
-        text = _readable(text)
-        if not text:
-            raise SpaceError("Please write something first.")
-        if len(text.encode()) > MAX_TEXT_BYTES:
-            raise SpaceError(f"This message is too long: {MAX_TEXT_BYTES:,} bytes are the most. Please shorten it.")
-        said = Message(
-            id=f"web-say-{channel_id}-{person_id}-{key}",
-            channel=self._channel(channel_id, member),
-            person=member.person,
-            time=self._clock.utcnow(),
-            text=text,
-        )
-        kept = await self.veil(said)
+        try:
+            member = self._check(person_id, channel_id, key)
+            text = _readable(text)
+            if not text and not files:
+                raise SpaceError("Please write something first.")
+            if len(text.encode()) > MAX_TEXT_BYTES:
+                raise SpaceError(f"This message is too long: {MAX_TEXT_BYTES:,} bytes are the most. Please shorten it.")
+            said = Message(
+                id=ledger.said(channel_id, person_id, key),
+                channel=self._channel(channel_id, member),
+                person=member.person,
+                time=self._clock.utcnow(),
+                text=text,
+                files=files,
+            )
+            kept = await self.veil(said)
+        except Exception:
+            await self._discard(files)
+            raise
         assert isinstance(kept, Message)
-        event = Undelivered(kept.id, "message", channel_id, person_id, kept.time, kept.text, kept.sealed)
+        event = Undelivered(kept.id, "message", channel_id, person_id, kept.time, kept.text, kept.sealed, files)
         return await self._finish(self._say(event, key))
+
+    async def file(self, person_id: str, file_id: str) -> File:
+        """A file of a channel of this person.
+
+        Raises:
+            ChannelNotFound: There is none, or it is not for this person.
+        """
+        found = await self._store.read(lambda connection: files_table.find(connection, file_id))
+        if found is None or self.shelf is None:
+            raise ChannelNotFound("There is no such file.")
+        self._check_channel(person_id, found[0])
+        return self.shelf.placed(found[1])
 
     async def typing(self, person_id: str) -> None:
         """Let the others see that this person is writing to the group."""
@@ -408,6 +451,8 @@ class WebSpace(Space):
 
     def _check(self, person_id: str, channel_id: str, key: str) -> Member:
         member = self._check_channel(person_id, channel_id)
+        if channel_id in self._ended:
+            raise SpaceError("This room is closed. What was said here stays to be read.")
         if not _KEY.fullmatch(key):
             raise SpaceError("The page sent no usable id with this. Please reload it and try again.")
         self._see(person_id)
@@ -441,7 +486,7 @@ class WebSpace(Space):
         task.add_done_callback(self._tasks.discard)
         return await asyncio.shield(task)
 
-    def _tell(self, news: Post | Member | Typing) -> None:
+    def _tell(self, news: Post | Member | Typing | Ended) -> None:
         for watcher in list(self._watchers):
             watcher(news)
 
@@ -452,11 +497,21 @@ class WebSpace(Space):
             self._tell(post)
 
     async def _say(self, event: Undelivered, key: str) -> Post:
-        post, is_new = await self._store.write(lambda connection: ledger.say(connection, event, key))
+        try:
+            post, is_new = await self._store.write(lambda connection: ledger.say(connection, event, key))
+        except Exception:
+            await self._discard(event.files)
+            raise
         if is_new:
             self._tell(post)
-        await self._hand_over(replace(event, time=post.time, text=post.text))
+        else:
+            await self._discard(event.files)
+        await self._hand_over(replace(event, time=post.time, text=post.text, files=post.files))
         return post
+
+    async def _discard(self, files: tuple[File, ...]) -> None:
+        if files and self.shelf is not None:
+            await asyncio.to_thread(self.shelf.discard, files)
 
     async def _come(self, person: Person, is_demo: bool, channel: Channel, nonce: str = "") -> Member | None:
         """Let the person in, into a room that is made if it is new; None where the name is another's, or the nonce
@@ -508,6 +563,7 @@ class WebSpace(Space):
                 time=stored.time,
                 text=stored.text,
                 sealed=stored.sealed,
+                files=tuple(map(self.shelf.placed, stored.files)) if self.shelf is not None else (),
             )
         await self._give(event)
         # Not waited for: when this is lost, the event is delivered once more and the inbox knows its id.
