@@ -35,6 +35,7 @@ EXTRAS = {
         "playwright>=1.48",
         "pytest>=8.3",
         "pytest-timeout>=2.3.1",
+        "pytest-xdist>=3.6",
         "ruff>=0.8",
         "setuptools>=77",
         "types-PyYAML",
