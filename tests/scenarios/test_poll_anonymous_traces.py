@@ -6,10 +6,13 @@ import asyncio
 import os
 import re
 import sqlite3
+from collections.abc import Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import orjson
+import pytest
 
 from shellbot.bus.bus import Bus
 from shellbot.context import Context
@@ -94,6 +97,14 @@ class Vote:
         on_the_bus = dict.fromkeys([Path("bus")], "\n".join(self.heard).encode())
         words = [f"{path.name}: {word}" for path, data in files.items() for word in self.typed if word.encode() in data]
         return words + links(self.who, self.choices, files | on_the_bus)
+
+
+@pytest.fixture(autouse=True)
+def runtime(monkeypatch) -> Iterator[None]:
+    """A runtime folder with nothing of other tests, as all of it is read."""
+    with TemporaryDirectory(prefix="sb-") as folder:
+        monkeypatch.setenv("SHELLBOT_RUNTIME", folder)
+        yield
 
 
 @asynccontextmanager
