@@ -27,8 +27,10 @@ from shellbot.server.desk import Desk
 from shellbot.server.entrance import Entrance, Rules, is_for_scripts
 from shellbot.server.hosts import Hosts
 from shellbot.server.invitations import Invitations
+from shellbot.server.links import Links
 from shellbot.server.markdown import Markdown
 from shellbot.server.results import Polls, results
+from shellbot.server.sharing import MONTH, Sharing, shared
 from shellbot.server.uploads import KEY, Upload
 from shellbot.server.visits import SESSION_DAYS, Cookies, Visits, root_of
 from shellbot.spaces.web import Member, Post
@@ -312,7 +314,15 @@ def create_app(
         return act(lambda person_id, side: desk.press(person_id, side, place, value, key))
 
     if polls is not None:
-        app.register_blueprint(results(desk, _Here(polls, visits), me, title))
+        here, links = _Here(polls, visits), Links(secret, "results", seconds=MONTH)
+        sharing = Sharing(links, desk.generation)
+
+        def share(number: int) -> str:
+            base = (rules.public_url or request.host_url).rstrip("/")
+            return f"{base}{visits.root}{sharing.path(visits.room, number)}"
+
+        app.register_blueprint(results(desk, here, me, title, share))
+        app.register_blueprint(shared(desk, here, visits, links, sharing))
 
     @app.errorhandler(RateLimited)
     def too_fast(error: RateLimited) -> Answer:

@@ -72,6 +72,11 @@ class Desk:
         found = self._space.room(room)
         return found.channel.title if found is not None else None
 
+    def generation(self, room: str) -> int | None:
+        """How often the links to a room were revoked; None where there is no such room."""
+        found = self._space.room(room)
+        return found.generation if found is not None else None
+
     def room_of(self, channel: str) -> str:
         """Id of the room that a channel belongs to."""
         return self._space.room_of(channel)

@@ -45,7 +45,11 @@ class Front:
 
         async def with_headers(message: ASGIMessage) -> None:
             if message["type"] == "http.response.start":
-                message = {**message, "headers": [*message.get("headers", ()), *SECURITY_HEADERS]}
+                headers = list(message.get("headers", ()))
+                # the last one would count, and a page may want to tell less than others do
+                has_policy = any(name.lower() == b"referrer-policy" for name, _ in headers)
+                headers += [pair for pair in SECURITY_HEADERS if not (has_policy and pair[0] == b"referrer-policy")]
+                message = {**message, "headers": headers}
             await send(message)
 
         if not self._hosts.allows(header(scope, b"host") or ""):

@@ -14,7 +14,7 @@ from shellbot.errors import LinkRefused
 DAY = 24 * 60 * 60
 REFUSALS: Mapping[str, str] = {
     "damaged": "This link is not whole. Please copy all of it, or ask who sent it for a new one.",
-    "expired": "This link is too old: it counted for {hours} hours. Please ask who sent it for a new one.",
+    "expired": "This link is too old: it counted for {span}. Please ask who sent it for a new one.",
     "used": "This link was used already, and it counts once. For a new one, say `link` in your direct channel in the "
     "browser where you are in the room.",
     "revoked": "This link was revoked: somebody in the room has ended all links to it. Please ask them for a new one.",
@@ -67,4 +67,7 @@ class Links:
 
     def refused(self, reason: str) -> LinkRefused:
         """The error for one of :data:`REFUSALS`."""
-        return LinkRefused(REFUSALS[reason].format(hours=self._seconds // 3600), reason=reason)
+        return LinkRefused(REFUSALS[reason].format(span=self._span()), reason=reason)
+
+    def _span(self) -> str:
+        return f"{self._seconds // DAY} days" if self._seconds > DAY else f"{self._seconds // 3600} hours"

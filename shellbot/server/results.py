@@ -39,8 +39,10 @@ class Row:
     width: float
 
 
-def rows(result: Result) -> list[Row]:
-    """The choices in their order."""
+def rows(result: Result | None) -> list[Row]:
+    """The choices in their order; none where there is no count to be seen."""
+    if result is None:
+        return []
     most = max(result.counts.values(), default=0)
     return [
         Row(
@@ -54,8 +56,14 @@ def rows(result: Result) -> list[Row]:
     ]
 
 
-def results(desk: Desk, polls: Polls, me: Callable[[], Member | None], title: Callable[[], str]) -> Blueprint:
-    """Make the pages. Only people of the room see them, and of a count what they may see."""
+def results(
+    desk: Desk, polls: Polls, me: Callable[[], Member | None], title: Callable[[], str], share: Callable[[int], str]
+) -> Blueprint:
+    """Make the pages. Only people of the room see them, and of a count what they may see.
+
+    Args:
+        share: Gives a link by which others see one vote.
+    """
     pages = Blueprint("results", __name__)
 
     def found(number: int) -> Standing:
@@ -77,45 +85,60 @@ def results(desk: Desk, polls: Polls, me: Callable[[], Member | None], title: Ca
     def page(number: int) -> Answer:
         poll = found(number)
         return render_template(
-            "poll.html", title=f"{poll.question} – {title()}", poll=poll, rows=rows(poll.result) if poll.result else []
+            "poll.html",
+            title=f"{poll.question} – {title()}",
+            poll=poll,
+            rows=rows(poll.result),
+            here=f"{request.script_root}/poll/{number}",
+            link=share(number),
         )
 
     @pages.get("/poll/<int(max=999999999):number>.json")
-    def as_json(number: int) -> Answer:
-        poll = found(number)
-        counts = [
-            {"choice": row.choice, "votes": row.votes, "of_votes": row.of_votes, "of_all": row.of_all, "bar": row.width}
-            for row in (rows(poll.result) if poll.result else [])
-        ]
-        return jsonify(
-            number=poll.number,
-            question=poll.question,
-            opener=poll.opener,
-            state=poll.state,
-            is_over=poll.is_over,
-            answered=poll.answered,
-            asked=poll.asked,
-            counts=counts if poll.result else None,
-            winner=poll.result.winner if poll.result else None,
-            unreachable=list(poll.result.unreachable) if poll.result else None,
-        )
+    def data(number: int) -> Answer:
+        return as_json(found(number))
 
     @pages.get("/poll/<int(max=999999999):number>.csv")
-    def as_csv(number: int) -> Answer:
-        poll = found(number)
-        if poll.result is None:
-            abort(404, "There are no counts to be seen of this vote, or not yet.")
-        file = io.StringIO()
-        writer = csv.writer(file)
-        writer.writerow(["choice", "votes", "voted", "asked"])
-        for choice, votes in poll.result.counts.items():
-            writer.writerow([_plain_cell(choice), votes, poll.result.answered, poll.result.asked])
-        name = f"attachment; filename=vote-{number}.csv"
-        # with a mark of its encoding, without which spreadsheets take it for another
-        data = "\ufeff" + file.getvalue()
-        return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
+    def sheet(number: int) -> Answer:
+        return as_csv(found(number))
 
     return pages
+
+
+def as_json(poll: Standing) -> Response:
+    """All of the page; names only where it has them."""
+    named: dict[str, Any] = {"opener": poll.opener} if poll.opener else {}
+    if poll.opener:
+        named["unreachable"] = list(poll.result.unreachable) if poll.result else None
+    counts = [
+        {"choice": row.choice, "votes": row.votes, "of_votes": row.of_votes, "of_all": row.of_all, "bar": row.width}
+        for row in rows(poll.result)
+    ]
+    return jsonify(
+        number=poll.number,
+        question=poll.question,
+        state=poll.state,
+        is_over=poll.is_over,
+        answered=poll.answered,
+        asked=poll.asked,
+        counts=counts if poll.result else None,
+        winner=poll.result.winner if poll.result else None,
+        **named,
+    )
+
+
+def as_csv(poll: Standing) -> Response:
+    """The counts for a spreadsheet."""
+    if poll.result is None:
+        abort(404, "There are no counts to be seen of this vote, or not yet.")
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(["choice", "votes", "voted", "asked"])
+    for choice, votes in poll.result.counts.items():
+        writer.writerow([_plain_cell(choice), votes, poll.result.answered, poll.result.asked])
+    name = f"attachment; filename=vote-{poll.number}.csv"
+    # with a mark of its encoding, without which spreadsheets take it for another
+    data = "\ufeff" + file.getvalue()
+    return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
 
 
 def _plain_cell(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from axe_playwright_python.async_playwright import Axe
@@ -115,6 +116,83 @@ async def test_only_who_opened_it_sees_the_count_of_an_owners_vote(chromium, tmp
         await expect(stranger.get_by_label("Your name")).to_be_visible()
         assert (await owner.request.get("/poll/99")).status == 404
     assert [line for line in problems if "404" not in line] == []
+
+
+async def test_a_shared_link_shows_one_vote_to_others_and_nothing_else(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        wide = await person(browser, server.url, problems, **WIDE)
+        phone = await person(browser, server.url, problems, **PHONE)
+        await join(wide, "Person A")
+        await say(wide, 'poll "Where to?" Sea, Mountains in 10m results live')
+        await expect(wide.get_by_role("button", name="Sea")).to_be_visible()
+        await wide.goto("/poll/1")
+        await wide.get_by_text("Share", exact=True).click()
+        link = await wide.get_by_label("Link to these results").input_value()
+        await look(wide, "vote-share", tmp_path)
+
+        # given to somebody who is not in the room, it follows the count there, without a name
+        answer = await phone.goto(link)
+        assert answer is not None
+        told = await answer.all_headers()
+        assert (told["referrer-policy"], told["x-robots-tag"].split(",")[0]) == ("no-referrer", "noindex")
+        assert "set-cookie" not in told
+        assert await table(phone) == [["Sea", "0", "-", "0 %"], ["Mountains", "0", "-", "0 %"]]
+        await wide.goto("/")
+        await vote(wide, "Sea")
+        await expect(phone.get_by_role("status")).to_have_text("Closed. 1 of 1 voted.")
+        assert await table(phone) == [["Sea", "1", "100 %", "100 %"], ["Mountains", "0", "0 %", "0 %"]]
+        await look(phone, "vote-shared-phone", tmp_path)
+        data, sheet = [await (await phone.request.get(f"{link}.{kind}")).text() for kind in ("json", "csv")]
+        assert '"votes":1' in data
+        assert "Sea,1,1,1" in sheet
+        assert "Person A" not in await phone.content() + data + sheet
+        assert await phone.locator("a[href]").evaluate_all("links => links.map(link => link.pathname)") == [
+            urlsplit(f"{link}.csv").path,
+            urlsplit(f"{link}.json").path,
+        ]
+
+        # it opens nothing else
+        token = link.split("/")[-2]
+        await say(wide, 'poll "And when?" Soon, Later in 10m results live')
+        outside = ("poll/1.json", "poll/2", "polls", "people", "me", "events", "earlier?side=group&before=9", "invite")
+        for path in outside:
+            answer_there = await phone.request.get(f"/{path}", max_redirects=0)
+            assert answer_there.status in (303, 401), path
+        for path in (f"join/{token}", f"shared/{token}x/poll", "shared/x/poll.json"):
+            assert (await phone.request.get(f"/{path}")).status == 400, path
+        assert (await phone.request.get(f"/room-0123456789ab/shared/{token}/poll")).status == 404
+
+        # and ends with the other links
+        await wide.goto("/invite")
+        await follow(wide, wide.get_by_role("button", name="End all links").click())
+        await phone.goto(link)
+        await expect(phone.get_by_role("alert")).to_contain_text("This link was revoked")
+        assert (await phone.request.get(f"{link}.csv")).status == 410
+        assert token not in server.stderr + server.stdout
+    assert [line for line in problems if "410" not in line] == []
+
+
+async def test_a_shared_link_shows_no_count_that_the_room_may_not_see(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        owner = await person(browser, server.url, problems, **WIDE)
+        stranger = await person(browser, server.url, problems, **WIDE)
+        await join(owner, "Person A")
+        for number, (rule, is_shown) in enumerate((("owner", False), ("hidden", True)), 1):
+            await owner.goto("/")
+            await say(owner, f'poll "Who leads?" Red{number}, Blue in 10m results {rule}')
+            await expect(owner.get_by_role("button", name=f"Red{number}")).to_be_visible()
+            await owner.goto(f"/poll/{number}")
+            link = await owner.get_by_label("Link to these results").input_value()
+            await stranger.goto(link)
+            await expect(stranger.get_by_role("status")).to_contain_text("0 of 1 voted.")
+            await expect(stranger.get_by_role("table")).to_have_count(0)
+            await owner.goto("/")
+            await vote(owner, f"Red{number}")
+            await expect(stranger.get_by_role("status")).to_contain_text("1 of 1 voted.")
+            await expect(stranger.get_by_role("table")).to_have_count(int(is_shown))
+    assert problems == []
 
 
 @pytest.mark.parametrize("path", ["/poll/x", "/poll/-1", "/poll/1.xml", "/poll/99999999999999999999999"])

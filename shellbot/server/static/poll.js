@@ -18,6 +18,7 @@ function show(poll) {
 async function follow() {
   if (!document.hidden) {
     const answer = await fetch(`${location.pathname}.json`).catch(() => null);
+    if (answer?.status === 410) return location.reload();
     const poll = answer?.ok ? await answer.json() : null;
     if (poll && (poll.is_over || Boolean(poll.counts) !== (page.counts === "1"))) return location.reload();
     if (poll) show(poll);
