@@ -25,6 +25,7 @@ CORE = [
     "uvicorn>=0.30",
 ]
 EXTRAS = {
+    "png": ["pillow>=10.3"],
     "webex": ["webexteamssdk>=1.6.1"],
     "test": [
         "axe-playwright-python>=0.1.4",

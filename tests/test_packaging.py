@@ -122,10 +122,10 @@ def test_metadata(metadata: email.message.Message) -> None:
     assert metadata["Name"] == "shellbot"
     assert metadata["Version"] == shellbot.__version__
     assert metadata["Requires-Python"] == ">=3.11"
-    assert set(metadata.get_all("Provides-Extra", [])) == {"test", "webex"}
+    assert set(metadata.get_all("Provides-Extra", [])) == {"png", "test", "webex"}
     core = [line for line in metadata.get_all("Requires-Dist", []) if "extra" not in line]
     assert any(line.startswith("pyzmq") for line in core)
-    assert not any(line.startswith(("pytest", "webexteamssdk")) for line in core)
+    assert not any(line.startswith(("pillow", "pytest", "webexteamssdk")) for line in core)
 
 
 def _plain(requirement: str) -> str:

@@ -6,6 +6,7 @@ import csv
 import io
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request
@@ -91,6 +92,7 @@ def results(
             rows=rows(poll.result),
             here=f"{request.script_root}/poll/{number}",
             link=share(number),
+            has_png=has_png(),
         )
 
     @pages.get("/poll/<int(max=999999999):number>.json")
@@ -100,6 +102,10 @@ def results(
     @pages.get("/poll/<int(max=999999999):number>.csv")
     def sheet(number: int) -> Answer:
         return as_csv(found(number))
+
+    @pages.get("/poll/<int(max=999999999):number>.png")
+    def drawn(number: int) -> Answer:
+        return as_png(found(number))
 
     return pages
 
@@ -139,6 +145,27 @@ def as_csv(poll: Standing) -> Response:
     # with a mark of its encoding, without which spreadsheets take it for another
     data = "\ufeff" + file.getvalue()
     return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
+
+
+def as_png(poll: Standing) -> Response:
+    """The bars as a picture."""
+    if poll.result is None:
+        abort(404, "There are no counts to be seen of this vote, or not yet.")
+    try:
+        from shellbot.server.picture import picture
+    except ImportError:
+        abort(501, "Pictures of votes need a library that this server lacks: pip install 'shellbot[png]'")
+    state = f"{poll.state} {poll.answered} of {poll.asked} voted."
+    bars = [(row.choice, f"{row.votes}   {row.of_votes}", row.width) for row in rows(poll.result)]
+    # to be kept, like the others: under our policy browsers complain of the style of their own page around a picture
+    name = f"attachment; filename=vote-{poll.number}.png"
+    drawn = picture(poll.question, state, bars, poll.result.winner)
+    return Response(drawn, mimetype="image/png", headers={"Content-Disposition": name})
+
+
+def has_png() -> bool:
+    """Whether the extra for pictures is installed."""
+    return find_spec("PIL") is not None
 
 
 def _plain_cell(text: str) -> str:

@@ -11,7 +11,7 @@ from werkzeug.wrappers import Response as BaseResponse
 from shellbot.polls.standing import Standing
 from shellbot.server.desk import Desk
 from shellbot.server.links import DAY, Links
-from shellbot.server.results import Answer, Polls, as_csv, as_json, rows
+from shellbot.server.results import Answer, Polls, as_csv, as_json, as_png, has_png, rows
 from shellbot.server.visits import Visits
 
 MONTH = 30 * DAY
@@ -74,7 +74,9 @@ def shared(desk: Desk, polls: Polls, visits: Visits, links: Links, sharing: Shar
     def page(token: str) -> Answer:
         poll = found(token)
         here = f"{visits.root}/shared/{token}/poll"
-        return render_template("poll.html", title=poll.question, poll=poll, rows=rows(poll.result), here=here)
+        return render_template(
+            "poll.html", title=poll.question, poll=poll, rows=rows(poll.result), here=here, has_png=has_png()
+        )
 
     @pages.get("/shared/<token>/poll.json")
     def data(token: str) -> Answer:
@@ -83,5 +85,9 @@ def shared(desk: Desk, polls: Polls, visits: Visits, links: Links, sharing: Shar
     @pages.get("/shared/<token>/poll.csv")
     def sheet(token: str) -> Answer:
         return as_csv(found(token))
+
+    @pages.get("/shared/<token>/poll.png")
+    def drawn(token: str) -> Answer:
+        return as_png(found(token))
 
     return pages

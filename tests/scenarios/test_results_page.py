@@ -146,10 +146,12 @@ async def test_a_shared_link_shows_one_vote_to_others_and_nothing_else(chromium,
         data, sheet = [await (await phone.request.get(f"{link}.{kind}")).text() for kind in ("json", "csv")]
         assert '"votes":1' in data
         assert "Sea,1,1,1" in sheet
+        assert (await (await phone.request.get(f"{link}.png")).body()).startswith(b"\x89PNG")
         assert "Person A" not in await phone.content() + data + sheet
         assert await phone.locator("a[href]").evaluate_all("links => links.map(link => link.pathname)") == [
             urlsplit(f"{link}.csv").path,
             urlsplit(f"{link}.json").path,
+            urlsplit(f"{link}.png").path,
         ]
 
         # it opens nothing else
