@@ -197,6 +197,36 @@ async def test_a_shared_link_shows_no_count_that_the_room_may_not_see(chromium, 
     assert problems == []
 
 
+async def test_a_shared_link_of_another_room_is_good_there_alone_and_an_open_page_sees_its_end(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        owner = await person(browser, server.url, problems, **WIDE)
+        stranger = await person(browser, server.url, problems, **WIDE)
+        await join(owner, "Person A")
+        await owner.goto("/rooms")
+        await owner.get_by_label("Its name").fill("Cellar")
+        await follow(owner, owner.get_by_role("button", name="Make the room").click())
+        root = urlsplit(owner.url).path.rstrip("/")
+        await expect(owner.get_by_role("status")).to_have_text("Live")
+        await say(owner, 'poll "Which wine?" Red, White in 10m')
+        await expect(owner.get_by_role("button", name="Red")).to_be_visible()
+        await owner.goto(f"{root}/poll/1")
+        link = await owner.get_by_label("Link to these results").input_value()
+        assert urlsplit(link).path.startswith(f"{root}/shared/")
+
+        await stranger.goto(link)
+        await expect(stranger.get_by_role("heading", name="Which wine?")).to_be_visible()
+        assert "Cellar" not in await stranger.content()
+        elsewhere = await stranger.request.get(urlsplit(link).path.removeprefix(root))
+        assert (elsewhere.status, "for another room" in await elsewhere.text()) == (404, True)
+
+        await owner.goto(f"{root}/invite")
+        await follow(owner, owner.get_by_role("button", name="End all links").click())
+        await expect(stranger.get_by_role("alert")).to_contain_text("This link was revoked")
+    # the answer that it has ended is not read to its end
+    assert [line for line in problems if "410" not in line and "poll.json" not in line] == []
+
+
 @pytest.mark.parametrize("path", ["/poll/x", "/poll/-1", "/poll/1.xml", "/poll/99999999999999999999999"])
 async def test_a_vote_that_cannot_be_gets_a_plain_page(chromium, tmp_path, path):
     async with Server(tmp_path / "instance") as server, running(chromium) as browser:
