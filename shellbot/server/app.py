@@ -43,6 +43,12 @@ REFUSED = {"damaged": 400, "room": 404, "needed": 403}
 Answer = BaseResponse | tuple[str, int] | tuple[Response, int] | str
 
 
+class _Pages(Flask):
+    def log_exception(self, exc_info: Any) -> None:
+        """Without the path, which Flask would tell: it may be a link."""
+        logger.error("a page failed page=%s", request.endpoint, exc_info=exc_info)
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """A post as the template shows it, for everybody alike; the reader's own token and ids come in beside it.
@@ -133,7 +139,7 @@ def create_app(
 
     One application serves all rooms: which one a request is for, is told by where its paths are rooted.
     """
-    app = Flask("shellbot.server", static_folder="static", template_folder="templates")
+    app = _Pages("shellbot.server", static_folder="static", template_folder="templates")
     app.config.update(
         SECRET_KEY=secret,
         # cookies do not tell ports apart, so the name does

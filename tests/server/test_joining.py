@@ -172,9 +172,13 @@ async def test_no_token_is_logged_whatever_happens_to_it(caplog, capfd):
         answer = await asyncio.to_thread(send, b, "", link=tokens[1])
         assert answer.status_code == 500
         space.take_over = stop
+        space.room, stop = None, space.room  # also where it stands in the path
+        assert (await asyncio.to_thread(get, b, link)).status_code == 500
+        space.room = stop
     ours = [record for record in caplog.records if not record.name.startswith("urllib3")]
     said = "\n".join(caplog.handler.format(record) for record in ours) + "".join(capfd.readouterr())
-    assert "Exception on /join [POST]" in said
+    assert "a page failed page=entrance.join" in said
+    assert "a page failed page=entrance.come_by_link" in said
     for token in tokens:
         assert token.split(".")[0] not in said
         assert token.rsplit(".", 1)[1] not in said
