@@ -24,7 +24,7 @@ from shellbot.server.asgi import App, Scope, header
 from shellbot.server.desk import Desk
 from shellbot.server.downloads import Downloads
 from shellbot.server.entrance import Rules
-from shellbot.server.front import Front
+from shellbot.server.front import Answering, Front
 from shellbot.server.hosts import Hosts
 from shellbot.server.invitations import Invitations
 from shellbot.server.limits import Limits
@@ -142,12 +142,14 @@ class ChatServer:
             member = self._space.member(session(header(scope, b"cookie") or "", room) or "")
             return member.person.id if member is not None and member.room == room else None
 
+        answering = Answering()
         self.events = Events(
             space=self._space,
             render=app.extensions["shellbot"].render,
             session=session,
             hosts=hosts,
             limits=self._limits,
+            is_answering=lambda: answering.count > 0,
             heartbeat=self._heartbeat,
         )
         # no bound on the bridge's queue: an answer is one page, and a thread never waits for a slow reader
@@ -165,6 +167,7 @@ class ChatServer:
             ),
             hosts=hosts,
             limits=self._limits,
+            answering=answering,
         )
         config = uvicorn.Config(
             front,

@@ -28,16 +28,38 @@ SECURITY_HEADERS = [
 ]
 
 
+class Answering:
+    """How many pages and forms are being answered now.
+
+    Attributes:
+        count: Of them.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+
 class Front:
     """Everything that comes in over HTTP comes through here first, also static files and ``/events``."""
 
-    def __init__(self, *, pages: App, events: App, files: App, uploads: Uploads, hosts: Hosts, limits: Limits) -> None:
+    def __init__(
+        self,
+        *,
+        pages: App,
+        events: App,
+        files: App,
+        uploads: Uploads,
+        hosts: Hosts,
+        limits: Limits,
+        answering: Answering,
+    ) -> None:
         self._pages = pages
         self._events = events
         self._files = files
         self._uploads = uploads
         self._hosts = hosts
         self._limits = limits
+        self._answering = answering
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -105,7 +127,11 @@ class Front:
 
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
         headers.append((b"content-length", str(len(body)).encode()))
-        await self._pages({**scope, "headers": headers}, whole, send)
+        self._answering.count += 1
+        try:
+            await self._pages({**scope, "headers": headers}, whole, send)
+        finally:
+            self._answering.count -= 1
 
     async def _too_large(self, receive: Receive, send: Send) -> None:
         text = f"At most {self._limits.body_bytes:,} bytes can be sent here."

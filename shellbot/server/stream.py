@@ -19,7 +19,8 @@ from shellbot.spaces.web import Cursor, Ended, Member, Post, Typing, WebSpace
 
 logger = logging.getLogger(__name__)
 
-SLICE = 8  # pages told in one step of the loop: a form takes some six steps, each as long as one slice
+STEP_BACK = 0.001  # seconds after each slice while a form is answered: its thread needs the interpreter, too
+SLICE = 4  # pages told in one step of the loop: a form takes some six steps, each as long as one slice
 MAX_WAITING = 10_000
 _BEAT = b": still here\n\n"
 _FULL = b"retry: 5000\nevent: full\ndata: {}\n\n"
@@ -97,6 +98,7 @@ class Events:
         space: Tells what happens and what was missed.
         render: Makes the HTML of a post.
         session: Reads the person's id in a room out of the Cookie header; None when there is no valid one.
+        is_answering: Whether a page or a form is being answered, which goes first.
     """
 
     def __init__(
@@ -107,6 +109,7 @@ class Events:
         session: Callable[[str, str], str | None],
         hosts: Hosts,
         limits: Limits,
+        is_answering: Callable[[], bool] = bool,
         heartbeat: float = 15.0,
     ) -> None:
         self.dropped = 0
@@ -115,6 +118,7 @@ class Events:
         self._session = session
         self._hosts = hosts
         self._limits = limits
+        self._is_answering = is_answering
         self._heartbeat = heartbeat
         self._by_person: dict[str, list[Stream]] = {}
         self._addresses: Counter[str] = Counter()
@@ -315,7 +319,8 @@ class Events:
         for start in range(0, len(streams), SLICE):
             for stream in streams[start : start + SLICE]:
                 stream.offer(side, seq, frame)
-            await asyncio.sleep(0)
+            # where more is waiting to be told, it would pile up
+            await asyncio.sleep(STEP_BACK if self._is_answering() and not self._waiting else 0)
 
     def _frame(self, post: Post, *, is_missed: bool = False) -> bytes:
         data = {

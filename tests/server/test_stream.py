@@ -98,6 +98,34 @@ async def test_order_is_kept_under_many_senders_for_many_streams():
                 await stream.close()
 
 
+async def test_a_form_that_takes_long_goes_first_but_holds_no_page_up():
+    async with serving() as (server, space, _), browsers(server.url, *(f"P{n}" for n in range(4))) as people:
+        streams = [Listener(server.url, person.cookie) for person in people for _ in range(4)]
+        begun, over, say = asyncio.Event(), asyncio.Event(), space.say
+
+        async def slow(*args):
+            begun.set()
+            await over.wait()
+            return await say(*args)
+
+        space.say = slow
+        form = asyncio.create_task(asyncio.to_thread(people[0].say, "at last"))
+        try:
+            for stream in streams:
+                assert await stream.open(f"e{space.epoch}.g0.d0") == 200
+            await begun.wait()
+            await asyncio.gather(*(space.post("group", Reply(id=f"r{n}", text="x")) for n in range(20)))
+            for stream in streams:
+                assert [(await stream.next("post")).data["seq"] for _ in range(20)] == list(range(1, 21))
+            assert not form.done()
+            over.set()
+            assert (await form).ok
+        finally:
+            over.set()
+            for stream in streams:
+                await stream.close()
+
+
 async def test_who_comes_and_goes_is_told():
     async with serving() as (server, _, _), browsers(server.url, "Person A", "") as (a, b):
         async with listening(a) as stream:
