@@ -61,6 +61,7 @@ def test_b02_a_plain_daemon_child_is_orphaned() -> None:
             os.kill(child, signal.SIGKILL)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL, signal.SIGHUP], ids=lambda number: number.name)
 def test_b02_no_publisher_outlives_its_parent(method: str, number: signal.Signals) -> None:
