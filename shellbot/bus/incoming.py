@@ -12,10 +12,11 @@ from functools import partial
 from itertools import repeat
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Protocol
+from weakref import WeakSet
 
 from shellbot.bus import transports
 from shellbot.bus.frames import covers
-from shellbot.bus.injected import Injected
+from shellbot.bus.injected import Injected, NoFrame
 from shellbot.bus.lifeline import Waker
 from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.pulse import Pulse, Step
@@ -202,6 +203,7 @@ class Incoming:
                 if self._end is None:
                     self._end = self._connect()
                     self._pid = os.getpid()
+                    _opened.here.add(self)
         return self._end
 
     def _connect(self) -> transports.ReceivingEnd:
@@ -226,12 +228,11 @@ class Incoming:
         """The connection that is there. The lock is held."""
         if self._end is None:
             raise BusClosed("this subscriber was closed; make a new one with bus.subscribe()")
-        if self._pid != os.getpid():
-            raise BusError(
-                f"this subscriber was opened in process {self._pid} and cannot be used in {os.getpid()};"
-                " make one there with bus.subscribe()"
-            )
         return self._end
+
+    def disown(self) -> None:
+        """In a child that was just forked: the connection is the parent's."""
+        self._end = _Elsewhere(self._pid, self._end)
 
     def _renew(self) -> None:
         """Give the connection up, and make a new one; what we have stays."""
@@ -282,28 +283,43 @@ class Incoming:
         Returns:
             Whether something is pending now.
         """
-        if self._end is None:
-            self.open()
         pending, stream = self.pending, self.stream
         with self._lock:
-            end = self._opened()
-            while not pending:
+            end = self._end or self.open()
+            if self._burst == 1 and stream.is_plain:
+                # Who was woken for one message has cold caches: each step here is felt.
                 try:
-                    # Without a step of Python per frame; what came before there was nothing is kept. A frame of a
-                    # reply has very many messages; and nothing is read behind a frame that may move the anchor.
-                    pending.extend(map(end.recv, repeat(1, self._burst if stream.is_plain else 1)))
-                    self.is_drained = False
-                    self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
+                    pending.append(end.recv(1))
                 except end.blocked:
-                    self._burst = 1
                     self.is_drained = True
-                    if not pending:
-                        return False
-                self._index += len(pending)
+                    return bool(pending)
+                self._burst = 2
+                self._index += 1
                 self._is_raw = True
-                if not stream.is_plain:
-                    self._sort()
-        return True
+                self.is_drained = False
+                return True
+            self._fill(end)
+            return bool(pending)
+
+    def _fill(self, end: transports.ReceivingEnd) -> None:
+        """The same where much has come, or the stream sorts it. The lock is held."""
+        pending, stream = self.pending, self.stream
+        while not pending:
+            try:
+                # Without a step of Python per frame; what came before there was nothing is kept. A frame of a
+                # reply has very many messages; and nothing is read behind a frame that may move the anchor.
+                pending.extend(map(end.recv, repeat(1, self._burst if stream.is_plain else 1)))
+                self.is_drained = False
+                self._burst = min(_BURST, 2 * self._burst, 1 + _BURST_BYTES // (1 + len(pending[-1])))
+            except end.blocked:
+                self._burst = 1
+                self.is_drained = True
+                if not pending:
+                    return
+            self._index += len(pending)
+            self._is_raw = True
+            if not stream.is_plain:
+                self._sort()
 
     def control(self, frame: bytes) -> None:
         """Deal with one of the bus's own frames, which was pending and has been taken."""
@@ -458,6 +474,51 @@ class Incoming:
         number = self.fileno()
         loop.add_reader(number, look)
         return partial(unwatch, loop, number)
+
+
+class _Elsewhere:
+    """In the place of a connection that belongs to the process we were forked from; that is kept, not to be closed."""
+
+    socket: Any = None
+    blocked: type[Exception] = NoFrame
+
+    def __init__(self, pid: int, end: transports.ReceivingEnd | None) -> None:
+        self._pid = pid
+        self._kept = end
+
+    def recv(self, flags: int) -> bytes:
+        raise self._error()
+
+    def send(self, frame: bytes) -> None:
+        raise self._error()
+
+    def fileno(self) -> int:
+        raise self._error()
+
+    def close(self) -> None:
+        """It is not ours."""
+
+    def _error(self) -> BusError:
+        return BusError(
+            f"this subscriber was opened in process {self._pid} and cannot be used in {os.getpid()};"
+            " make one there with bus.subscribe()"
+        )
+
+
+class _Opened:
+    """Those that have a connection in this process; asked once in each child, not with each message."""
+
+    def __init__(self) -> None:
+        self.here: WeakSet[Incoming] = WeakSet()
+        os.register_at_fork(after_in_child=self._disown)
+
+    def _disown(self) -> None:
+        for incoming in self.here:
+            incoming.disown()
+        self.here = WeakSet()
+
+
+_opened = _Opened()
 
 
 def unwatch(loop: asyncio.AbstractEventLoop, number: int) -> None:

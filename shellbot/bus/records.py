@@ -117,12 +117,16 @@ class Assembler:
             parts_of[writer] = [b"".join(parts)]
         return found
 
-    def feed_through(self, data: bytes) -> tuple[list[bytes], bool]:
-        """As feed(), and on behind an end; with whether there was one."""
-        texts, ended = self.feed(data), self.has_ended
+    def feed_through(self, data: bytes) -> list[bytes]:
+        """As feed(), and on behind an end."""
+        return self.feed(data) + self.resume_all()
+
+    def resume_all(self) -> list[bytes]:
+        """Go on after an end, and after those that come behind it."""
+        texts: list[bytes] = []
         while self.has_ended:
-            texts = texts + self.resume()
-        return texts, ended
+            texts += self.resume()
+        return texts
 
     def resume(self) -> list[bytes]:
         """Go on after an end: the texts that were read with it."""

@@ -40,7 +40,7 @@ class Kept:
         since = self._assembler.oldest_mark
         self.ring.reserve(len(data))[:] = data
         self._assembler.mark = self.ring.offset
-        texts, _ = self._assembler.feed_through(data)
+        texts = self._assembler.feed_through(data)
         self.ring.commit(len(data), len(texts), since)
         if self.tally:
             self.tally.count(texts)

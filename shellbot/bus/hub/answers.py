@@ -250,7 +250,7 @@ def whole_records(ring: Ring, position: int) -> Iterator[tuple[int, list[bytes],
                 if earlier.offset >= record.offset:
                     break
                 assembler.feed_through(bytes(earlier.body))
-        texts, _ = assembler.feed_through(bytes(record.body))
+        texts = assembler.feed_through(bytes(record.body))
         if len(texts) != record.count:
             return
         yield record.first, texts, len(record.body)

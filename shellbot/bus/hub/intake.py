@@ -19,7 +19,7 @@ class Intake:
         asked: Where questions of its program come in (see readiness.py), or None.
         visitor: The connection of the program that handed it over, or None for our own.
         room: Bytes that one read may bring.
-        is_gone: Whether nobody can put any more.
+        is_gone: Whether its end was read: nobody puts any more.
         is_closed: Whether its descriptors are given back.
     """
 
@@ -64,7 +64,7 @@ class Intake:
     @property
     def has_ended(self) -> bool:
         """Whether nothing more comes: the end was read, or was announced and all is read."""
-        if self.page.has_ended or self.is_gone:
+        if self.is_gone or self.page.has_ended:
             return True
         return self.page.is_closing and not self.waiting_bytes
 
@@ -74,14 +74,16 @@ class Intake:
             size = os.readv(self.reading, [room])
         except BlockingIOError:
             return 0
-        self.is_gone = not size
+        if not size:
+            self.is_gone = True
         return size
 
     def understand(self, data: bytes) -> list[bytes]:
         """The texts that are whole with these bytes."""
-        texts, ended = self.assembler.feed_through(data)
-        if ended:
-            self.page.has_ended = True
+        texts = self.assembler.feed(data)
+        if self.assembler.has_ended:
+            self.page.has_ended = self.is_gone = True
+            texts += self.assembler.resume_all()
         return texts
 
     def add_sent(self, count: int) -> None:

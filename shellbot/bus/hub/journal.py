@@ -15,14 +15,20 @@ from shellbot.cells import process_tag
 
 # A process that was killed with its hub is started again sooner, and one that is stopped perhaps goes on.
 _PATIENCE = 60.0
+_NO_ROOM = memoryview(b"")
 
 logger = logging.getLogger(__name__)
 
 
 class Source(Protocol):
-    """How the hub comes by texts."""
+    """How the hub comes by texts.
+
+    Attributes:
+        room: Where what is read next goes; empty where there is no place for it yet.
+    """
 
     assembler: Assembler
+    room: memoryview
 
     def prepare(self, intake: Intake) -> None:
         """Make room for what is read next."""
@@ -52,15 +58,15 @@ class Passage:
     def __init__(self) -> None:
         self.assembler = Assembler()
         # Kept: to allocate as much for each read took longer than all else of it.
-        self._room = memoryview(bytearray())
+        self.room = _NO_ROOM
 
     def prepare(self, intake: Intake) -> None:
-        if len(self._room) < intake.room:
-            self._room = memoryview(bytearray(intake.room))
+        if len(self.room) < intake.room:
+            self.room = memoryview(bytearray(intake.room))
 
     def read(self, intake: Intake) -> list[bytes]:
-        size = intake.read_into(self._room)
-        return intake.understand(bytes(self._room[:size])) if size else []
+        size = intake.read_into(self.room)
+        return intake.understand(bytes(self.room[:size])) if size else []
 
     def accept(self, texts: list[bytes]) -> None:
         """Nothing to do."""
@@ -80,7 +86,7 @@ class Journal:
         self._ring = ring
         self._tally = tally
         self._segment_bytes = ring.size // SEGMENTS
-        self._room = memoryview(b"")
+        self.room = _NO_ROOM
         # Writers of texts that another hub began to read, and until when their ends are waited for.
         self._inherited: frozenset[bytes] = frozenset()
         self._waiting_until = 0.0
@@ -92,20 +98,21 @@ class Journal:
     def prepare(self, intake: Intake) -> None:
         if self.assembler.open_bytes:
             self._renew_open(self._ring)
-        self._room = self._ring.reserve(intake.room)
+        self.room = self._ring.reserve(intake.room)
 
     def read(self, intake: Intake) -> list[bytes]:
         """Straight from the pipe into the ring, and committed there."""
-        size = intake.read_into(self._room)
-        return self._keep(bytes(self._room[:size]), intake) if size else []
+        size = intake.read_into(self.room)
+        return self._keep(bytes(self.room[:size]), intake) if size else []
 
     def _keep(self, data: bytes, intake: Intake | None) -> list[bytes]:
         """Commit what was read to the place reserved for it; the texts that are whole with it."""
         assembler, ring = self.assembler, self._ring
         since = assembler.oldest_mark
         assembler.mark = ring.offset
-        texts = assembler.feed_through(data)[0] if intake is None else intake.understand(data)
+        texts = assembler.feed_through(data) if intake is None else intake.understand(data)
         ring.commit(len(data), len(texts), since)
+        self.room = _NO_ROOM
         if self._tally is not None:
             self._tally.count(texts)
         return texts
@@ -119,6 +126,7 @@ class Journal:
             ring.append(piece, 0, since)
 
     def accept(self, texts: list[bytes]) -> None:
+        self.room = _NO_ROOM
         for text in texts:
             self._ring.append(text + b"\n", 1)
         if self._tally is not None:

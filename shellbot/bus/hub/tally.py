@@ -30,7 +30,7 @@ class ExactTally:
         self._had.update(_names(texts))
 
     def _evicted(self, record: Record) -> None:
-        texts, _ = self._assembler.feed_through(bytes(record.body))
+        texts = self._assembler.feed_through(bytes(record.body))
         if record.first >= self._begin:
             self._gone.update(_names(texts))
 

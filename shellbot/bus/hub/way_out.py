@@ -47,6 +47,7 @@ class WayOut:
         self.position = position
         self.cuts = 0
         self._end = end
+        self._send = end.send
         self._rules = rules
         self._meanwhile = meanwhile
         self._went_on = went_on
@@ -61,7 +62,7 @@ class WayOut:
             while length_hint(coming):
                 try:
                     # Without a step of Python per text.
-                    _exhaust(map(self._end.send, coming))
+                    _exhaust(map(self._send, coming))
                 except self._end.blocked:
                     left = length_hint(coming)
                     self.position = before + len(texts) - left - 1
