@@ -140,6 +140,9 @@ class Incoming:
         self._pid = 0
         self._lock = threading.RLock()
         self._burst = 1
+        # Gives the frame that comes next, where nothing is pending and the stream need not look at it.
+        self._next: Callable[[int], bytes] | None = None
+        self._blocked: type[Exception] = NoFrame
         # How many messages and gaps ever lay in `pending`, and raw frames that do now.
         self._index = at
         self._is_raw = False
@@ -225,13 +228,15 @@ class Incoming:
         self._send(end)
 
     def _opened(self) -> transports.ReceivingEnd:
-        """The connection that is there. The lock is held."""
+        """The connection that is there, for whoever reads or sends on it. The lock is held."""
         if self._end is None:
             raise BusClosed("this subscriber was closed; make a new one with bus.subscribe()")
+        self._next = None
         return self._end
 
     def disown(self) -> None:
         """In a child that was just forked: the connection is the parent's."""
+        self._next = None
         self._end = _Elsewhere(self._pid, self._end)
 
     def _renew(self) -> None:
@@ -265,6 +270,7 @@ class Incoming:
             self._closing.set()
         with self._lock:
             end, self._end = self._end, None
+            self._next = None
             self.pending.clear()
             if end is not None:
                 end.close()
@@ -283,23 +289,20 @@ class Incoming:
         Returns:
             Whether something is pending now.
         """
-        pending, stream = self.pending, self.stream
         with self._lock:
-            end = self._end or self.open()
-            if self._burst == 1 and stream.is_plain:
-                # Who was woken for one message has cold caches: each step here is felt.
-                try:
-                    pending.append(end.recv(1))
-                except end.blocked:
-                    self.is_drained = True
-                    return bool(pending)
-                self._burst = 2
-                self._index += 1
-                self._is_raw = True
-                self.is_drained = False
-                return True
-            self._fill(end)
-            return bool(pending)
+            if self._next is None:
+                self._fill(self._end or self.open())
+                return bool(self.pending)
+            # Who was woken for one message has cold caches: each step here is felt.
+            try:
+                self.pending.append(self._next(1))
+            except self._blocked:
+                return False
+            self._next = None
+            self.is_drained = False
+            self._index += 1
+            self._is_raw = True
+            return True
 
     def _fill(self, end: transports.ReceivingEnd) -> None:
         """The same where much has come, or the stream sorts it. The lock is held."""
@@ -315,6 +318,7 @@ class Incoming:
                 self._burst = 1
                 self.is_drained = True
                 if not pending:
+                    self._next, self._blocked = end.recv if stream.is_plain else None, end.blocked
                     return
             self._index += len(pending)
             self._is_raw = True

@@ -161,10 +161,11 @@ class Subscriber:
     def _await(self, timeout: float | None, with_gaps: bool = False) -> Any:
         """What comes next in this time, or NOTHING."""
         deadline = None if timeout is None else monotonic() + timeout
-        found = NOTHING
-        while found is NOTHING and self.incoming.wait(deadline):
+        while self.incoming.wait(deadline):
             found = self.take(with_gaps)
-        return found
+            if found is not NOTHING:
+                return found
+        return NOTHING
 
     def take(self, with_gaps: bool = False) -> Any:
         """The next message that is here, or a gap, or NOTHING; never waits. frame() then knows its channel."""

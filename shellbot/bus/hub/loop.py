@@ -253,17 +253,17 @@ class Hub:
 
     def _send(self, texts: list[bytes], intake: Intake) -> None:
         """To all; its program sees where they are."""
-        before = self.out.position
-        intake.page.hold(len(texts))
+        before, count = self.out.position, len(texts)
+        intake.page.hold(count)
         try:
             self.out.send(texts)
         except GaveUp:
             # What is in the ring is sent by the next hub.
             is_inherited = self._ring is not None and self._guests.are_there()
-            intake.add_sent(len(texts) if is_inherited else self.out.position - before)
+            intake.add_sent(count if is_inherited else self.out.position - before)
             intake.page.give_up_held()
             raise
-        intake.add_sent(len(texts))
+        intake.page.add_sent(count)
 
     def _take_over(self, intake: Intake) -> None:
         """Count what a hub that was killed had read of this queue and not sent: it is in the ring, or gone."""

@@ -55,6 +55,9 @@ class WayOut:
 
     def send(self, texts: list[bytes]) -> None:
         """All of them, in order."""
+        if len(texts) == 1:
+            self._send_one(texts[0])
+            return
         before = self.position
         coming = iter(texts)
         left = 0
@@ -71,6 +74,14 @@ class WayOut:
             self.position = before + len(texts) - left - 1
             raise
         self.position = before + len(texts)
+
+    def _send_one(self, text: bytes) -> None:
+        """As send(), with the fewest steps: whoever waits for a single message feels each."""
+        try:
+            self._send(text)
+        except self._end.blocked:
+            self._push(text)
+        self.position += 1
 
     def _push(self, frame: bytes) -> None:
         """Send a frame for which there was no room, however long it takes."""
