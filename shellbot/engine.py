@@ -202,6 +202,7 @@ class Engine(Container):
         self._undo.push_async_callback(super().stop)
         self._undo.callback(self.reception.close)
         space.veil_with(self.reception.veil)
+        space.share(store)
         await space.start(self.reception.deliver)
         await self.reception.begin()
         outbox.start()
