@@ -8,13 +8,13 @@ from collections.abc import Callable, Iterable
 from typing import cast
 from urllib.parse import urlsplit
 
-from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
 
 from shellbot.errors import ConfigError
 from shellbot.files.shelf import NO_FILES
 from shellbot.server.app import create_app
-from shellbot.server.asgi import App, Scope, header
+from shellbot.server.asgi import Scope, header
+from shellbot.server.bridge import Bridge
 from shellbot.server.desk import Desk
 from shellbot.server.downloads import Downloads
 from shellbot.server.entrance import Rules
@@ -101,7 +101,7 @@ class ChatServer:
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
         self._desk: Desk | None = None
-        self._bridge: WSGIMiddleware | None = None
+        self._bridge: Bridge | None = None
         self._serving: Serving | None = None
 
     async def start(self) -> None:
@@ -142,10 +142,9 @@ class ChatServer:
             is_answering=lambda: answering.count > 0,
             heartbeat=self._heartbeat,
         )
-        # no bound on the bridge's queue: an answer is one page, and a thread never waits for a slow reader
-        self._bridge = WSGIMiddleware(cast(WSGIApp, app), workers=THREADS, send_queue_size=0)
+        self._bridge = Bridge(cast(WSGIApp, app), THREADS)
         front = Front(
-            pages=cast(App, self._bridge),
+            pages=self._bridge,
             events=self.events,
             files=Downloads(space=self._space, who=who, hosts=hosts, limits=self._limits, transfers=transfers),
             uploads=Uploads(
@@ -188,5 +187,5 @@ class ChatServer:
         if self._desk is not None:
             self._desk.close()
         # Threads must be gone before the loop is: one that waits for a closed loop would wait for ever.
-        await asyncio.to_thread(self._bridge.executor.shutdown)
+        await asyncio.to_thread(self._bridge.close)
         self._serving = None

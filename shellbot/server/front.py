@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
+
 from shellbot.server.asgi import App, ASGIMessage, Receive, Scope, Send, header, refuse
 from shellbot.server.bodies import gather
 from shellbot.server.hosts import Hosts
@@ -25,6 +27,10 @@ SECURITY_HEADERS = [
 ]
 
 
+Pages = Callable[[Scope, bytes, Send], Awaitable[None]]
+"""Answers a request, given its whole body."""
+
+
 class Answering:
     """How many pages and forms are being answered now.
 
@@ -42,7 +48,7 @@ class Front:
     def __init__(
         self,
         *,
-        pages: App,
+        pages: Pages,
         events: App,
         files: App,
         uploads: Uploads,
@@ -102,14 +108,11 @@ class Front:
             await upload.close()
 
     async def _show(self, scope: Scope, body: bytes, send: Send) -> None:
-        async def whole() -> ASGIMessage:
-            return {"type": "http.request", "body": body, "more_body": False}
-
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
         headers.append((b"content-length", str(len(body)).encode()))
         self._answering.count += 1
         try:
-            await self._pages({**scope, "headers": headers}, whole, send)
+            await self._pages({**scope, "headers": headers}, body, send)
         finally:
             self._answering.count -= 1
 
