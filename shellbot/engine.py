@@ -59,6 +59,7 @@ COLLECT = (2_000, 10, 50)
 # Seconds that a thread which computes keeps the others waiting for the interpreter; the default is five times as much,
 # and a message waits for it some ten times.
 SWITCH = 0.001
+TOKENS = ("WEBEX_TEAMS_ACCESS_TOKEN", "WEBEX_ACCESS_TOKEN")  # of the bot, where the setting space.token is not
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
 
@@ -69,7 +70,7 @@ class Engine(Container):
 
     Args:
         context: Settings; ``settings``: more of them, dotted or nested.
-        type: Kind of space: ``web``, ``console`` or ``memory``; stands for the setting ``space.type``.
+        type: Kind of space: ``web``, ``console``, ``webex`` or ``memory``; stands for the setting ``space.type``.
         commands: Commands besides the built-in ones; one with the keyword of a built-in replaces it.
         space: A space made elsewhere, instead of ``type``.
         store: A store made elsewhere, instead of the file in the instance's folder.
@@ -343,9 +344,29 @@ class Engine(Container):
             from shellbot.spaces.memory import MemorySpace
 
             return MemorySpace(clock=self.clock)
+        if self.type == "webex":
+            return self._make_webex(store)
         raise ConfigError(
-            f"there is no space {self.type!r}; take web, console or memory (webex comes with a later version)",
+            f"there is no space {self.type!r}; take web, console, webex or memory",
             key="space.type",
+        )
+
+    def _make_webex(self, store: Store) -> Space:
+        from shellbot.spaces.webex import Options, WebexSpace
+
+        token = self.context.check("space.token", filter=True)
+        for name in TOKENS:
+            token = token or self.context.filter(f"${name}", None)
+        public, hook = self.context.check("server.public_url") or "", self.context.check("server.hook") or "/hook"
+        return WebexSpace(
+            token=token or "",
+            store=store,
+            clock=self.clock,
+            options=self.context.read(Options, prefix="webex"),
+            shelf=self._shelf,
+            hook_url=f"{public.rstrip('/')}/{hook.lstrip('/')}" if public else "",
+            instance=self.instance.folder.name,
+            context=self.context,
         )
 
     async def _take_roll(self) -> None:
