@@ -1,5 +1,6 @@
 """A Webex on this machine: the API over HTTP, webhooks, people to play, and what can go wrong with all of it."""
 
+from shellbot.testing.fakewebex.deliveries import Delivery
 from shellbot.testing.fakewebex.fake import FakeWebex
 from shellbot.testing.fakewebex.faults import Fault, Faults
 from shellbot.testing.fakewebex.humans import Bot, Person
@@ -11,6 +12,7 @@ __all__ = [
     "Action",
     "Asked",
     "Bot",
+    "Delivery",
     "FakeWebex",
     "Fault",
     "Faults",

@@ -15,11 +15,12 @@ from typing import Self, TypeVar
 
 from shellbot.errors import NotRunning
 from shellbot.testing.fakewebex.api import PREFIX, Api, refusal
+from shellbot.testing.fakewebex.deliveries import Deliveries, Delivery
 from shellbot.testing.fakewebex.door import Door, Request, Reset, Response
-from shellbot.testing.fakewebex.endpoints import ENDPOINTS
+from shellbot.testing.fakewebex.endpoints import APP_ID, ENDPOINTS
 from shellbot.testing.fakewebex.faults import Fault, Faults
 from shellbot.testing.fakewebex.humans import Bot, Person
-from shellbot.testing.fakewebex.platform import Happened, Platform
+from shellbot.testing.fakewebex.platform import Platform
 from shellbot.testing.fakewebex.requests import Asked
 from shellbot.testing.fakewebex.state import Account, Message, Room, State, SystemWall, Wall, Webhook
 
@@ -37,6 +38,7 @@ class FakeWebex:
     Args:
         port: Where to listen; 0 takes any.
         clock: Something with ``utcnow()``; this machine's without.
+        max_failures: After so many failed deliveries in a row a webhook becomes inactive.
 
     Attributes:
         faults: What is to go wrong.
@@ -46,12 +48,13 @@ class FakeWebex:
         OSError: The port is taken.
     """
 
-    def __init__(self, *, port: int = 0, clock: Wall | None = None) -> None:
+    def __init__(self, *, port: int = 0, clock: Wall | None = None, max_failures: int = 100) -> None:
         self.faults = Faults()
         self.latency = 0.0
         self.aio = Waiting(self)
         self._state = State(clock or SystemWall())
-        self._platform = Platform(self._state, lambda: self.url, self._happened)
+        self._deliveries = Deliveries(self._state, self.faults, APP_ID, max_failures)
+        self._platform = Platform(self._state, lambda: self.url, self._deliveries.tell)
         self._api = Api(self._platform, ENDPOINTS)
         self._port = port
         self._door: Door | None = None
@@ -77,6 +80,7 @@ class FakeWebex:
         """End all connections and threads. Again does nothing."""
         self._closing.set()
         self.faults.clear()
+        self._deliveries.close()
         if self._door is not None:
             self._door.close()
 
@@ -151,6 +155,23 @@ class FakeWebex:
         """What was asked and answered so far, the latest 100,000."""
         with self._state.lock:
             return list(self._requests)
+
+    @property
+    def deliveries(self) -> list[Delivery]:
+        """What was sent to webhooks so far, the latest 100,000, as each was done with; also what was lost."""
+        return self._deliveries.done
+
+    def redeliver(self, delivery: Delivery) -> Delivery:
+        """Send the same bytes with the same headers once more; returns what became of it. Blocks."""
+        return self._deliveries.send_again(delivery)
+
+    def wait_delivered(self, timeout: float = 10.0) -> None:
+        """Return once no delivery is under way.
+
+        Raises:
+            TimeoutError: There still was one.
+        """
+        self._wait(lambda: self._deliveries.is_idle or None, timeout, lambda: "deliveries are still under way")
 
     # --- what goes wrong with somebody
 
@@ -253,9 +274,6 @@ class FakeWebex:
             self._closing.wait(fault.seconds)
         return None
 
-    def _happened(self, happened: Happened) -> None:
-        pass
-
     # --- accounts
 
     def _named(self, name: str, *, is_bot: bool) -> Account | None:
@@ -290,6 +308,15 @@ class Waiting:
     async def wait_until(self, condition: Callable[[], object], timeout: float = 10.0) -> None:
         """As :meth:`FakeWebex.wait_until`."""
         await self._wait(lambda: condition() or None, timeout, lambda: "it did not become true")
+
+    async def wait_delivered(self, timeout: float = 10.0) -> None:
+        """As :meth:`FakeWebex.wait_delivered`."""
+        deliveries = self._fake._deliveries
+        await self._wait(lambda: deliveries.is_idle or None, timeout, lambda: "deliveries are still under way")
+
+    async def redeliver(self, delivery: Delivery) -> Delivery:
+        """As :meth:`FakeWebex.redeliver`."""
+        return await asyncio.to_thread(self._fake.redeliver, delivery)
 
     async def _wait(self, look: Callable[[], T | None], timeout: float, tell: Callable[[], str]) -> T:
         state, loop, changed = self._fake._state, asyncio.get_running_loop(), asyncio.Event()
