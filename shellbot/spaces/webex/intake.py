@@ -44,9 +44,10 @@ class _Waiting:
     notice: Notice
     body: Json | None
     done: asyncio.Future[None]
+    number: int  # of its coming, for those of the same millisecond
 
     def __lt__(self, other: _Waiting) -> bool:
-        return (self.notice.created, self.notice.id) < (other.notice.created, other.notice.id)
+        return (self.notice.created, self.number) < (other.notice.created, other.number)
 
 
 @dataclass(slots=True)
@@ -88,6 +89,7 @@ class Intake:
         self._waiting: dict[str, _Waiting] = {}
         self._dealt_with: OrderedDict[str, None] = OrderedDict()
         self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # while in use
+        self._came = 0
         self._is_open = True
 
     async def load(self) -> None:
@@ -152,7 +154,8 @@ class Intake:
     def _push(self, notice: Notice, body: Json | None) -> asyncio.Future[None]:
         waiting = self._waiting.get(notice.id)
         if waiting is None:
-            waiting = _Waiting(notice, body, asyncio.get_running_loop().create_future())
+            self._came += 1
+            waiting = _Waiting(notice, body, asyncio.get_running_loop().create_future(), self._came)
             self._waiting[notice.id] = waiting
             line = self._lines.setdefault(notice.room, _Line())
             heapq.heappush(line.waiting, waiting)
