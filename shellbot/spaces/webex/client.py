@@ -11,6 +11,7 @@ import contextlib
 import json
 import os
 import random
+import re
 import tempfile
 import threading
 import time
@@ -21,7 +22,7 @@ from email.message import Message as Headers
 from itertools import islice
 from logging import getLogger
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 import requests
 import urllib3.exceptions
@@ -57,6 +58,7 @@ PAGE = 50  # messages asked for at once
 MOST = 1_000  # rooms, members or messages asked for at once
 MOST_TOLD_BYTES = 20_000  # of what it says about a failure
 CLOSING = 5.0  # seconds that calls under way get at the end
+_EXTENDED = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
@@ -412,11 +414,8 @@ def _explained(error: requests.RequestException) -> SpaceError:
 def _download(session: requests.Session, url: str, shelf: Shelf) -> File:
     ends = time.monotonic() + DOWNLOAD_TIMEOUT
     with session.get(url, stream=True, allow_redirects=False) as response:
-        headers = Headers()
-        for name in ("Content-Disposition", "Content-Type"):
-            if name in response.headers:
-                headers[name] = response.headers[name]
-        draft = shelf.new(_as_written(headers.get_filename() or "file"), headers.get_content_type())
+        name = _file_name(response.headers.get("Content-Disposition", ""))
+        draft = shelf.new(name, response.headers.get("Content-Type", ""))
         try:
             for piece in response.iter_content(PIECE_BYTES):
                 draft.write(piece)
@@ -427,9 +426,14 @@ def _download(session: requests.Session, url: str, shelf: Shelf) -> File:
             draft.close()
 
 
-def _as_written(name: str) -> str:
-    """Headers are read as Latin-1; a name in them is UTF-8."""
+def _file_name(disposition: str) -> str:
+    """What a file is called by its header, in whichever of the ways to write it."""
+    if found := _EXTENDED.search(disposition):
+        return unquote(found[1], errors="replace")
+    headers = Headers()
+    headers["Content-Disposition"] = disposition
+    name = headers.get_filename() or "file"
     try:
-        return name.encode("latin-1").decode()
+        return name.encode("latin-1").decode()  # as which headers are read, though names in them are UTF-8
     except UnicodeError:
         return name
