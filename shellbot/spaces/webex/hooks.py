@@ -1,6 +1,6 @@
 """The webhooks of this server: made, kept alive, and their signatures. Those of others are never touched.
 
-A webhook is ours if its id is in our ledger, or if it has our name and our address.
+A webhook is ours if its id is in our ledger, or if it has our name and an address that we have had.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from shellbot.stores.base import Store
 logger = getLogger(__name__)
 
 SECRET_BYTES = 32
+KEPT_URLS = 5  # addresses of this server
 OLD_SECRET = 600.0  # seconds that the one of the last run still counts, once all webhooks have the new one
 
 
@@ -49,6 +50,7 @@ class Hooks:
         self._clock = clock
         self._name = name
         self._url = url
+        self._urls = [url]  # that this server had, the latest first
         self._secret = ""
         self._old_secret = ""
         self._old_ends: float | None = None  # of the clock
@@ -58,12 +60,15 @@ class Hooks:
         """Make a secret for this run. It is on disk before the platform knows it."""
         secret = secrets.token_hex(SECRET_BYTES)
 
-        def renew(db: sqlite3.Connection) -> str:
+        def renew(db: sqlite3.Connection) -> tuple[str, list[str]]:
             old = ledger.fact(db, "secret")
             ledger.keep_fact(db, "secret", secret)
-            return old
+            urls = ledger.fact(db, "hook urls").split()
+            urls = [self._url, *(url for url in urls if url != self._url)][:KEPT_URLS]
+            ledger.keep_fact(db, "hook urls", " ".join(urls))
+            return old, urls
 
-        self._old_secret = await self._store.write(renew)
+        self._old_secret, self._urls = await self._store.write(renew)
         self._secret = secret
 
     def is_signed(self, body: bytes, signature: str | None) -> bool:
@@ -113,8 +118,8 @@ class Hooks:
         return str(made["id"])
 
     def _is_ours(self, hook: Json, resource: str, event: str) -> bool:
-        wanted = (self._name, self._url, resource, event)
-        return tuple(hook.get(field) for field in ("name", "targetUrl", "resource", "event")) == wanted
+        found = (hook.get("name"), hook.get("resource"), hook.get("event"))
+        return found == (self._name, resource, event) and hook.get("targetUrl") in self._urls
 
     def _is_well(self, hook: Json) -> bool:
         found = (hook.get("name"), hook.get("targetUrl"), hook.get("status", "active"))

@@ -133,6 +133,11 @@ class WebexSpace(Space):
         """Deliveries that came before, as replays do. They have no effect."""
         return self._intake.repeats if self._intake is not None else 0
 
+    @property
+    def stale(self) -> int:
+        """What came days late. It has no effect either."""
+        return self._intake.stale if self._intake is not None else 0
+
     # --- the face of a space
 
     async def start(self, deliver: Deliver) -> None:

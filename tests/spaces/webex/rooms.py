@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
-from shellbot.clocks import AsyncioClock, BaseClock
+from shellbot.clocks import AsyncioClock, BaseClock, ExternalClock
 from shellbot.errors import RateLimited, SignatureInvalid, SpaceError
 from shellbot.events import Event, Join, Message, Person
 from shellbot.files.shelf import SCHEMA, Shelf
@@ -150,3 +150,28 @@ async def _status(behind: dict[str, WebexSpace], body: bytes, signature: str | N
     except SpaceError:
         return 400
     return 200
+
+
+@asynccontextmanager
+async def hurried(clock: ExternalClock) -> AsyncIterator[None]:
+    """Meanwhile a second of the clock passes with each turn of the loop in which somebody waits for it."""
+
+    async def move() -> None:
+        while True:
+            await asyncio.sleep(0.002)
+            if clock.next_due is not None:
+                clock.set_time(max(clock.time(), min(clock.next_due, clock.time() + 1)))
+
+    task = asyncio.create_task(move())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+async def until(condition: Callable[[], object], timeout: float = 10) -> None:
+    """Wait for what nobody announces."""
+    async with asyncio.timeout(timeout):
+        while not condition():  # noqa: ASYNC110
+            await asyncio.sleep(0.005)
