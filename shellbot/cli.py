@@ -83,7 +83,7 @@ def main() -> None:
 
 @cli.command()
 @click.argument("bot", required=False, type=click.Path(exists=True, dir_okay=False))
-@click.option("--space", type=click.Choice(["web", "console"]), help="Where people chat; web by default.")
+@click.option("--space", type=click.Choice(["web", "console", "webex"]), help="Where people chat; web by default.")
 @click.option("--instance", type=click.Path(file_okay=False), help="Folder of this server: store, keys, instance.json.")
 @click.option("--port", type=click.IntRange(0, 65535), help="First port to try for the page; 8080 by default.")
 @click.option("--bus", help="Address of the bus; a socket of this server's own by default.")

@@ -41,6 +41,7 @@ from shellbot.reception import Reception, Side
 from shellbot.roster import Roster
 from shellbot.runtime import runtime_folder
 from shellbot.spaces.base import Space
+from shellbot.spaces_by_type import hook_path, hook_url, make_space, posts_here
 from shellbot.stores.base import Store
 from shellbot.stores.memory import MemoryStore
 from shellbot.stores.sqlite import SqliteStore
@@ -49,6 +50,7 @@ from shellbot.switchboard import Switchboard
 if TYPE_CHECKING:
     from shellbot.bus.publisher import Publisher
     from shellbot.server.chat import ChatServer
+    from shellbot.server.hooks import HookServer
 
 logger = getLogger(__name__)
 
@@ -74,7 +76,7 @@ class Engine(Container):
 
     Args:
         context: Settings; ``settings``: more of them, dotted or nested.
-        type: Kind of space: ``web``, ``console`` or ``memory``; stands for the setting ``space.type``.
+        type: Kind of space: ``web``, ``console``, ``webex`` or ``memory``; stands for the setting ``space.type``.
         commands: Commands besides the built-in ones; one with the keyword of a built-in replaces it.
         space: A space made elsewhere, instead of ``type``.
         store: A store made elsewhere, instead of the file in the instance's folder.
@@ -125,6 +127,7 @@ class Engine(Container):
         folder = instance or self.context.check("instance.folder") or default_folder("demo" if is_demo else "default")
         self.instance = Instance(folder)
         self.server: ChatServer | None = None
+        self.hooks: HookServer | None = None
         self.publisher = publisher
         self.ended = asyncio.Event()
         self.desk: Desk
@@ -174,7 +177,15 @@ class Engine(Container):
         )
         await store.create(files.SCHEMA)
         await asyncio.to_thread(shelf.open, await store.read(files.all_sizes))
-        space = self.space = self._given_space or self._make_space(store)
+        space = self.space = self._given_space or make_space(
+            self.type,
+            self.context,
+            store=store,
+            clock=self.clock,
+            shelf=shelf,
+            instance=self.instance.folder.name,
+            hook_url=await self._open_hooks(),
+        )
         roster, inbox = Roster(store), Inbox(store)
         outbox = Outbox(store, space.post, self.clock)
         dialogs = Dialogs(store, outbox, self.shell.commands, space.capabilities)
@@ -256,7 +267,7 @@ class Engine(Container):
             {
                 "publisher_pid": self.publisher.pid,
                 "bus": self.context.check("bus.address"),
-                "web": self.server.url if self.server else None,
+                "web": self.server.url if self.server else self.hooks.url if self.hooks else None,
             }
         )
 
@@ -359,25 +370,23 @@ class Engine(Container):
         bus.check()
         return bus
 
-    def _make_space(self, store: Store) -> Space:
-        title = self.context.check("space.title") or "Everybody"
-        if self.type == "web":
-            from shellbot.spaces.web import WebSpace
+    async def _open_hooks(self) -> str:
+        """Listen for what the platform posts, where it does; gives where it is to post to."""
+        if self._given_space is not None or not posts_here(self.type, self.context):
+            return ""
+        from shellbot.server.hooks import HookServer
 
-            bot = self.context.check("bot.name") or "Shelly"
-            return WebSpace(store=store, clock=self.clock, title=title, bot=bot, shelf=self._shelf)
-        if self.type == "console":
-            from shellbot.spaces.console import ConsoleSpace
-
-            return ConsoleSpace(clock=self.clock)
-        if self.type == "memory":
-            from shellbot.spaces.memory import MemorySpace
-
-            return MemorySpace(clock=self.clock)
-        raise ConfigError(
-            f"there is no space {self.type!r}; take web, console or memory (webex comes with a later version)",
-            key="space.type",
+        self.hooks = HookServer(
+            lambda body, signature: self.space.receive(body, signature),
+            host=self.context.check("server.address") or "127.0.0.1",
+            port=self._port(),
+            path=hook_path(self.context),
+            public_url=self.context.check("server.public_url") or "",
+            is_well=lambda: self.space.is_well,
         )
+        await self.hooks.start()
+        self._undo.push_async_callback(self.hooks.stop)
+        return hook_url(self.context, self.hooks.url)
 
     async def _take_roll(self) -> None:
         for group, people in self._roll.items():

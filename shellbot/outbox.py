@@ -15,7 +15,15 @@ from logging import getLogger
 import msgspec
 
 from shellbot.clocks import BaseClock
-from shellbot.errors import ChannelNotFound, FileRefused, RateLimited, SpaceError, StoreError
+from shellbot.errors import (
+    ChannelNotFound,
+    FileRefused,
+    MessageRefused,
+    RateLimited,
+    SpaceError,
+    SpaceUnauthorized,
+    StoreError,
+)
 from shellbot.events import File, Reply
 from shellbot.files import shelf
 from shellbot.markup import plain
@@ -123,7 +131,8 @@ class Outbox:
             is_kept: It is on disk. ``kept``: a :meth:`keep` of it that is under way.
 
         Returns:
-            A future: True once it is shown, False if the person or channel cannot be reached. Nobody needs to await it.
+            A future: True once it is shown, False if the person or channel cannot be reached, or the platform refuses
+            it. Nobody needs to await it. Where the bot's token is not good any more it waits for the next run.
         """
         line = self._lines.setdefault(channel, _Line())
         if len(line.items) >= MAX_LINE:
@@ -148,7 +157,11 @@ class Outbox:
                         item.reply = await item.kept
                     except StoreError:  # the store has logged it; a disk that is full must not silence the bots
                         logger.warning("reply is shown but not kept channel=%s", channel)
-                is_shown = await self._show(channel, item.reply)
+                try:
+                    is_shown = await self._show(channel, item.reply)
+                except SpaceUnauthorized as error:
+                    self._give_up(error)
+                    return
                 line.items.popleft()
                 self._forget(channel, item.reply)
                 if not item.shown.done():
@@ -167,12 +180,23 @@ class Outbox:
             except ChannelNotFound as error:
                 logger.warning("reply cannot be delivered channel=%s: %s", channel, error)
                 return False
+            except MessageRefused as error:
+                logger.error("reply is lost, for it is refused channel=%s reply=%s: %s", channel, reply.id, error)
+                return False
+            except SpaceUnauthorized:
+                raise
             except RateLimited as error:
                 await self._clock.sleep(max(error.retry_after, 0.0))
             except (SpaceError, StoreError, OSError) as error:
                 logger.warning("reply is tried again in %.0f s channel=%s: %s", pause, channel, error)
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _give_up(self, error: SpaceUnauthorized) -> None:
+        """Send nothing more in this run; all that waits is on disk for the next."""
+        if self._is_open:
+            self._is_open = False
+            logger.error("nothing more is sent until the next start, and nothing of it is lost: %s", error)
 
     def _forget(self, channel: str, reply: Reply) -> None:
         key = (channel, reply.id, reply.version)

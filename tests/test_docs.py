@@ -115,8 +115,9 @@ def test_every_promise_names_tests_that_are_there():
 
 
 def test_the_page_on_testing(tmp_path):
-    vote, options = blocks("docs/testing.md")
+    vote, options, platform = blocks("docs/testing.md")
     (tmp_path / "test_lunch.py").write_text(vote)
+    (tmp_path / "test_platform.py").write_text(platform)
     hello = (ROOT / "examples" / "hello_bot.py").read_text()
     (tmp_path / "my_bot.py").write_text(hello)
     own = (
@@ -127,7 +128,7 @@ def test_the_page_on_testing(tmp_path):
     (tmp_path / "test_hello.py").write_text(f"{options}\n\n{own}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=19, check=False, cwd=tmp_path)
-    assert "2 passed" in done.stdout, done.stdout
+    assert "3 passed" in done.stdout, done.stdout
 
 
 def test_the_conversations_on_the_page_on_testing(tmp_path):

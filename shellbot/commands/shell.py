@@ -37,7 +37,8 @@ class Shell:
     """The commands of one engine.
 
     In a direct channel every line is for the bot. In a group people also talk to each other, so there a line is for the
-    bot when it begins with a keyword, or is addressed: by the bot's name, or with ``/``, ``!`` or ``@``.
+    bot when it begins with a keyword, or is addressed: by the bot's name, or with ``/``, ``!`` or ``@``, or where the
+    platform says so.
     """
 
     def __init__(self, commands: Iterable[Command], name: str = "shelly") -> None:
@@ -69,9 +70,9 @@ class Shell:
             return None
         return Call(command, arguments[0].strip() if arguments else "")
 
-    def is_for(self, bot: ShellBot, text: str) -> bool:
+    def is_for(self, bot: ShellBot, message: Message) -> bool:
         """Whether a line is for the bot, whatever it says."""
-        return self._addressed(bot, text)[0]
+        return message.is_called or self._addressed(bot, message.text)[0]
 
     async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
         """Carry out a command in the running turn; what goes wrong is said in one line."""
@@ -138,10 +139,10 @@ class Shell:
         except CommandError as error:
             bot.say(str(error))
             return
-        call = (self._uploaded(bot, line) if message.files else None) or self._last(bot, text)
+        call = (self._uploaded(bot, line) if message.files else None) or self._last(bot, message)
         if call is not None:
             await self._carry_out(bot, call, message)
-        elif hint := self._hint(bot, text):
+        elif hint := self._hint(bot, message):
             bot.say(hint)
 
     async def act(self, bot: ShellBot, action: CardAction) -> None:
@@ -210,17 +211,19 @@ class Shell:
             return None
         return Call(command, line)
 
-    def _last(self, bot: ShellBot, text: str) -> Call | None:
+    def _last(self, bot: ShellBot, message: Message) -> Call | None:
         """The command for lines that call none, if there is one, and the line is for the bot."""
-        is_addressed, line = self._addressed(bot, text)
+        line = self._addressed(bot, message.text)[1]
+        is_addressed = self.is_for(bot, message)
         is_alone = not line or line.rstrip(":,!?").casefold() == self._name
         command = self.commands.get(EMPTY if is_alone else DEFAULT)
         if command is None or not (is_addressed or (is_alone and line)):
             return None
         return Call(command, "" if is_alone else line)
 
-    def _hint(self, bot: ShellBot, text: str) -> str:
-        is_addressed, line = self._addressed(bot, text)
+    def _hint(self, bot: ShellBot, message: Message) -> str:
+        line = self._addressed(bot, message.text)[1]
+        is_addressed = self.is_for(bot, message)
         word = line.split(None, 1)[0].casefold() if line else ""
         shown = [command for command in self.available(bot) if not command.is_hidden]
         if elsewhere := self.commands.get(word):

@@ -10,6 +10,7 @@ With pytest there is the fixture ``dialogue``::
 
 from shellbot.testing.clock import Clock
 from shellbot.testing.dialogue import Dialogue
+from shellbot.testing.fakewebex import FakeWebex
 from shellbot.testing.history import History, Verdict, make_message, read_message
 from shellbot.testing.killing import Kill, kill, kill_every, stopped
 from shellbot.testing.people import ScriptedPerson
@@ -19,6 +20,7 @@ from shellbot.testing.servers import Server, ServerEnded
 __all__ = [
     "Clock",
     "Dialogue",
+    "FakeWebex",
     "FaultProxy",
     "History",
     "Kill",

@@ -1,0 +1,439 @@
+"""Calls to Webex by whichever SDK is there, awaited by the event loop. No other module knows an SDK.
+
+The SDK makes the requests and reads the answers; what goes wrong is dealt with below it, in :class:`_Adapter`, which
+sees each request and each status first: the SDK of 2017 ends with a ValueError on the waiting times that Webex sends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import random
+import re
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from email.message import Message as Headers
+from itertools import islice
+from logging import getLogger
+from typing import Any, TypeVar
+from urllib.parse import unquote, urlsplit
+
+import requests
+import urllib3.exceptions
+from requests.adapters import HTTPAdapter
+
+from shellbot.clocks import BaseClock
+from shellbot.errors import (
+    ChannelNotFound,
+    ConfigError,
+    FileRefused,
+    MessageRefused,
+    OutcomeUnknown,
+    RateLimited,
+    SpaceError,
+    SpaceUnauthorized,
+)
+from shellbot.events import File
+from shellbot.files.names import clean_name
+from shellbot.files.shelf import PIECE_BYTES, Shelf
+from shellbot.markup import one_line
+from shellbot.spaces.webex.events import Json, time_of
+from shellbot.spaces.webex.retry import retry_after
+
+logger = getLogger(__name__)
+T = TypeVar("T")
+
+CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0  # seconds
+DOWNLOAD_TIMEOUT = 120.0  # seconds for a whole file
+SPARE_THREADS = 4  # for what is read, while all others send
+BREAK_AFTER = 5  # failures in a row; from then on one call at a time tries
+LONGEST_BREAK = 60.0  # seconds between such tries
+PAGE = 50  # messages asked for at once
+MOST = 1_000  # rooms, members or messages asked for at once
+MOST_TOLD_BYTES = 20_000  # of what it says about a failure
+CLOSING = 5.0  # seconds that calls under way get at the end
+_EXTENDED = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
+
+
+class Client:
+    """One bot's calls. At most ``parallel`` of them send at once, each in a thread with connections of its own.
+
+    Each call waits while the platform wants none: it asked to wait (429), or failed again and again. What does not come
+    to anything is one of the errors of :class:`shellbot.errors.SpaceError`; each call has a time limit.
+
+    Args:
+        token: Shown to nobody: no error, log or repr holds it.
+        api_url: Where Webex is; calls go nowhere else.
+        clock: What waiting goes by. Time limits of calls go by real time.
+
+    Raises:
+        ConfigError: There is no SDK here, or the address would have the token sent in clear text.
+    """
+
+    def __init__(self, token: str, api_url: str, clock: BaseClock, *, parallel: int = 20) -> None:
+        self.url = api_url.rstrip("/") + "/"
+        where = urlsplit(self.url)
+        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+            raise ConfigError(f"webex.api_url is {api_url}, but the token goes over https:// only", key="webex.api_url")
+        self._make = _sdk()
+        self._token = token
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(parallel + SPARE_THREADS, thread_name_prefix="webex")
+        self._sending = asyncio.Semaphore(parallel)
+        self._local = threading.local()
+        self._sessions: list[requests.Session] = []
+        self._resume_at = 0.0  # of the clock: no call before
+        self._failures = 0  # in a row
+        self._probing = asyncio.Lock()
+        self._running = 0
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._is_open = True
+        self.is_denied = False
+
+    async def close(self) -> None:
+        """Let calls under way end, for some seconds, and take no others."""
+        self._is_open = False
+        try:
+            async with asyncio.timeout(CLOSING):
+                await self._idle.wait()
+        except TimeoutError:
+            logger.warning("calls to Webex are left alone while they run calls=%d", self._running)
+        self._pool.shutdown(wait=not self._running, cancel_futures=True)
+        for session in self._sessions:
+            session.close()
+
+    # --- what is asked
+
+    async def me(self) -> Json:
+        """The bot itself."""
+        return await self._call(lambda api: _json(api.people.me()))
+
+    async def person(self, person_id: str) -> Json:
+        return await self._call(lambda api: _json(api.people.get(person_id)))
+
+    async def room(self, room_id: str) -> Json:
+        return await self._call(lambda api: _json(api.rooms.get(room_id)))
+
+    async def rooms(self) -> list[Json]:
+        """All rooms of the bot, the one where something happened last first."""
+        return await self._call(lambda api: _all(api.rooms.list(sortBy="lastactivity", max=MOST)))
+
+    async def members(self, room_id: str, person_id: str | None = None) -> list[Json]:
+        """Who is in a room; or this one person, if there."""
+        return await self._call(lambda api: _all(api.memberships.list(roomId=room_id, personId=person_id, max=MOST)))
+
+    async def message(self, message_id: str) -> Json:
+        return await self._call(lambda api: _json(api.messages.get(message_id)))
+
+    async def messages(self, room_id: str, since: datetime, *, is_group: bool) -> list[Json]:
+        """What was said in a room from ``since`` on, oldest first, a thousand at most; in a group, to the bot."""
+
+        def ask(api: Any) -> list[Json]:
+            wanted = {"mentionedPeople": "me"} if is_group else {}
+            found = []
+            for message in islice(api.messages.list(roomId=room_id, max=PAGE, **wanted), MOST):
+                if time_of(message.json_data.get("created")) < since:
+                    break
+                found.append(_json(message))
+            return found[::-1]
+
+        return await self._call(ask)
+
+    async def action(self, action_id: str) -> Json:
+        return await self._call(lambda api: _json(api.attachment_actions.get(action_id)))
+
+    async def hooks(self) -> list[Json]:
+        return await self._call(lambda api: _all(api.webhooks.list(max=100)))
+
+    # --- what is done
+
+    async def send(self, to: Json, markdown: str, card: Json | None = None, file: File | None = None) -> Json:
+        """Post one message; gives it as the platform shows it.
+
+        Args:
+            to: ``{"roomId": ...}`` or ``{"toPersonId": ...}``; the first message to a person makes the direct room.
+
+        Raises:
+            OutcomeUnknown: Nobody knows whether it was posted.
+        """
+
+        def post(api: Any) -> Json:
+            more: Json = dict(to)
+            if markdown:
+                more["markdown"] = markdown
+            if card is not None:
+                more["attachments"] = [{"contentType": "application/vnd.microsoft.card.adaptive", "content": card}]
+            if file is None:
+                return _json(api.messages.create(**more))
+            if not os.path.isfile(file.path):
+                raise MessageRefused(f"the file {file.name!r} is gone from the server's folder")
+            # the SDK tells the platform the name it finds on disk, and there it is ours
+            with tempfile.TemporaryDirectory(prefix="shellbot-") as folder:
+                named = os.path.join(folder, clean_name(file.name))
+                os.symlink(os.path.abspath(file.path), named)
+                return _json(api.messages.create(files=[named], **more))
+
+        async with self._sending:
+            return await self._call(post)
+
+    async def edit(self, message_id: str, room_id: str, markdown: str) -> None:
+        """Give a message of ours another text. Webex takes ten of these, and none for cards and files."""
+
+        def edit(api: Any) -> None:
+            change = getattr(api.messages, "edit", None) or api.messages.update
+            change(messageId=message_id, roomId=room_id, markdown=markdown)
+
+        async with self._sending:
+            await self._call(edit)
+
+    async def delete(self, message_id: str) -> None:
+        """Take back a message of ours; one that is gone already is."""
+        async with self._sending:
+            with contextlib.suppress(ChannelNotFound):
+                await self._call(lambda api: api.messages.delete(message_id))
+
+    async def make_hook(self, **fields: str) -> Json:
+        return await self._call(lambda api: _json(api.webhooks.create(**fields)))
+
+    async def change_hook(self, hook_id: str, **fields: str) -> Json:
+        return await self._call(lambda api: _json(api.webhooks.update(hook_id, **fields)))
+
+    async def drop_hook(self, hook_id: str) -> None:
+        """Take back a webhook of ours; one that is gone already is."""
+        with contextlib.suppress(ChannelNotFound):
+            await self._call(lambda api: api.webhooks.delete(hook_id))
+
+    async def download(self, url: str, shelf: Shelf) -> File:
+        """Fetch a file that somebody sent, onto the shelf. Only from where Webex is, and following nothing.
+
+        Raises:
+            FileRefused: It is too large, lies elsewhere, or the platform does not give it. Can be said to people.
+        """
+        if not self._is_there(url):
+            raise FileRefused("A file is not fetched from where it lies: that is not Webex.")
+        try:
+            return await self._call(lambda api: _download(_session(api), url, shelf))
+        except (ChannelNotFound, MessageRefused) as error:
+            raise FileRefused("Webex does not give out a file that you sent; it may be blocked or gone.") from error
+
+    # --- how
+
+    async def _call(self, work: Callable[[Any], T]) -> T:
+        while self._failures >= BREAK_AFTER:
+            async with self._probing:
+                if self._failures < BREAK_AFTER:
+                    break
+                return await self._when_wanted(work)
+        return await self._when_wanted(work)
+
+    async def _when_wanted(self, work: Callable[[Any], T]) -> T:
+        while True:
+            if self.is_denied:
+                raise SpaceUnauthorized("Webex does not know the bot's token any more; nothing is tried with it")
+            if not self._is_open:
+                raise SpaceError("the connection to Webex is being closed; try again later")
+            wait = self._resume_at - self._clock.time()
+            if wait <= 0:
+                break
+            await self._clock.sleep(wait)
+        self._running += 1
+        self._idle.clear()
+        # Whoever waits for it may give up; the call itself goes on, and is counted to its end.
+        call = asyncio.ensure_future(asyncio.get_running_loop().run_in_executor(self._pool, self._work, work))
+        call.add_done_callback(self._ended)
+        return await asyncio.shield(call)
+
+    def _ended(self, call: asyncio.Future[Any]) -> None:
+        self._running -= 1
+        if not self._running:
+            self._idle.set()
+        error = None if call.cancelled() else call.exception()
+        match error:
+            case SpaceUnauthorized():
+                if not self.is_denied:
+                    self.is_denied = True
+                    logger.error(
+                        "Webex does not know the bot's token any more: nothing is sent or heard until the next start. "
+                        "Make a new token at developer.webex.com, put it where the old one is, and start again; "
+                        "what was not sent is kept"
+                    )
+            case RateLimited() | ChannelNotFound() | MessageRefused() | FileRefused():
+                self._failures = 0
+            case None:
+                if self._failures >= BREAK_AFTER:
+                    logger.warning("Webex answers again")
+                self._failures = 0
+            case SpaceError():
+                self._failures += 1
+                if self._failures >= BREAK_AFTER:
+                    pause = min(LONGEST_BREAK, 2.0 ** min(10, self._failures - BREAK_AFTER))
+                    self._resume_at = max(self._resume_at, self._clock.time() + pause)
+                    if self._failures == BREAK_AFTER:
+                        logger.warning("Webex fails again and again; calls wait, and one tries from time to time")
+
+    def _work(self, work: Callable[[Any], T]) -> T:
+        """In a thread of the pool."""
+        try:
+            return work(self._api())
+        except SpaceError:
+            raise
+        except requests.RequestException as error:
+            raise _explained(error) from error
+        except Exception as error:  # an answer that the SDK cannot read
+            raise OutcomeUnknown(f"Webex answered what cannot be read ({type(error).__name__})") from error
+
+    def _api(self) -> Any:
+        api = getattr(self._local, "api", None)
+        if api is None:
+            api = self._make(access_token=self._token, base_url=self.url, wait_on_rate_limit=False)
+            session = _session(api)
+            adapter = _Adapter(self)
+            session.mount("https://", adapter)
+            session.mount("http://", adapter)
+            session.auth = _keep  # else a .netrc would put its own word in place of the token
+            self._sessions.append(session)
+            self._local.api = api
+        return api
+
+    def _is_there(self, url: str) -> bool:
+        mine, other = urlsplit(self.url), urlsplit(url)
+        return (mine.scheme, mine.netloc) == (other.scheme, other.netloc)
+
+    def look_before(self, url: str) -> None:
+        """Refuse a request that would carry the token elsewhere, as the link to a next page might."""
+        if not self._is_there(url):
+            raise MessageRefused(f"Webex names an address that is not its own: {urlsplit(url).hostname}")
+
+    def look_after(self, response: requests.Response) -> None:
+        """Raise what a status means; in a thread of the pool."""
+        status = response.status_code
+        if status < 300:
+            return
+        told = _told(response)
+        if status < 400:
+            raise MessageRefused(f"Webex points elsewhere, and that is not followed ({told})")
+        if status in (429, 423):
+            seconds = retry_after(response.headers.get("Retry-After"), self._clock.utcnow())
+            seconds += random.uniform(0, min(5.0, seconds / 4))
+            if status == 429:  # the token's; 423 is about one thing only
+                self._resume_at = max(self._resume_at, self._clock.time() + seconds)
+            logger.warning("Webex asks to wait seconds=%.0f status=%d", seconds, status)
+            raise RateLimited(f"Webex asks to wait {seconds:.0f} s ({told})", retry_after=seconds)
+        if status == 401:
+            raise SpaceUnauthorized(
+                f"Webex does not know the bot's token ({told}); make a new one at developer.webex.com"
+            )
+        if status in (403, 404, 410):
+            raise ChannelNotFound(f"not there for the bot ({told})")
+        if status in (408, 425) or status >= 500:
+            raise SpaceError(f"Webex fails ({told})")
+        raise MessageRefused(f"Webex refuses it ({told})")
+
+
+class _Adapter(HTTPAdapter):
+    """Sees each request and each answer before the SDK does."""
+
+    def __init__(self, client: Client) -> None:
+        super().__init__()
+        self._client = client
+
+    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
+        self._client.look_before(request.url or "")
+        if not args:
+            kwargs["timeout"] = (CONNECT_TIMEOUT, READ_TIMEOUT)
+        response = super().send(request, *args, **kwargs)
+        try:
+            self._client.look_after(response)
+        except SpaceError:
+            response.close()
+            raise
+        return response
+
+
+def _sdk() -> Callable[..., Any]:
+    try:
+        from webexteamssdk import WebexTeamsAPI as Api
+    except ImportError:
+        try:
+            from webexpythonsdk import WebexAPI as Api
+        except ImportError:
+            raise ConfigError("Webex needs its SDK; pip install webexteamssdk", key="space.type") from None
+    made: Callable[..., Any] = Api
+    return made
+
+
+def _session(api: Any) -> requests.Session:
+    session = api._session._req_session
+    assert isinstance(session, requests.Session)
+    return session
+
+
+def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
+    return request
+
+
+def _json(thing: Any) -> Json:
+    return dict(thing.json_data)
+
+
+def _all(things: Iterable[Any]) -> list[Json]:
+    return [_json(thing) for thing in things]
+
+
+def _told(response: requests.Response) -> str:
+    """What the platform says about a failure, short, with what its support wants to know."""
+    try:
+        body = json.loads(response.raw.read(MOST_TOLD_BYTES, decode_content=True))
+        words = one_line(str(body.get("message") or ""))[:160]
+        tracking = one_line(str(body.get("trackingId") or ""))[:80]
+    except (ValueError, AttributeError, OSError, RecursionError, urllib3.exceptions.HTTPError):
+        words = tracking = ""
+    return " ".join(filter(None, [str(response.status_code), words, tracking]))
+
+
+def _explained(error: requests.RequestException) -> SpaceError:
+    """Whether the platform may have got it. The text of the error names the address, never a header."""
+    reason: Any = error.args[0] if error.args else None
+    reason = getattr(reason, "reason", reason)
+    never = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.SSLError, urllib3.exceptions.ProxyError)
+    is_unsent = isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL) or isinstance(reason, never)
+    what = type(reason if isinstance(reason, Exception) else error).__name__
+    if is_unsent:
+        return SpaceError(f"Webex cannot be reached ({what})")
+    return OutcomeUnknown(f"the connection to Webex broke ({what})")
+
+
+def _download(session: requests.Session, url: str, shelf: Shelf) -> File:
+    ends = time.monotonic() + DOWNLOAD_TIMEOUT
+    with session.get(url, stream=True, allow_redirects=False) as response:
+        name = _file_name(response.headers.get("Content-Disposition", ""))
+        draft = shelf.new(name, response.headers.get("Content-Type", ""))
+        try:
+            for piece in response.iter_content(PIECE_BYTES):
+                draft.write(piece)
+                if time.monotonic() > ends:
+                    raise FileRefused(f"{draft.name} takes too long to come.")
+            return draft.finish()
+        finally:
+            draft.close()
+
+
+def _file_name(disposition: str) -> str:
+    """What a file is called by its header, in whichever of the ways to write it."""
+    if found := _EXTENDED.search(disposition):
+        return unquote(found[1], errors="replace")
+    headers = Headers()
+    headers["Content-Disposition"] = disposition
+    name = headers.get_filename() or "file"
+    try:
+        return name.encode("latin-1").decode()  # as which headers are read, though names in them are UTF-8
+    except UnicodeError:
+        return name
