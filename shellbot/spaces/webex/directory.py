@@ -6,6 +6,7 @@ matter in which order it was told, whether twice, or not at all.
 
 from __future__ import annotations
 
+import math
 import sqlite3
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
@@ -49,7 +50,7 @@ class Directory:
     async def load(self, me: str) -> None:
         """Take up what an earlier run knew, about the same bot or none."""
         self.me = me
-        now = self._clock.utcnow().timestamp()
+        now = math.floor(self._clock.utcnow().timestamp() * 1000) / 1000  # as the platform's stamps are cut
 
         def begin(db: sqlite3.Connection) -> float:
             if not ledger.fact(db, "began"):

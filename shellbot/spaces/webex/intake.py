@@ -127,9 +127,10 @@ class Intake:
         if len(self._waiting) >= MOST_WAITING:
             raise RateLimited(f"{MOST_WAITING:,} things wait to be heard; come again", retry_after=30.0)
         is_new = await self._store.write(lambda db: ledger.wait_for(db, notice))
-        if not is_new and notice.id not in self._waiting:
+        if not is_new:
             self.repeats += 1
-            return None
+            waiting = self._waiting.get(notice.id)
+            return waiting.done if waiting is not None else None
         return self._push(notice, None)
 
     async def look_through(self, found: list[tuple[Notice, Json]]) -> list[asyncio.Future[None]]:
