@@ -10,6 +10,7 @@ import shutil
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -27,6 +28,7 @@ from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
+from shellbot.stores.memory import MemoryStore
 from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
@@ -89,6 +91,9 @@ def main() -> None:
 @click.option("--bus", help="Address of the bus; a socket of this server's own by default.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
+@click.option(
+    "--fake", is_flag=True, help="With --space webex: one on this machine, played on a page, without an account."
+)
 @click.option("--private", is_flag=True, help="Let people in by a join link only; one is printed.")
 @click.option("--standby", is_flag=True, help="Where another process serves the instance, take its place when it ends.")
 @click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
@@ -102,6 +107,7 @@ def run(
     bus: str | None,
     settings: str | None,
     demo: bool,
+    fake: bool,
     private: bool,
     standby: bool,
     is_opened: bool,
@@ -123,8 +129,25 @@ def run(
         context.apply({key: value for key, value in given.items() if value is not None})
         if private:
             context.set("server.private", True)
-        engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo, is_standby=standby)
-        engine.run(ready=_companion(demo, is_opened, beside))
+        with ExitStack() as stack:
+            page = ""
+            if fake:
+                if context.check("space.type") != "webex":
+                    raise click.UsageError("--fake goes with --space webex")
+                from shellbot.testing.fakewebex.stage import stage
+
+                page = stack.enter_context(stage(context))
+                if instance is None:
+                    context.set("instance.folder", str(default_folder("fake")))
+            engine = Engine(
+                context,
+                commands=load_commands(bot) if bot else (),
+                # what it knew would be of a platform that is gone
+                store=MemoryStore() if fake else None,
+                is_demo=demo,
+                is_standby=standby,
+            )
+            engine.run(ready=_companion(demo, is_opened, beside, page))
 
     if not is_anew:
         serve()
@@ -134,9 +157,13 @@ def run(
         serve_anew(serve, Path(bot), *([Path(settings)] if settings else []))
 
 
-def _companion(demo: bool, is_opened: bool, others: Sequence[Beside]) -> Callable[[Engine], Any]:
+def _companion(demo: bool, is_opened: bool, others: Sequence[Beside], page: str = "") -> Callable[[Engine], Any]:
     def ready(engine: Engine) -> Any:
         url = engine.server.url if engine.server is not None else ""
+        if page:
+            print(f"shellbot: {page}", flush=True)
+            if is_opened:
+                webbrowser.open(page)
         if is_opened and engine.server is not None:
             webbrowser.open(engine.server.link() if engine.context.check("server.private") else url)
         beside: list[Awaitable[None]] = [other(engine) for other in others]
