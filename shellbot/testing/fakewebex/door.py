@@ -32,7 +32,7 @@ class Request:
     path: str
     query: dict[str, str]
     query_string: str
-    headers: Message[str, str]
+    headers: Message[str, str] = field(repr=False)  # with the token
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:

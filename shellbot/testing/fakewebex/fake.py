@@ -317,7 +317,7 @@ class FakeWebex:
         return email
 
     def _let_in(self, account: Account) -> None:
-        self._state.accounts[account.id] = account
+        self._state.accounts[account.id] = self._state.emails[account.email.lower()] = account
         self.renew(account)
         self._state.changed()
 
