@@ -153,7 +153,7 @@ class Deliveries:
     def _keep(self, delivery: Delivery) -> Delivery:
         with self._state.lock:
             self._done.append(delivery)
-            self._state.changed()
+            self._state.wake()
         return delivery
 
     def _count(self, delivery: Delivery) -> None:

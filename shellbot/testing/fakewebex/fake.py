@@ -9,9 +9,10 @@ import time
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable
+from functools import cached_property
 from secrets import token_urlsafe
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from shellbot.errors import NotRunning
 from shellbot.testing.fakewebex.api import PREFIX, Api, refusal
@@ -22,7 +23,10 @@ from shellbot.testing.fakewebex.faults import Fault, Faults
 from shellbot.testing.fakewebex.humans import Bot, Person
 from shellbot.testing.fakewebex.platform import Platform
 from shellbot.testing.fakewebex.requests import Asked
-from shellbot.testing.fakewebex.state import Account, Message, Room, State, SystemWall, Wall, Webhook
+from shellbot.testing.fakewebex.state import Account, Action, Message, Room, State, SystemWall, Wall, Webhook
+
+if TYPE_CHECKING:
+    from shellbot.testing.fakewebex.page import Page
 
 MAX_REQUESTS = 100_000  # that are kept to be looked at
 T = TypeVar("T")
@@ -79,6 +83,7 @@ class FakeWebex:
     def close(self) -> None:
         """End all connections and threads. Again does nothing."""
         self._closing.set()
+        self._state.wake()
         self.faults.clear()
         self._deliveries.close()
         if self._door is not None:
@@ -90,6 +95,11 @@ class FakeWebex:
         if self._door is None:
             raise NotRunning("the fake has not been started; use it inside: with FakeWebex() as fake")
         return f"http://127.0.0.1:{self._door.port}{PREFIX}"
+
+    @property
+    def page(self) -> str:
+        """Address of the page on which somebody plays all the people, in a browser on this machine."""
+        return self.url.removesuffix(PREFIX.removeprefix("/"))
 
     # --- who and what is there
 
@@ -144,6 +154,11 @@ class FakeWebex:
         with self._state.lock:
             room = place if isinstance(place, Room) else self._state.direct_room(*place)
             return [] if room is None else list(room.messages)
+
+    def actions(self, account: Account) -> list[Action]:
+        """The buttons that this one pressed, as they were pressed."""
+        with self._state.lock:
+            return [action for action in self._state.actions.values() if action.person is account]
 
     def webhooks(self) -> list[Webhook]:
         """Those that are registered now, of all bots."""
@@ -235,7 +250,7 @@ class FakeWebex:
 
     def _answer(self, request: Request) -> Response:
         if not request.path.startswith(PREFIX):
-            return refusal(404, "The requested resource could not be found.")
+            return self._page.answer(request)
         path = request.path.removeprefix(PREFIX)
         who = self._api.who(request)
         fault = self.faults.take(request.method, path, who)
@@ -255,7 +270,20 @@ class FakeWebex:
         finally:
             with self._state.lock:
                 self._requests.append(Asked(request.method, path, status, who))
-                self._state.changed()
+                self._state.wake()
+
+    @cached_property
+    def _page(self) -> Page:
+        # Flask is loaded by whoever opens the page; tests need none of it.
+        from shellbot.testing.fakewebex.page import Page
+
+        assert self._door is not None
+        return Page(self._platform, port=self._door.port, person=self.person, wait=self._wait_other)
+
+    def _wait_other(self, version: int, seconds: float) -> None:
+        """For the page: return when the state is another one, after a while, or when all ends."""
+        with self._state.condition:
+            self._state.condition.wait_for(lambda: self._state.version != version or self._closing.is_set(), seconds)
 
     def _go_wrong(self, fault: Fault) -> Response | None:
         fault.reached()

@@ -163,6 +163,11 @@ class State:
         """Wake all who wait for something."""
         with self.lock:
             self.version += 1
+            self.wake()
+
+    def wake(self) -> None:
+        """Let all look again who wait for something, though nobody said or did anything."""
+        with self.lock:
             self.condition.notify_all()
             for watcher in self._watchers:
                 watcher()
