@@ -159,7 +159,7 @@ def test_where_choices_are_numbers_their_words_are_typed():
     rating = Card(id="c", title="How?", buttons=tuple(Button(str(n), str(n)) for n in range(1, 6)))
     text = worded(Reply(id="r", text="", card=rating))
     assert "- 1\n- 2" in text
-    assert text.endswith("Press a button, or type its words.")
+    assert text.endswith("Press a button; or type the words.")
 
 
 def test_what_people_wrote_means_nothing_on_a_card():
