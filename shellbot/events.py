@@ -11,10 +11,15 @@ from datetime import datetime
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in a chat. ``id`` tells people apart; ``name`` is only for reading."""
+    """Somebody in a chat. ``id`` tells people apart; ``name`` is only for reading.
+
+    ``address`` is the mail address that the platform vouches for, where it has one; never what people say of
+    themselves.
+    """
 
     id: str
     name: str
+    address: str = ""
 
 
 @dataclass(frozen=True, slots=True)

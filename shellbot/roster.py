@@ -11,7 +11,7 @@ from shellbot.stores.base import Store
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS roster (
     group_id TEXT NOT NULL, person_id TEXT NOT NULL, name TEXT NOT NULL, direct TEXT NOT NULL,
-    PRIMARY KEY (group_id, person_id)
+    address TEXT NOT NULL DEFAULT '', PRIMARY KEY (group_id, person_id)
 );
 CREATE TABLE IF NOT EXISTS ended_channels (id TEXT PRIMARY KEY);
 """
@@ -37,11 +37,11 @@ class Roster:
     async def load(self) -> None:
         """Read what an earlier run of this instance knew."""
         await self._store.create(SCHEMA)
-        rows = await self._store.read(
-            lambda db: db.execute("SELECT group_id, person_id, name, direct FROM roster ORDER BY rowid").fetchall()
-        )
-        for group_id, person_id, name, direct in rows:
-            self._put(group_id, Member(Person(person_id, name), direct))
+        await self._store.write(_migrate)
+        query = "SELECT group_id, person_id, name, address, direct FROM roster ORDER BY rowid"
+        rows = await self._store.read(lambda db: db.execute(query).fetchall())
+        for group_id, person_id, name, address, direct in rows:
+            self._put(group_id, Member(Person(person_id, name, address), direct))
         ended = await self._store.read(lambda db: db.execute("SELECT id FROM ended_channels").fetchall())
         self.ended.update(id_ for (id_,) in ended)
 
@@ -59,9 +59,9 @@ class Roster:
 
         def keep(db: sqlite3.Connection) -> None:
             db.execute(
-                "INSERT INTO roster VALUES (?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET name = excluded.name, direct = excluded.direct",
-                (group_id, person.id, person.name, direct),
+                "INSERT INTO roster (group_id, person_id, name, direct, address) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
+                "DO UPDATE SET name = excluded.name, direct = excluded.direct, address = excluded.address",
+                (group_id, person.id, person.name, direct, person.address),
             )
 
         self._store.post(keep)
@@ -93,3 +93,9 @@ class Roster:
         self._groups.setdefault(group_id, {})[member.person.id] = member
         if member.direct:
             self._speakers[group_id, member.direct] = member.person
+
+
+def _migrate(db: sqlite3.Connection) -> None:
+    """Stores of before have no addresses."""
+    if "address" not in {row[1] for row in db.execute("PRAGMA table_info(roster)")}:
+        db.execute("ALTER TABLE roster ADD COLUMN address TEXT NOT NULL DEFAULT ''")

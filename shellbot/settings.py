@@ -86,12 +86,27 @@ _DECLARED = (
     Setting("sqlite.db", str, "store.db", "file of the store, in the folder of the instance"),
     Setting("file.updater.path", str, "/var/log/shellbot.log", "file that an audited channel is copied to"),
     Setting("elasticsearch.updater.host", str, "localhost:9200", "index that an audited channel is copied to"),
+    Setting("access.admins", list[str], None, "ids or addresses of those who may everything"),
+    Setting("access.people", list[str], None, "ids or addresses of those who may use the bot; everybody if not set"),
+    Setting("access.domains", list[str], None, "domains whose people may use the bot, besides access.people"),
+    Setting("access.rooms", list[str], None, "ids of the rooms where the bot takes commands; all if not set"),
     Setting("polls.timezone", str, None, "zone of times in polls, e.g. Europe/Paris; the machine's by default"),
     Setting("listener.lock", str, "off", "'on' while no message is handled"),
     Setting("vacuum.stamp", Any, None, "when housekeeping was last done"),
     Setting("audit.has_been_armed", bool, False, "whether channels can be audited"),
 )
 DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED}
+
+# Keys whose last part is up to the program.
+_FAMILIES = (
+    Setting("access.roles.", list[str] | str, None, "ids, addresses or domains (@example.com) of who has this role"),
+    Setting(
+        "access.commands.",
+        list[str] | str,
+        None,
+        "who may use this command: roles, ids, addresses, domains, everybody or nobody",
+    ),
+)
 
 # Under these a program keeps what it likes: bot.store and store.<id> are copied into the stores of bots,
 # localized.<text> translates, the others are per channel.
@@ -108,6 +123,13 @@ _IN_URL = re.compile(r"(://)[^/@\s]+(?=@)|([?&](?:\w*token|\w*secret|password|\w
 _SWITCHES = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
 
 
+def declared(key: str) -> Setting | None:
+    """What is declared for a key, by itself or as one of a family such as ``access.roles.NAME``."""
+    if key in DECLARED:
+        return DECLARED[key]
+    return next((family for family in _FAMILIES if key.startswith(family.key) and key != family.key), None)
+
+
 def is_counter(key: str) -> bool:
     """Whether this is one of the counters of work done: ``publisher.counter`` and its like. They are always shared."""
     return key.endswith(".counter")
@@ -115,7 +137,7 @@ def is_counter(key: str) -> bool:
 
 def is_secret(key: str) -> bool:
     """Whether the value of this key is not to be seen: declared so, or its last word is token, password and so on."""
-    setting = DECLARED.get(key)
+    setting = declared(key)
     return bool(_SECRET.search(key)) if setting is None else setting.is_secret
 
 
@@ -137,10 +159,14 @@ def masked(key: str, value: Any) -> Any:
 def nearest(key: str) -> str | None:
     """The known key that was probably meant by one that is not known, or None when it seems to be meant as it is."""
     section, _, name = key.partition(".")
-    if key in DECLARED or section not in _SECTIONS or is_counter(key):
+    if declared(key) or section not in _SECTIONS or is_counter(key):
         return None
     if any(key == free or key.startswith(free + ".") for free in FREE):
         return None
+    head, _, rest = name.partition(".")
+    heads = [family.key.split(".")[1] for family in _FAMILIES if rest and family.key.startswith(section + ".")]
+    if families := difflib.get_close_matches(head.lower(), heads, n=1, cutoff=_CLOSE):
+        return f"{section}.{families[0]}.{rest}"
     # A key above known ones is a section written as one value, which is another mistake.
     names = {known[len(section) + 1 :].lower(): known for known in DECLARED if known.startswith(section + ".")}
     found = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=_CLOSE)

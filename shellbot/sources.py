@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from shellbot.errors import ConfigError
-from shellbot.settings import DECLARED, ENVIRONMENT, convert, nearest, variable
+from shellbot.settings import DECLARED, ENVIRONMENT, convert, declared, nearest, variable
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +103,10 @@ def mistakes_in(source: Source) -> Iterator[ConfigError]:
         known = nearest(key)
         if known:
             yield ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
-        if key in DECLARED and value is not None and not is_reference(value):
+        setting = declared(key)
+        if setting is not None and value is not None and not is_reference(value):
             try:
-                convert(key, _as_switch(key, value), DECLARED[key].kind)
+                convert(key, _as_switch(key, value), setting.kind)
             except ConfigError as error:
                 yield ConfigError(f"{source.place(key)}: {error}", key=key)
 
