@@ -495,7 +495,8 @@ class ShellBot(Agent):
         if envelope.group != self.id or command is None:
             return
         report = Report(
-            person=self._heard[channel],
+            # the roll of an old poll knows neither today's name nor the address
+            person=self.desk.roster.person(self.id, channel) or self._heard[channel],
             channel=channel,
             message=envelope.body,
             do=envelope.do,
