@@ -131,7 +131,7 @@ def log(instance: str | None, key: str | None, last: int | None, is_short: bool)
     begin = count if is_short else max(0, count - last) if last is not None else 0
     for number, entry in enumerate(found.entries[begin:], begin + 1):
         words = [entry["at"], entry["outcome"], entry["person"], entry["channel"], f"'{entry['deed']}'"]
-        click.echo(one_line(" ".join([f"{number:>5}", *words, f"({entry['way']}, by {entry['rule']})"])))
+        click.echo(one_line(" ".join([f"{number}", *words, f"({entry['way']}, by {entry['rule']})"])))
     if found.problem:
         click.echo(f"shellbot: {found.problem}; {count} before it are genuine", err=True)
         sys.exit(1)
