@@ -98,7 +98,7 @@ _DECLARED = (
 DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED}
 
 # Keys whose last part is up to the program.
-_FAMILIES = (
+FAMILIES = (
     Setting("access.roles.", list[str] | str, None, "ids, addresses or domains (@example.com) of who has this role"),
     Setting(
         "access.commands.",
@@ -127,7 +127,7 @@ def declared(key: str) -> Setting | None:
     """What is declared for a key, by itself or as one of a family such as ``access.roles.NAME``."""
     if key in DECLARED:
         return DECLARED[key]
-    return next((family for family in _FAMILIES if key.startswith(family.key) and key != family.key), None)
+    return next((family for family in FAMILIES if key.startswith(family.key) and key != family.key), None)
 
 
 def is_counter(key: str) -> bool:
@@ -164,7 +164,7 @@ def nearest(key: str) -> str | None:
     if any(key == free or key.startswith(free + ".") for free in FREE):
         return None
     head, _, rest = name.partition(".")
-    heads = [family.key.split(".")[1] for family in _FAMILIES if rest and family.key.startswith(section + ".")]
+    heads = [family.key.split(".")[1] for family in FAMILIES if rest and family.key.startswith(section + ".")]
     if families := difflib.get_close_matches(head.lower(), heads, n=1, cutoff=_CLOSE):
         return f"{section}.{families[0]}.{rest}"
     # A key above known ones is a section written as one value, which is another mistake.
@@ -176,6 +176,15 @@ def nearest(key: str) -> str | None:
 def variable(key: str) -> str:
     """The environment variable that stands for a key: ``SHELLBOT_BUS_PUT_TIMEOUT`` for ``bus.put_timeout``."""
     return "SHELLBOT_" + re.sub(r"\W", "_", key).upper()
+
+
+def in_family(name: str) -> str | None:
+    """The key in a family that a variable stands for: ``access.roles.leads`` for ``SHELLBOT_ACCESS_ROLES_LEADS``."""
+    for family in FAMILIES:
+        beginning = variable(family.key)
+        if name.startswith(beginning) and name != beginning:
+            return family.key + name.removeprefix(beginning).lower()
+    return None
 
 
 def convert(key: str, value: Any, kind: Any, *, is_text: bool = False) -> Any:

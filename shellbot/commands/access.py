@@ -10,6 +10,7 @@ People are told apart by the id that the platform gave, compared exactly, or by 
 from __future__ import annotations
 
 import difflib
+import os
 import string
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -20,13 +21,14 @@ from shellbot.errors import ConfigError
 from shellbot.events import Channel, Person
 from shellbot.markup import one_line, plain
 from shellbot.settings import convert, declared, nearest
-from shellbot.sources import flatten
+from shellbot.sources import flatten, keys_in
 from shellbot.spaces.base import bus_safe
 from shellbot.trail import Attempt, Right
 
 SECTION = "access"
 LISTS = ("admins", "people", "rooms", "domains")
 FAMILIES = ("roles.NAME", "commands.KEYWORD")
+_ALONE = f"general.{SECTION}"  # as a section is called that was written as one value
 EVERYBODY, ADMINS, NOBODY = "everybody", "admins", "nobody"
 WORDS = (EVERYBODY, ADMINS, NOBODY)
 DEFAULT, OWNER = "default", "owner"  # what decides where no setting does
@@ -149,10 +151,12 @@ class Access:
         """
         settings: dict[str, Any] = {}
         section = context.get(SECTION, {})
-        if not isinstance(section, Mapping):
-            raise ConfigError(f"{SECTION}: write rules below it, such as {SECTION}.admins", key=SECTION)
-        written = dict(flatten(section, SECTION))
-        for key in dict.fromkeys([*(f"{SECTION}.{name}" for name in LISTS), *written]):
+        written = dict(flatten(section, SECTION)) if isinstance(section, Mapping) else {SECTION: section}
+        if (alone := context.get(_ALONE)) is not None:
+            written[_ALONE] = alone
+        for key in dict.fromkeys([*map(_key, LISTS), *written, *keys_in(os.environ)]):
+            if key.partition(".")[0] != SECTION and key != _ALONE:
+                continue
             value = context.check(key, filter=True)
             if value is None and key in written:
                 raise ConfigError(f"{key}: {written[key]} is not set in the environment", key=key)
@@ -253,8 +257,8 @@ def mistakes(settings: Mapping[str, Any], commands: Collection[str] = ()) -> Ite
     """
     roles = {name: key for key, name, _ in _family(settings, "roles")}
     for key, value in settings.items():
-        section, _, name = key.partition(".")
-        if section == SECTION and declared(key) is None and value not in (None, {}):
+        is_ours = key.partition(".")[0] == SECTION or key == _ALONE
+        if is_ours and declared(key) is None and value not in (None, {}):
             meant = nearest(key)
             hint = f"did you mean '{meant}'?" if meant else f"there are {', '.join(map(_key, (*LISTS, *FAMILIES)))}"
             yield key, f"this is no rule; {hint}"

@@ -233,6 +233,24 @@ def test_rules_are_read_from_the_settings_of_the_program_and_its_environment(mon
     assert not access.decide(Person("d1", ""), ROOM, "*default").is_allowed
 
 
+def test_a_variable_may_stand_for_a_rule_too(monkeypatch):
+    monkeypatch.setenv("SHELLBOT_ACCESS_COMMANDS_POLL", "leads, c1")
+    monkeypatch.setenv("SHELLBOT_ACCESS_ROLES_LEADS", "b1")
+    for context in (Context(), Context({"access.commands.echo": "nobody"})):
+        access = Access.read(context)
+        assert access.decide(BOB, ROOM, "poll").is_allowed
+        assert not access.decide(ANN, ROOM, "poll").is_allowed
+    monkeypatch.setenv("SHELLBOT_ACCESS_COMMANDS_MY_WORD", "leads")
+    with pytest.raises(ConfigError, match="there is no command 'my_word'; did you mean 'my-word'"):
+        Access.read(Context(), ["my-word"])
+
+
+@pytest.mark.parametrize("value", ["nobody", ["a1"], True])
+def test_rules_that_are_no_rules_open_nothing(value):
+    with pytest.raises(ConfigError, match=r"general\.access: this is no rule; there are access\.admins"):
+        Access.read(Context({"access": value}))
+
+
 @pytest.mark.parametrize(
     "settings",
     [
