@@ -371,6 +371,27 @@ async def test_the_group_asks_its_own_rules_of_an_order_and_believes_no_direct_c
         assert (await log_of(people))[1:] == [("person-b", "refused", "poll list", "order")]
 
 
+async def test_in_a_room_that_is_not_named_nothing_is_done_also_from_a_direct_channel(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+    async with party(settings={"access.rooms": ["other"], "access.admins": ["person-b"]}) as people:
+        await people.join("Person A", "Person B")
+        await people.say("Person A", "echo here")
+        await people.hears("I take no commands in this room; an admin may let me.")
+        await people.whisper("Person A", "echo there")
+        await people.hears("there", "Person A")
+        for order in ("poll list", "poll close #1"):
+            await people.whisper("Person A", order)
+        await people.hears("I take no commands in this room", "Person A")
+        await people.say("Person B", "poll list")
+        await people.hears("0 of 2 voted")
+        assert [entry[:3] for entry in (await log_of(people))[1:]] == [
+            ("person-a", "refused", "echo"),
+            ("person-a", "refused", "poll list"),
+            ("person-a", "refused", "poll close"),
+        ]
+
+
 async def test_a_refused_order_that_is_put_again_stands_in_the_log_once(party, clock):
     async with party("Person A", "Person B") as people:
         await opened(people)
