@@ -32,6 +32,7 @@ class Setting:
         default: What a room reads when nothing is said; None means that there is none.
         is_secret: Never shown, neither in a repr nor in a log.
         doc: One line for ``shellbot config`` and the pages.
+        is_bare_wrong: Written down without a value it is a mistake: who did that did not mean that nothing is set.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Setting:
     default: Any
     doc: str
     is_secret: bool = False
+    is_bare_wrong: bool = False
 
 
 _DECLARED = (
@@ -86,10 +88,15 @@ _DECLARED = (
     Setting("sqlite.db", str, "store.db", "file of the store, in the folder of the instance"),
     Setting("file.updater.path", str, "/var/log/shellbot.log", "file that an audited channel is copied to"),
     Setting("elasticsearch.updater.host", str, "localhost:9200", "index that an audited channel is copied to"),
-    Setting("access.admins", list[str], None, "ids or addresses of those who may everything"),
-    Setting("access.people", list[str], None, "ids or addresses of those who may use the bot; everybody if not set"),
-    Setting("access.domains", list[str], None, "domains whose people may use the bot, besides access.people"),
-    Setting("access.rooms", list[str], None, "ids of the rooms where the bot takes commands; all if not set"),
+    *(
+        Setting(f"access.{name}", list[str], None, doc, is_bare_wrong=True)
+        for name, doc in (
+            ("admins", "ids or addresses of those who may everything"),
+            ("people", "ids or addresses of those who may use the bot; everybody if not set"),
+            ("domains", "domains whose people may use the bot, besides access.people"),
+            ("rooms", "ids of the rooms where the bot takes commands; all if not set"),
+        )
+    ),
     Setting("polls.timezone", str, None, "zone of times in polls, e.g. Europe/Paris; the machine's by default"),
     Setting("listener.lock", str, "off", "'on' while no message is handled"),
     Setting("vacuum.stamp", Any, None, "when housekeeping was last done"),
@@ -98,14 +105,12 @@ _DECLARED = (
 DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED}
 
 # Keys whose last part is up to the program.
-FAMILIES = (
-    Setting("access.roles.", list[str] | str, None, "ids, addresses or domains (@example.com) of who has this role"),
-    Setting(
-        "access.commands.",
-        list[str] | str,
-        None,
-        "who may use this command: roles, ids, addresses, domains, everybody or nobody",
-    ),
+FAMILIES = tuple(
+    Setting(key, list[str] | str, None, doc, is_bare_wrong=True)
+    for key, doc in (
+        ("access.roles.", "ids, addresses or domains (@example.com) of who has this role"),
+        ("access.commands.", "who may use this command: roles, ids, addresses, domains, everybody or nobody"),
+    )
 )
 
 # Under these a program keeps what it likes: bot.store and store.<id> are copied into the stores of bots,

@@ -104,6 +104,8 @@ def mistakes_in(source: Source) -> Iterator[ConfigError]:
         if known:
             yield ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
         setting = declared(key)
+        if setting is not None and setting.is_bare_wrong and value is None:
+            yield ConfigError(f"{source.place(key)}: {key}: no value; write [] for none, or take the line out", key=key)
         if setting is not None and value is not None and not is_reference(value):
             try:
                 convert(key, _as_switch(key, value), setting.kind)

@@ -15,7 +15,9 @@ from click.testing import CliRunner
 
 from shellbot.cli import cli
 from shellbot.commands.close import Close
+from shellbot.context import Context
 from shellbot.engine import Engine
+from shellbot.errors import ConfigError
 from shellbot.events import Person
 from shellbot.settings import DECLARED
 from shellbot.spaces.memory import MemorySpace
@@ -130,6 +132,17 @@ def test_mistakes_are_told_with_file_and_line_and_nothing_is_said_of_the_rules(t
         assert done.stderr.splitlines() == [f"shellbot: {text}" for text in expected]
     doctor = shellbot("doctor", "--settings", file, "--instance", tmp_path / "instance")
     assert all(f"wrong  settings   {text}" in doctor.stdout for text in expected)
+
+
+@pytest.mark.parametrize("key", ["people", "rooms", "admins", "domains"])
+def test_a_rule_that_was_left_without_a_value_opens_nothing(tmp_path, key):
+    file = tmp_path / "rules.yaml"
+    file.write_text(f"access:\n  {key}:\n  # - a1\n  commands:\n    poll:\n")
+    told = "no value; write [] for none, or take the line out"
+    expected = (f"{file}:2: access.{key}: {told}", f"{file}:5: access.commands.poll: {told}")
+    assert survey(file, {}).mistakes == expected
+    with pytest.raises(ConfigError, match="no value"):
+        Context.from_file(file)
 
 
 def test_a_mistake_of_the_environment_is_told_by_the_name_of_its_variable():
