@@ -11,7 +11,7 @@ from shellbot.stores.base import Store
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS roster (
     group_id TEXT NOT NULL, person_id TEXT NOT NULL, name TEXT NOT NULL, direct TEXT NOT NULL,
-    address TEXT NOT NULL DEFAULT '', PRIMARY KEY (group_id, person_id)
+    PRIMARY KEY (group_id, person_id)
 );
 CREATE TABLE IF NOT EXISTS ended_channels (id TEXT PRIMARY KEY);
 """
@@ -37,11 +37,10 @@ class Roster:
     async def load(self) -> None:
         """Read what an earlier run of this instance knew."""
         await self._store.create(SCHEMA)
-        await self._store.write(_migrate)
+        await self._store.write(_add_address)
         query = "SELECT group_id, person_id, name, address, direct FROM roster ORDER BY rowid"
-        rows = await self._store.read(lambda db: db.execute(query).fetchall())
-        for group_id, person_id, name, address, direct in rows:
-            self._put(group_id, Member(Person(person_id, name, address), direct))
+        for group_id, *person, direct in await self._store.read(lambda db: db.execute(query).fetchall()):
+            self._put(group_id, Member(Person(*person), direct))
         ended = await self._store.read(lambda db: db.execute("SELECT id FROM ended_channels").fetchall())
         self.ended.update(id_ for (id_,) in ended)
 
@@ -53,7 +52,8 @@ class Roster:
     def join(self, group_id: str, person: Person, direct: str) -> bool:
         """Take a person in; True if this changed anything."""
         member = Member(person, direct)
-        if self._groups.get(group_id, {}).get(person.id) == member:
+        known = self._groups.get(group_id, {}).get(person.id)
+        if known == member and known.person.address == person.address:
             return False
         self._put(group_id, member)
 
@@ -95,7 +95,7 @@ class Roster:
             self._speakers[group_id, member.direct] = member.person
 
 
-def _migrate(db: sqlite3.Connection) -> None:
-    """Stores of before have no addresses."""
+def _add_address(db: sqlite3.Connection) -> None:
+    """Add the column to a store of before there were addresses."""
     if "address" not in {row[1] for row in db.execute("PRAGMA table_info(roster)")}:
         db.execute("ALTER TABLE roster ADD COLUMN address TEXT NOT NULL DEFAULT ''")

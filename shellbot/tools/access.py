@@ -31,11 +31,14 @@ from shellbot.commands.uploaded import Uploaded
 from shellbot.commands.version import Version
 from shellbot.commands.whomay import WhoMay
 from shellbot.context import Context
+from shellbot.envelope import Seal
+from shellbot.errors import ConfigError
 from shellbot.events import Channel, Person
+from shellbot.instance import read_key
 from shellbot.markup import one_line
 from shellbot.polls.commands import PollCommand
 from shellbot.tools.config import Survey, survey
-from shellbot.tools.kept import looked_at
+from shellbot.tools.places import folder_of, instance_option, reading
 from shellbot.trail import read
 
 KINDS: tuple[type[Command], ...] = (
@@ -116,7 +119,7 @@ def check(person: str, command: str, room: str | None, address: str, settings: P
 
 
 @access.command()
-@click.option("--instance", type=click.Path(file_okay=False), help="Folder of the server.")
+@instance_option
 @click.option("--key", type=click.Path(dir_okay=False), help="Key of the server, where it is not in that folder.")
 @click.option("--last", type=click.IntRange(0), help="Only so many entries, the latest.")
 @click.option("--verify", "is_short", is_flag=True, help="Only say whether the log is whole.")
@@ -125,7 +128,12 @@ def log(instance: str | None, key: str | None, last: int | None, is_short: bool)
 
     Exit code 0: it is whole. 1: it was touched, and the entry is named up to which it is genuine.
     """
-    with looked_at(instance, key) as (db, seal):
+    folder = folder_of(instance)
+    sealed = Path(key) if key else folder / "keys" / "instance"
+    if not sealed.exists():
+        raise ConfigError(f"there is no key {sealed}, without which no log can be read; name the server's --instance")
+    seal = Seal(read_key(sealed))
+    with reading(folder) as db:
         found = read(db, seal)
     count = len(found.entries)
     begin = count if is_short else max(0, count - last) if last is not None else 0

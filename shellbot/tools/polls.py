@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import sqlite3
 import sys
+from pathlib import Path
 
 import click
 
+from shellbot.context import Context
+from shellbot.envelope import Seal
+from shellbot.errors import ConfigError, StoreError
+from shellbot.instance import Instance, default_folder, read_key
 from shellbot.markup import one_line
 from shellbot.polls.log import Log
 from shellbot.polls.recount import recount as count_again
 from shellbot.polls.tally import bars
-from shellbot.tools.kept import looked_at
 
 
 @click.group("poll")
@@ -27,8 +32,23 @@ def recount(instance: str | None, key: str | None, name: str) -> None:
 
     Exit code 0: the store says what was voted and announced. 1: it does not, and each line says where.
     """
-    with looked_at(instance, key) as (db, seal):
-        found = count_again(db, Log(seal), name)
+    context = Context()
+    context.apply_environment()
+    folder = Path(instance or context.get("instance.folder") or default_folder()).expanduser()
+    sealed = Path(key) if key else folder / "keys" / "instance"
+    if not sealed.exists():
+        raise ConfigError(f"there is no key {sealed}, without which no log can be read; name the server's --instance")
+    log = Log(Seal(read_key(sealed)))
+    store = Instance(folder).store_path
+    try:
+        db = sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True)
+        try:
+            db.execute("BEGIN")  # all of it as it was at one moment
+            found = count_again(db, log, name)
+        finally:
+            db.close()
+    except sqlite3.Error as error:
+        raise StoreError(f"cannot read {store}: {error}") from error
     click.echo(f"Vote #{found.number}: {one_line(found.question)} ({found.state})")
     if found.result is not None:
         click.echo(bars(found.result))

@@ -490,7 +490,6 @@ async def test_an_address_counts_also_for_orders_and_after_a_restart(party):
 def test_what_was_kept_before_there_were_addresses_is_still_read():
     old = b'{"id":"m1","channel":{"id":"group","title":"","is_direct":false},"person":{"id":"p1","name":"Person A"},'
     message = msgspec.json.decode(old + b'"time":"2026-11-20T12:00:00Z","text":"hello"}', type=Message)
-    assert message.person == Person("p1", "Person A")
     assert message.person.address == ""
 
 
