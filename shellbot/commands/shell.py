@@ -75,9 +75,9 @@ class Shell:
             return None
         return Call(command, arguments[0].strip() if arguments else "")
 
-    def is_for(self, bot: ShellBot, text: str) -> bool:
+    def is_for(self, bot: ShellBot, message: Message) -> bool:
         """Whether a line is for the bot, whatever it says."""
-        return self._addressed(bot, text)[0]
+        return self._addressed(bot, message.text)[0]
 
     async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
         """Carry out a command in the running turn; what goes wrong is said in one line."""
@@ -148,10 +148,10 @@ class Shell:
             bot.say(str(error))
             return
         call = self._uploaded(bot, line, message.person) if message.files else None
-        call = call or self._last(bot, text, message.person)
+        call = call or self._last(bot, message)
         if call is not None:
             await self._carry_out(bot, call, message)
-        elif hint := self._hint(bot, text, message.person):
+        elif hint := self._hint(bot, message):
             bot.say(hint)
 
     async def act(self, bot: ShellBot, action: CardAction) -> None:
@@ -305,17 +305,20 @@ class Shell:
             return None
         return Call(command, line) if self._may(bot, person, command) else None
 
-    def _last(self, bot: ShellBot, text: str, person: Person) -> Call | None:
-        """The command for lines that call none, if there is one, and the line is for the bot."""
-        is_addressed, line = self._addressed(bot, text)
+    def _last(self, bot: ShellBot, message: Message) -> Call | None:
+        """The command for lines that call none, if there is one, the line is for the bot, and this person may use it."""
+        line = self._addressed(bot, message.text)[1]
+        is_addressed = self.is_for(bot, message)
         is_alone = not line or line.rstrip(":,!?").casefold() == self._name
         command = self.commands.get(EMPTY if is_alone else DEFAULT)
-        if command is None or not (is_addressed or (is_alone and line)) or not self._may(bot, person, command):
+        if command is None or not (is_addressed or (is_alone and line)) or not self._may(bot, message.person, command):
             return None
         return Call(command, "" if is_alone else line)
 
-    def _hint(self, bot: ShellBot, text: str, person: Person) -> str:
-        is_addressed, line = self._addressed(bot, text)
+    def _hint(self, bot: ShellBot, message: Message) -> str:
+        person = message.person
+        line = self._addressed(bot, message.text)[1]
+        is_addressed = self.is_for(bot, message)
         if refusal := bot.desk.guard.refusal(person, bot.channel):
             return refusal if is_addressed else ""
         word = line.split(None, 1)[0].casefold() if line else ""
