@@ -306,7 +306,7 @@ class Shell:
         return Call(command, line) if self._may(bot, person, command) else None
 
     def _last(self, bot: ShellBot, message: Message) -> Call | None:
-        """The command for lines that call none, if there is one, the line is for the bot, and this person may use it."""
+        """The command for lines that call none, if there is one, the line is for the bot, and it may be used."""
         line = self._addressed(bot, message.text)[1]
         is_addressed = self.is_for(bot, message)
         is_alone = not line or line.rstrip(":,!?").casefold() == self._name

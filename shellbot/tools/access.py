@@ -37,7 +37,7 @@ from shellbot.events import Channel, Person
 from shellbot.instance import read_key
 from shellbot.markup import one_line
 from shellbot.polls.commands import PollCommand
-from shellbot.tools.config import Survey, survey
+from shellbot.tools.config import Survey, bot_option, survey
 from shellbot.tools.places import folder_of, instance_option, reading
 from shellbot.trail import read
 
@@ -71,8 +71,7 @@ def access() -> None:
 def _rules_options(command: Callable[..., None]) -> Callable[..., None]:
     path = click.Path(path_type=Path, dir_okay=False)
     where = click.option("--settings", type=path, help="As of shellbot run: a YAML or TOML file.")
-    which = click.option("--bot", type=click.Path(exists=True, dir_okay=False), help="The bot whose commands it has.")
-    return where(which(command))
+    return where(bot_option(command))
 
 
 @access.command("list")

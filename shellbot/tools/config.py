@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -110,15 +110,26 @@ def _shown(key: str, value: Any) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+def bot_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option ``--bot``."""
+    path = click.Path(exists=True, dir_okay=False)
+    return click.option("--bot", type=path, help="The bot's file: rules of access may name its commands.")(command)
+
+
+def keywords_of(bot: str | None) -> list[str]:
+    """Keywords of the commands in this file."""
+    return [command.keyword for command in load_commands(bot)] if bot else []
+
+
 @click.command()
 @click.option(
     "--settings", type=click.Path(path_type=Path, dir_okay=False), help="As of shellbot run: a YAML or TOML file."
 )
-@click.option("--bot", type=click.Path(exists=True, dir_okay=False), help="A bot: rules may name its commands.")
+@bot_option
 @click.option("--all", "is_all", is_flag=True, help="Also what has its default, and what each key is for.")
 def config(settings: Path | None, bot: str | None, is_all: bool) -> None:
     """Show what is set, and from where. Every mistake in it is told; secrets are not shown."""
-    found = survey(settings, os.environ, [command.keyword for command in load_commands(bot)] if bot else ())
+    found = survey(settings, os.environ, keywords_of(bot))
     rows = [*found.rows, *(defaults({row.key for row in found.rows}) if is_all else ())]
     width = max((len(row.key) for row in rows), default=0)
     for row in sorted(rows, key=lambda row: row.key):

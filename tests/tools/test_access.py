@@ -134,6 +134,17 @@ def test_mistakes_are_told_with_file_and_line_and_nothing_is_said_of_the_rules(t
     assert all(f"wrong  settings   {text}" in doctor.stdout for text in expected)
 
 
+def test_rules_for_commands_of_ones_own_bot(tmp_path):
+    (tmp_path / "rules.yaml").write_text("access:\n  commands:\n    stats: a1\n")
+    (tmp_path / "stats_bot.py").write_text(BOT.replace("deploy", "stats"))
+    asked = ["config", "--settings", tmp_path / "rules.yaml"]
+    assert "there is no command 'stats'; did you mean 'start'?" in shellbot(*asked).stderr
+    for tool in ("config", "doctor"):
+        done = shellbot(tool, *asked[1:], "--bot", tmp_path / "stats_bot.py")
+        assert "did you mean" not in done.output
+        assert "stats" in done.stdout or "1 set" in done.stdout
+
+
 @pytest.mark.parametrize("key", ["people", "rooms", "admins", "domains"])
 def test_a_rule_that_was_left_without_a_value_opens_nothing(tmp_path, key):
     file = tmp_path / "rules.yaml"
