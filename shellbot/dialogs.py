@@ -152,7 +152,7 @@ class Dialogs:
         dialog = self._meant(bot, message.person, text)
         if dialog is None:
             return False
-        await self._move(bot, dialog, _cancel if _is_cancel(text) else _happen("input", text=text), message)
+        await self._move(bot, dialog, _cancel if is_cancel(text) else _happen("input", text=text), message)
         return True
 
     def taking(self, bot: Speaks, person: Person, text: str) -> Progress | None:
@@ -195,7 +195,7 @@ class Dialogs:
         """The dialog that takes what this person says."""
         dialog = self.find(bot.id, _key(bot, person))
         # one for everybody in a group is not cancelled by a word in passing, while it asks nothing
-        if dialog is None or self._is_listening(bot, dialog) or (_is_cancel(text) and (dialog.key or bot.is_direct)):
+        if dialog is None or self._is_listening(bot, dialog) or (is_cancel(text) and (dialog.key or bot.is_direct)):
             return dialog
         return None
 
@@ -344,7 +344,8 @@ def _happen(event: str, **given: Any) -> Act:
     return lambda machine, now: machine.step(event, now=now, **given)
 
 
-def _is_cancel(text: str) -> bool:
+def is_cancel(text: str) -> bool:
+    """Whether this ends a dialog."""
     return text.casefold().rstrip(".!") == CANCEL
 
 

@@ -56,7 +56,8 @@ class Attempt:
     """Somebody wants something of a command.
 
     Attributes:
-        cause: Id of the event or order that asks for it; a repeat has the same, and stands in the log once.
+        cause: Id of the event or order that asks for it. A repeat has the same, and what comes of it stands in the log
+            once.
         owner: Id of who owns what this is about; None while that is not known.
         way: How it was said: an ``order`` came over the bus from a direct channel.
     """
@@ -96,8 +97,9 @@ class Trail:
         Raises:
             StoreError: The store takes nothing more; then nothing is to be done either.
         """
+        id_ = attempt.cause if is_allowed else f"{attempt.cause}/refused"  # by other rules, after a restart
         entry = {
-            "id": attempt.cause,
+            "id": id_,
             "at": self._now().isoformat(timespec="milliseconds"),
             "person": attempt.person.id,
             "channel": attempt.channel.id,
@@ -107,7 +109,7 @@ class Trail:
             "rule": rule,
         }
         body = orjson.dumps(entry)
-        self._store.post(lambda db: self._append(db, attempt.cause, body))
+        self._store.post(lambda db: self._append(db, id_, body))
 
     def _append(self, db: sqlite3.Connection, cause: str, body: bytes) -> None:
         if db.execute("SELECT 1 FROM access_log WHERE cause = ?", (cause,)).fetchone():

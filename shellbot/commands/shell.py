@@ -15,6 +15,7 @@ from shellbot.commands.base import Command, Said
 from shellbot.commands.default import KEYWORD as DEFAULT
 from shellbot.commands.empty import KEYWORD as EMPTY
 from shellbot.commands.uploaded import KEYWORD as UPLOADED
+from shellbot.dialogs import is_cancel
 from shellbot.errors import AgentStopped, CommandError, ConfigError, FileRefused
 from shellbot.events import CardAction, Message, Person
 from shellbot.markup import plain
@@ -243,7 +244,8 @@ class Shell:
         if dialog is not None:
             is_own = bot.is_direct or dialog.key != ""
             if is_own or self._may_answer(bot, message.person, self.commands[dialog.do]):
-                self._check_answer(bot, message, dialog)
+                if not is_cancel(line):
+                    self._check_answer(bot, message, dialog)
                 if await dialogs.hear(bot, message, line):
                     return True
         if not questions.is_open:

@@ -249,8 +249,16 @@ async def test_a_dialog_goes_on_over_a_restart_only_with_who_still_may(party):
         await people.hears("`form` is for admins.", "Person A")
         await press(people, "Person A", card, "one", people.direct("Person A"))
         assert form.answers == []
+        await people.whisper("Person A", "cancel")
+        await people.whisper("Person A", "form")
+        await people.whisper("Person A", "one")
+        await people.hears("I do not know that.", "Person A")
         ways = [(outcome, deed, way) for _, outcome, deed, way in await log_of(people)]
-        assert ways == [("refused", "form", "answer"), ("refused", "form", "button")]
+        assert ways == [
+            ("refused", "form", "answer"),
+            ("refused", "form", "button"),
+            ("refused", "form", "typed"),
+        ]
 
 
 async def test_who_was_asked_by_the_group_may_answer(party):

@@ -70,7 +70,7 @@ async def test_whatever_commit_is_the_last_the_log_has_it_first_and_once(tmp_pat
     recorded = Recorded(tmp_path / "store.db", space, tmp_path)
     whole, _ = await play(recorded, space, instance)
     assert [(entry["id"], entry["outcome"]) for entry in whole.entries] == [
-        ("group/m1", "refused"),
+        ("group/m1/refused", "refused"),
         ("group/m2", "allowed"),
     ]
     done = 0
@@ -92,5 +92,5 @@ async def test_whatever_commit_is_the_last_the_log_has_it_first_and_once(tmp_pat
         space._heard["group"] = shown
         again, told = await play(SqliteStore(path), space, instance)
         assert again.problem == ""
-        assert [entry["id"] for entry in again.entries] == ["group/m1", "group/m2"]
+        assert [entry["id"] for entry in again.entries] == ["group/m1/refused", "group/m2"]
         assert told.count("It is open.") == 1
