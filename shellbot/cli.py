@@ -29,6 +29,7 @@ from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
 from shellbot.stores.memory import MemoryStore
+from shellbot.tools.access import access
 from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
@@ -419,6 +420,7 @@ cli.add_command(conversations)
 cli.add_command(config)
 cli.add_command(doctor)
 cli.add_command(polls)
+cli.add_command(access)
 
 
 @cli.command()

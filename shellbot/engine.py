@@ -16,13 +16,16 @@ from shellbot.agents.container import Container
 from shellbot.bot import Desk, ShellBot
 from shellbot.bus.bus import Bus
 from shellbot.clocks import BaseClock
+from shellbot.commands.access import Access
 from shellbot.commands.base import Command
 from shellbot.commands.echo import Echo
+from shellbot.commands.guard import Guard
 from shellbot.commands.help import Help
 from shellbot.commands.link import Link
 from shellbot.commands.shell import Shell
 from shellbot.commands.start import Start
 from shellbot.commands.version import Version
+from shellbot.commands.whomay import WhoMay
 from shellbot.context import Context
 from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
@@ -46,6 +49,7 @@ from shellbot.stores.base import Store
 from shellbot.stores.memory import MemoryStore
 from shellbot.stores.sqlite import SqliteStore
 from shellbot.switchboard import Switchboard
+from shellbot.trail import Trail
 
 if TYPE_CHECKING:
     from shellbot.bus.publisher import Publisher
@@ -118,7 +122,8 @@ class Engine(Container):
         if settings:
             self.context.apply(settings)
         self.type = type or self.context.check("space.type") or "web"
-        builtin: list[Command] = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
+        helping = Help(lambda bot, person: self.shell.available(bot, person))
+        builtin: list[Command] = [Echo(), helping, PollCommand(), Version(VERSION), WhoMay()]
         if self.type == "web" and space is None:
             builtin.append(Link(self))
         if machine_factory is not None:
@@ -159,6 +164,7 @@ class Engine(Container):
 
     async def _start(self) -> None:
         self.context.set("general.switch", "on")
+        access = Access.read(self.context, self.shell.commands)
         self._tune()
         await self._hold_instance()
         self._undo.callback(self.instance.close)
@@ -189,7 +195,10 @@ class Engine(Container):
         roster, inbox = Roster(store), Inbox(store)
         outbox = Outbox(store, space.post, self.clock)
         dialogs = Dialogs(store, outbox, self.shell.commands, space.capabilities)
-        switchboard = Switchboard(bus, publisher, Seal(key))
+        seal = Seal(key)
+        switchboard = Switchboard(bus, publisher, seal)
+        trail = Trail(store, seal, self.clock.utcnow)
+        await trail.open()
         self._undo.push_async_callback(switchboard.stop)
         self.desk = Desk(
             context=self.context,
@@ -202,6 +211,7 @@ class Engine(Container):
             publisher=publisher,
             switchboard=switchboard,
             dialogs=dialogs,
+            guard=Guard(access, trail),
             keys=self.instance.keys,
             commands=self.shell.commands,
             capabilities=space.capabilities,

@@ -27,7 +27,7 @@ from shellbot.context import Context
 from shellbot.errors import BusError, BusTimeout, ShellbotError
 from shellbot.instance import default_folder, read_facts
 from shellbot.runtime import runtime_folder
-from shellbot.tools.config import Survey, survey
+from shellbot.tools.config import Survey, bot_option, keywords_of, survey
 
 OLDEST = (3, 11)
 LEAST_ROOM = 100 * 2**20  # bytes
@@ -278,9 +278,10 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
     "--settings", type=click.Path(path_type=Path, dir_okay=False), help="As of shellbot run: a YAML or TOML file."
 )
 @click.option("--instance", type=click.Path(path_type=Path), help="As of shellbot run: the folder of the server.")
-def doctor(settings: Path | None, instance: Path | None) -> None:
+@bot_option
+def doctor(settings: Path | None, instance: Path | None, bot: str | None) -> None:
     """Check whether a server can run here. Where it cannot, say what to do."""
-    found = survey(settings, os.environ)
+    found = survey(settings, os.environ, keywords_of(bot))
     folder = Path(instance or found.values.get("instance.folder") or default_folder()).expanduser().absolute()
     is_fine = True
     for finding in examine(Place(folder, read_facts(folder), found)):
