@@ -5,16 +5,20 @@ Every stamp is an aware UTC datetime. Ids are strings the platform made; equal i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True)
 class Person:
-    """Somebody in a chat. ``id`` tells people apart; ``name`` is only for reading."""
+    """Somebody in a chat. ``id`` tells people apart; ``name`` is only for reading.
+
+    ``address`` is what others write to on the platform, e.g. an e-mail address; empty where it has none.
+    """
 
     id: str
     name: str
+    address: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,11 +37,10 @@ class Roster:
     async def load(self) -> None:
         """Read what an earlier run of this instance knew."""
         await self._store.create(SCHEMA)
-        rows = await self._store.read(
-            lambda db: db.execute("SELECT group_id, person_id, name, direct FROM roster ORDER BY rowid").fetchall()
-        )
-        for group_id, person_id, name, direct in rows:
-            self._put(group_id, Member(Person(person_id, name), direct))
+        await self._store.write(_add_address)
+        query = "SELECT group_id, person_id, name, address, direct FROM roster ORDER BY rowid"
+        for group_id, *person, direct in await self._store.read(lambda db: db.execute(query).fetchall()):
+            self._put(group_id, Member(Person(*person), direct))
         ended = await self._store.read(lambda db: db.execute("SELECT id FROM ended_channels").fetchall())
         self.ended.update(id_ for (id_,) in ended)
 
@@ -53,15 +52,16 @@ class Roster:
     def join(self, group_id: str, person: Person, direct: str) -> bool:
         """Take a person in; True if this changed anything."""
         member = Member(person, direct)
-        if self._groups.get(group_id, {}).get(person.id) == member:
+        known = self._groups.get(group_id, {}).get(person.id)
+        if known == member and known.person.address == person.address:
             return False
         self._put(group_id, member)
 
         def keep(db: sqlite3.Connection) -> None:
             db.execute(
-                "INSERT INTO roster VALUES (?, ?, ?, ?) "
-                "ON CONFLICT DO UPDATE SET name = excluded.name, direct = excluded.direct",
-                (group_id, person.id, person.name, direct),
+                "INSERT INTO roster (group_id, person_id, name, direct, address) VALUES (?, ?, ?, ?, ?) ON CONFLICT "
+                "DO UPDATE SET name = excluded.name, direct = excluded.direct, address = excluded.address",
+                (group_id, person.id, person.name, direct, person.address),
             )
 
         self._store.post(keep)
@@ -93,3 +93,9 @@ class Roster:
         self._groups.setdefault(group_id, {})[member.person.id] = member
         if member.direct:
             self._speakers[group_id, member.direct] = member.person
+
+
+def _add_address(db: sqlite3.Connection) -> None:
+    """Add the column to a store of before there were addresses."""
+    if "address" not in {row[1] for row in db.execute("PRAGMA table_info(roster)")}:
+        db.execute("ALTER TABLE roster ADD COLUMN address TEXT NOT NULL DEFAULT ''")

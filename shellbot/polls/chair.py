@@ -26,7 +26,8 @@ from shellbot.polls.counting import Counter
 from shellbot.polls.crier import FIRST_PAUSE, Crier
 from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.log import length
-from shellbot.polls.records import Round, Seat
+from shellbot.polls.records import Round
+from shellbot.polls.seating import Seating
 from shellbot.polls.secrecy import Secrets
 from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result, bars
@@ -53,6 +54,7 @@ class Chair:
         self._keeper = Keeper(bot, self._undone)
         self._counter = Counter(bot)
         self._secrets = Secrets(bot)
+        self._seating = Seating(bot)
         self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._secrets, self._tell_waiters)
 
     async def resume(self) -> None:
@@ -69,7 +71,7 @@ class Chair:
             self._rounds[round.id] = round
             can_go_on = await self._secrets.restore(round)
             for channel, seat in round.seats.items():
-                round.mark(channel, is_gone=seat.member.person.id not in here)
+                round.mark(channel, is_gone=not round.spec.roll and seat.member.person.id not in here)
             self._bot.listen_to(seat.member for seat in round.seats.values())
             if not can_go_on:
                 question = plain(round.spec.question)
@@ -96,7 +98,7 @@ class Chair:
         Opened twice with one id it is one poll.
 
         Raises:
-            UsageError: There is nobody to ask.
+            UsageError: There is nobody to ask, or no such roll.
         """
         if poll in self._rounds:
             return self._rounds[poll]
@@ -107,8 +109,9 @@ class Chair:
             new.remind_at = closes_at - timedelta(seconds=spec.remind)
         if opens_at is not None and opens_at > now:
             new.state = "planned"
+            await self._seating.check(spec)
         else:
-            self._seat_all(new)
+            await self._seating.fill(new)
 
         await self._secrets.make(new)
 
@@ -213,8 +216,10 @@ class Chair:
         self._go_on(round)
 
     async def leave(self, person: Person) -> None:
-        """Wait no more for the vote of somebody who has left; what was voted stays."""
+        """Wait no more for the vote of somebody who has left; what was voted stays. Who is on a named roll stays on."""
         for round in self.find(None):
+            if round.spec.roll:
+                continue
             for channel, seat in round.seats.items():
                 if seat.member.person.id == person.id:
                     round.mark(channel, is_gone=True)
@@ -291,7 +296,14 @@ class Chair:
         """It is time to open what was planned: now the roll is frozen."""
         if round.state != "planned":
             return
-        self._seat_all(round)
+        try:
+            await self._seating.fill(round)
+        except UsageError as error:
+            question = plain(round.spec.question)
+            await self.cancel(round, f"**Vote #{round.number} is cancelled: {question}** {error}")
+            return
+        if round.is_over:  # cancelled meanwhile
+            return
         round.state, round.note = "opening", None
 
         def keep(db: sqlite3.Connection) -> None:
@@ -372,15 +384,6 @@ class Chair:
 
     def _direct_of_owner(self, round: Round) -> str | None:
         return round.owner or self._direct_of(round.opener)
-
-    def _seat_all(self, round: Round) -> None:
-        """Freeze the roll: those who are in the group now."""
-        members = self._bot.desk.roster.members(self._bot.id)
-        if not members and round.state != "planned":
-            raise UsageError("There is nobody here to ask yet.")
-        round.seats = {member.direct: Seat(member) for member in members if member.direct}
-        round.absent = [member.person for member in members if not member.direct]
-        round.look_again()
 
     def _set_close(self, round: Round, closes_at: datetime | None) -> None:
         round.closes_at = closes_at

@@ -96,9 +96,10 @@ class Orders:
         """
         match order.words.op:
             case "list":
-                return self._list()
+                return self._list(order)
             case "history":
-                rounds = await self._chair.past("state IN ('closed', 'cancelled')")
+                past_ones = await self._chair.past("state IN ('closed', 'cancelled')")
+                rounds = [round for round in past_ones if self._knows(order, round)]
                 lines = [past(round, self._zone) for round in rounds[-HISTORY:]]
                 return Answer("\n".join(lines) or "No vote has closed here yet.")
             case "show":
@@ -108,9 +109,20 @@ class Orders:
             return Answer(known, is_told=True)
         return await self._change(order)
 
-    def _list(self) -> Answer:
+    def _knows(self, order: Order, round: Round) -> bool:
+        """Whether this is of the business of who asks: who is in the group, opened it, or is on its roll."""
+        person = order.person.id
+        return (
+            not order.is_direct
+            or person == round.opener.id
+            or any(member.person.id == person for member in self._bot.desk.roster.members(self._bot.id))
+            or any(seat.member.person.id == person for seat in round.seats.values())
+        )
+
+    def _list(self, order: Order) -> Answer:
         now = self._bot.clock.utcnow()
-        lines = [status(round, now, self._zone) for round in self._chair.find(None)]
+        rounds = [round for round in self._chair.find(None) if self._knows(order, round)]
+        lines = [status(round, now, self._zone) for round in rounds]
         return Answer("\n".join(lines) or 'No vote is open. Write: `poll "QUESTION" CHOICE, CHOICE [in 10m]`')
 
     async def _show(self, round: Round, order: Order) -> Answer:
@@ -181,12 +193,13 @@ class Orders:
                 return found
         if number is not None:
             rounds = self._chair.find(number) or await self._chair.past("number = ?", number)
-            if not rounds:
+            if not rounds or not self._knows(order, rounds[0]):
                 raise UsageError(f"There is no vote #{number} here.")
             return rounds[0]
         rounds = await self._chair.past("state = 'closed'") if state == "closed" else self._chair.find(None)
         if state == "closed" or (is_any and not rounds):
             rounds = (rounds or await self._chair.past("state = 'closed'"))[-1:]
+        rounds = [round for round in rounds if self._knows(order, round)]
         if not rounds:
             raise UsageError("No vote is open.")
         mine = [round for round in rounds if round.opener.id == order.person.id] or rounds

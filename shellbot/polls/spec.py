@@ -34,6 +34,7 @@ class Spec:
         threshold: What share the winner needs, of those who voted and did not abstain: ``"60%"``, ``"2/3"`` or ``""``.
         anonymous: Votes are sealed until the close, and then tied to nobody.
         remind: Seconds before the close at which those who have not voted are reminded; 0 for not at all.
+        roll: Name of the roll whose people are asked; empty: those who are in the group.
     """
 
     question: str
@@ -45,13 +46,14 @@ class Spec:
     threshold: str = ""
     remind: float = 0.0
     anonymous: bool = False
+    roll: str = ""
 
     @property
     def rules(self) -> dict[str, Any]:
         """All but question and choices, as JSON; what is as usual is left out."""
         rules: dict[str, Any] = {"kind": self.kind, "most": self.most, "results": self.results}
         rules |= {"quorum": self.quorum, "threshold": self.threshold, "remind": self.remind}
-        rules["anonymous"] = self.anonymous
+        rules |= {"anonymous": self.anonymous, "roll": self.roll}
         return {name: value for name, value in rules.items() if value != _USUAL[name]}
 
 
@@ -68,6 +70,7 @@ _USUAL: dict[str, Any] = {
     "threshold": "",
     "remind": 0.0,
     "anonymous": False,
+    "roll": "",
 }
 
 
@@ -82,6 +85,7 @@ def make(
     threshold: str = "",
     remind: float = 0.0,
     anonymous: bool = False,
+    roll: str = "",
 ) -> Spec:
     """Check the parts of a poll, from whatever source.
 
@@ -110,7 +114,7 @@ def make(
         share(threshold)
         if kind == "rating":
             raise UsageError("A rating has no threshold; it comes to an average.")
-    return Spec(question, clean, kind, most, results, quorum, threshold, remind, anonymous)
+    return Spec(question, clean, kind, most, results, quorum, threshold, remind, anonymous, roll.casefold())
 
 
 def share(text: str) -> Fraction:

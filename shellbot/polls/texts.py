@@ -45,7 +45,8 @@ def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_con
 
 def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when the vote is open."""
-    people = f"{round.asked} people have" if round.asked > 1 else "One person has"
+    of_roll = f" of the roll {plain(round.spec.roll)}" if round.spec.roll else ""
+    people = f"{round.asked} people{of_roll} have" if round.asked > 1 else f"One person{of_roll} has"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n"
         f"{people} a ballot in the direct channel. It closes {closing_time(round.closes_at, now, zone)}."
@@ -57,9 +58,10 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
 def group_planned(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when a vote is to open later."""
     assert round.opens_at is not None
+    where = f"on the roll {plain(round.spec.roll)}" if round.spec.roll else "in the group"
     return (
         f"**Vote #{round.number} opens at {shown(round.opens_at, now, zone)}: {plain(round.spec.question)}**\n\n"
-        f"It closes {closing_time(round.closes_at, now, zone)}. Who is in the group when it opens can vote. "
+        f"It closes {closing_time(round.closes_at, now, zone)}. Who is {where} when it opens can vote. "
         f"{plain(round.opener.name)} can call it off with `poll cancel #{round.number}`."
     )
 
