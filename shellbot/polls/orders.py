@@ -21,7 +21,7 @@ from shellbot.polls.grammar import check_span
 from shellbot.polls.keeping import Note
 from shellbot.polls.records import Round
 from shellbot.polls.tally import bars
-from shellbot.polls.texts import closing_time, details, past, status, verdict
+from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
 from shellbot.polls.when import FARTHEST, duration, moment, shown
 
 READING = ("list", "show", "history")
@@ -126,7 +126,8 @@ class Orders:
         return Answer("\n".join(lines) or 'No vote is open. Write: `poll "QUESTION" CHOICE, CHOICE [in 10m]`')
 
     async def _show(self, round: Round, order: Order) -> Answer:
-        text = details(round, self._bot.clock.utcnow(), self._zone)
+        most = EVERY if order.is_direct and order.person.id == round.opener.id else NAMED
+        text = details(round, self._bot.clock.utcnow(), self._zone, most)
         # what is only for who opened it is not said in the group
         is_hidden = round.spec.results == "owner" and not order.is_direct
         if is_hidden or not round.is_shown_to(order.person.id):

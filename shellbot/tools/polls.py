@@ -1,4 +1,4 @@
-"""``shellbot poll recount``: a vote counted again from its log, while a server runs or when none does."""
+"""``shellbot poll``: its commands, and ``recount``, which counts a vote again from its log."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from shellbot.polls.recount import recount as count_again
 from shellbot.polls.tally import bars
 from shellbot.tools.places import folder_of, instance_option, reading
 from shellbot.tools.rolls import check, roll
+from shellbot.tools.votes import export, list_, show
 
 
 @click.group("poll")
@@ -50,5 +51,5 @@ def recount(instance: str | None, key: str | None, name: str) -> None:
     click.echo("The log is whole, and the store says the same.")
 
 
-polls.add_command(check)
-polls.add_command(roll)
+for command in (list_, show, export, check, roll):
+    polls.add_command(command)
