@@ -27,6 +27,7 @@ from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
+from shellbot.tools.backup import backup
 from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
@@ -390,6 +391,7 @@ cli.add_command(conversations)
 cli.add_command(config)
 cli.add_command(doctor)
 cli.add_command(polls)
+cli.add_command(backup)
 
 
 @cli.command()
