@@ -32,6 +32,9 @@ def find(db: sqlite3.Connection, name: str) -> Place:
     query = "SELECT id, number, group_id FROM polls WHERE id = ? OR CAST(number AS TEXT) = ?"
     row = db.execute(query, (name, name.removeprefix("#"))).fetchone()
     if row is None:
+        number = name.removeprefix("#")
+        if number.isdecimal() and (when := records.forgotten(db, int(number))) is not None:
+            raise PollError(f"vote #{number} was forgotten, {when.astimezone():%Y-%m-%d %H:%M}")
         last = db.execute("SELECT max(number) FROM polls").fetchone()[0]
         raise PollError(f"there is no vote {name} here; " + (f"the last one is #{last}" if last else "none was held"))
     return Place(*row)
@@ -47,6 +50,12 @@ def rounds(db: sqlite3.Connection) -> list[Round]:
     """All polls of all groups, oldest first."""
     groups = [row[0] for row in db.execute("SELECT DISTINCT group_id FROM polls")]
     return sorted((round for group in groups for round in records.select(db, group, "1")), key=lambda r: r.number)
+
+
+def forgotten(db: sqlite3.Connection) -> dict[int, datetime]:
+    """When each of the polls was forgotten that are no longer here, by number."""
+    rows = db.execute("SELECT number, at FROM poll_forgotten ORDER BY number")
+    return {number: datetime.fromtimestamp(at, UTC) for number, at in rows}
 
 
 def result(db: sqlite3.Connection, round: Round) -> Result | None:

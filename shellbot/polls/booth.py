@@ -183,6 +183,7 @@ class Booth:
 
     async def veil(self, event: Said) -> Said:
         """What the person says as it may be kept: a vote in an anonymous poll is sealed."""
+        await self._drop_forgotten("" if isinstance(event, Message) else event.card)
         if isinstance(event, Message):
             return veiled_line(event, list(self._papers.values()))
         paper = self._papers.get(event.card) or await self._stored.find(event.card)
@@ -230,6 +231,15 @@ class Booth:
             return False
         await self._vote(paper, event, sealed=veiled.vote, is_cast=veiled.is_cast)
         return True
+
+    async def _drop_forgotten(self, card: str = "") -> None:
+        """Drop the papers this may be about, a card or a line, that are no longer kept: their polls were forgotten."""
+        papers = list(self._papers.values())
+        if not card and any(paper.is_open for paper in papers):
+            return
+        for poll in [paper.poll for paper in papers if not paper.is_open and card in ("", paper.poll)]:
+            if await self._stored.find(poll) is None:
+                self._papers.pop(poll, None)
 
     def _must_have_names(self, paper: Paper) -> None:
         """The ballot of an anonymous poll came between the door and the turn, so that this vote was kept as it is."""

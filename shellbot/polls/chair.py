@@ -165,6 +165,7 @@ class Chair:
         """End it without a result, and tell all channels and the group. Votes with names stay in the store."""
 
         def keep(db: sqlite3.Connection) -> None:
+            records.end(db, round, self._bot.clock.utcnow())
             if round.spec.anonymous:
                 sealed.destroy(db, round)
             if note is not None:

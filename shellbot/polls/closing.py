@@ -82,7 +82,7 @@ class Closing:
         def close(db: sqlite3.Connection) -> tuple[Result, Reply]:
             urn = round.urn
             votes = sealed.open_all(db, round, urn) if urn is not None else records.votes(db, round)
-            result = records.close(db, self._keeper.log, round, votes)
+            result = records.close(db, self._keeper.log, round, votes, now)
             text, fixed = group_result(round, result, now)
             note = {"id": f"{round.id}/note{again}", "text": owner_missed(round, result), "fixed": ""}
             if round.spec.results == "owner":

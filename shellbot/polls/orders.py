@@ -146,24 +146,24 @@ class Orders:
             case "close":
                 self._must_be(round, "opening", "open")
                 text = f"{name.capitalize()} is closing."
-                await self._chair.close(round, self._note(order, text))
+                await self._chair.close(round, self._note(order, round, text))
                 return Answer(text, is_told=True)
             case "cancel":
                 self._must_be(round, "planned", "opening", "open")
                 text = f"**{name.capitalize()} is cancelled by {who}: {question}** There is no result."
-                await self._chair.cancel(round, text, self._note(order, text))
+                await self._chair.cancel(round, text, self._note(order, round, text))
             case "remind":
                 self._must_be(round, "open")
                 left = len([seat for seat in round.seats.values() if seat.reached == "shown" and not seat.has_voted])
                 text = f"{name.capitalize()}: reminded {left} who {'has' if left == 1 else 'have'} not voted."
-                await self._chair.remind(round, self._note(order, text))
+                await self._chair.remind(round, self._note(order, round, text))
                 return Answer(text)
             case "extend":
                 self._must_be(round, "opening", "open")
                 closes_at = self._extended(round, rest, order.at)
                 when = closing_time(closes_at, self._bot.clock.utcnow(), self._zone)
                 text = f"**{name.capitalize()} is extended by {who}: {question}** It closes {when}."
-                await self._chair.extend(round, closes_at, text, self._note(order, text))
+                await self._chair.extend(round, closes_at, text, self._note(order, round, text))
             case _:
                 self._must_be(round, "closed")
                 if round.spec.anonymous:
@@ -179,22 +179,27 @@ class Orders:
                 text = (
                     f"**{name.capitalize()} is open again, by {who}: {question}** {until} The votes cast still count."
                 )
-                await self._chair.reopen(round, until_then, text, self._note(order, text))
+                await self._chair.reopen(round, until_then, text, self._note(order, round, text))
         return Answer(text, is_told=True)
 
-    def _note(self, order: Order, text: str) -> Note:
-        return lambda db: records.put_answer(db, order.id, text, order.at)
+    def _note(self, order: Order, round: Round, text: str) -> Note:
+        return lambda db: records.put_answer(db, order.id, round.id, text, order.at)
 
     async def _meant(self, order: Order, state: str, *, is_any: bool) -> Round:
         """The poll an order is about: by id, by number, or the only one that can be meant."""
         number = order.words.number
         if order.poll:
             found = await self._chair.look_up(order.poll)
+            if found is not None and found.is_over:  # read anew: it may have been forgotten from the shell
+                found = next(iter(await self._chair.past("polls.id = ?", order.poll)), None)
             if found is not None:
                 return found
         if number is not None:
             rounds = self._chair.find(number) or await self._chair.past("number = ?", number)
             if not rounds or not self._knows(order, rounds[0]):
+                when = await self._bot.desk.store.read(lambda db: records.forgotten(db, number))
+                if when is not None:
+                    raise UsageError(f"Vote #{number} was forgotten, {when.astimezone(self._zone):%d %b %Y}.")
                 raise UsageError(f"There is no vote #{number} here.")
             return rounds[0]
         rounds = await self._chair.past("state = 'closed'") if state == "closed" else self._chair.find(None)

@@ -39,6 +39,9 @@ CREATE TABLE IF NOT EXISTS poll_ballots (
     PRIMARY KEY (poll, direct)
 );
 """
+FORGOTTEN = """
+CREATE TABLE IF NOT EXISTS poll_forgotten (number INTEGER PRIMARY KEY, group_id TEXT NOT NULL, at REAL NOT NULL);
+"""
 CREATE_ORDERS = "CREATE TABLE IF NOT EXISTS poll_orders (id TEXT PRIMARY KEY, answer TEXT NOT NULL, at REAL NOT NULL);"
 # What came later, for stores made before; the defaults are what those polls were: plain, and never extended.
 ADDED = {
@@ -50,7 +53,9 @@ ADDED = {
         "reopened": "INTEGER NOT NULL DEFAULT 0",
         "reminders": "INTEGER NOT NULL DEFAULT 0",
         "note": "BLOB",
+        "ended_at": "REAL",  # when it was closed or cancelled
     },
+    "poll_orders": {"poll": "TEXT NOT NULL DEFAULT ''"},
     "poll_roll": {
         "told": "INTEGER NOT NULL DEFAULT 0",
         "reminded": "INTEGER NOT NULL DEFAULT 0",
@@ -196,7 +201,7 @@ class Round:
 
 async def prepare(store: Store) -> None:
     """Make the tables, and in those of an older version the columns that came later."""
-    await store.create(SCHEMA + CREATE_ORDERS + LOG)
+    await store.create(SCHEMA + FORGOTTEN + CREATE_ORDERS + LOG)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -210,7 +215,8 @@ def add_columns(db: sqlite3.Connection, added: Mapping[str, Mapping[str, str]]) 
 
 def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     """Keep a new poll, giving it its number; one that is here already is left as it is."""
-    number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM polls").fetchone()[0]
+    numbers = "SELECT number FROM polls UNION ALL SELECT number FROM poll_forgotten"
+    number = db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM ({numbers})").fetchone()[0]
     row = (
         new.id,
         new.group,
@@ -337,14 +343,21 @@ def answered(db: sqlite3.Connection, order: str) -> str | None:
     return row[0] if row else None
 
 
-def put_answer(db: sqlite3.Connection, order: str, answer: str, at: datetime) -> None:
+def put_answer(db: sqlite3.Connection, order: str, poll: str, answer: str, at: datetime) -> None:
     """Note that an order was carried out, in the transaction of its effect: its repeat then does nothing."""
-    db.execute("INSERT OR IGNORE INTO poll_orders VALUES (?, ?, ?)", (order, answer, at.timestamp()))
+    row = (order, answer, at.timestamp(), poll)
+    db.execute("INSERT OR IGNORE INTO poll_orders (id, answer, at, poll) VALUES (?, ?, ?, ?)", row)
 
 
 def forget_answers(db: sqlite3.Connection, before: datetime) -> None:
     """Drop the answers to orders of long ago."""
     db.execute("DELETE FROM poll_orders WHERE at < ?", (before.timestamp(),))
+
+
+def forgotten(db: sqlite3.Connection, number: int) -> datetime | None:
+    """When the poll of this number was forgotten; None where it was not."""
+    row = db.execute("SELECT at FROM poll_forgotten WHERE number = ?", (number,)).fetchone()
+    return _time(row[0]) if row else None
 
 
 def put_ballot(
@@ -390,10 +403,16 @@ def tally(round: Round, votes: list[Vote]) -> Result:
     )
 
 
-def close(db: sqlite3.Connection, log: Log, round: Round, votes: list[Vote]) -> Result:
+def end(db: sqlite3.Connection, round: Round, at: datetime) -> None:
+    """Note when it was closed or cancelled."""
+    db.execute("UPDATE polls SET ended_at = ? WHERE id = ?", (at.timestamp(), round.id))
+
+
+def close(db: sqlite3.Connection, log: Log, round: Round, votes: list[Vote], at: datetime) -> Result:
     """Count and close in the running transaction, in which the votes were read: no ballot can come between."""
     result = tally(round, votes)
     db.execute("UPDATE polls SET state = 'closed', result = ? WHERE id = ?", (orjson.dumps(asdict(result)), round.id))
+    end(db, round, at)
     log.add(db, round.id, {"do": "close", "result": asdict(result)})
     return result
 

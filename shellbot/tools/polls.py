@@ -14,6 +14,7 @@ from shellbot.markup import one_line
 from shellbot.polls.log import Log
 from shellbot.polls.recount import recount as count_again
 from shellbot.polls.tally import bars
+from shellbot.tools.forget import forget
 from shellbot.tools.places import folder_of, instance_option, reading
 from shellbot.tools.rolls import check, roll
 from shellbot.tools.votes import export, list_, show
@@ -51,5 +52,5 @@ def recount(instance: str | None, key: str | None, name: str) -> None:
     click.echo("The log is whole, and the store says the same.")
 
 
-for command in (list_, show, export, check, roll):
+for command in (list_, show, export, forget, check, roll):
     polls.add_command(command)

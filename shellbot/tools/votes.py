@@ -31,13 +31,15 @@ MARK = "\ufeff"  # of the encoding, without which spreadsheets take it for anoth
 def list_(instance: str | None) -> None:
     """Print all votes, the oldest first."""
     with reading(folder_of(instance)) as db:
-        rounds = archive.rounds(db)
+        rounds, gone = archive.rounds(db), archive.forgotten(db)
+    for number, at in gone.items():
+        click.echo(f"#{number:<4} forgotten  {at.astimezone(_zone()):%Y-%m-%d %H:%M}")
     for round in rounds:
         voted = round.result.answered if round.result else sum(seat.has_voted for seat in round.seats.values())
         counted = f"{voted} of {round.asked} voted"
         when = f"{round.opened_at.astimezone(_zone()):%Y-%m-%d %H:%M}"
         click.echo(f"#{round.number:<4} {round.state:<9}  {when}  {counted:<20}  {one_line(round.spec.question)}")
-    if not rounds:
+    if not rounds and not gone:
         click.echo("No vote was held here yet.")
 
 
