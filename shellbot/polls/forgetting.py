@@ -13,6 +13,7 @@ from datetime import datetime
 from shellbot.errors import PollError
 from shellbot.polls import archive
 from shellbot.polls.archive import Place
+from shellbot.polls.spec import rehearsed
 
 Forget = Callable[[sqlite3.Connection, str], None]
 """Takes away what was shown under ids that begin so; of a room that keeps what it shows."""
@@ -69,14 +70,20 @@ def hindrance(db: sqlite3.Connection, place: Place, *, is_served: bool) -> str:
 
 def forget(db: sqlite3.Connection, place: Place, at: datetime, others: Iterable[Forget] = ()) -> None:
     """Take it out of the store, in the running transaction; nothing else of the store is touched."""
+    asked = db.execute(
+        "SELECT question FROM polls WHERE id = ? UNION SELECT question FROM booth WHERE poll = ?", (place.id,) * 2
+    )
+    names = [place.id, *(rehearsed(question) for (question,) in asked)]
     for which in _OF_POLL:
         db.execute(f"DELETE FROM {which} = ?", (place.id,))
-    start = f"{place.id}/"
-    for table in _BEGINNING:
-        db.execute(f"DELETE FROM {table} WHERE substr(id, 1, ?) = ?", (len(start), start))
-    for table, column in _NAMING.items():
-        db.execute(f"DELETE FROM {table} WHERE instr(CAST({column} AS TEXT), ?)", (place.id,))
-    for other in others:
-        other(db, start)
+    others = list(others)
+    for name in names:
+        start = f"{name}/"
+        for table in _BEGINNING:
+            db.execute(f"DELETE FROM {table} WHERE substr(id, 1, ?) = ?", (len(start), start))
+        for table, column in _NAMING.items():
+            db.execute(f"DELETE FROM {table} WHERE instr(CAST({column} AS TEXT), ?)", (name,))
+        for other in others:
+            other(db, start)
     row = (place.number, place.group, at.timestamp())
     db.execute("INSERT OR REPLACE INTO poll_forgotten VALUES (?, ?, ?)", row)

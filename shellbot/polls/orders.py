@@ -20,12 +20,13 @@ from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import check_span
 from shellbot.polls.keeping import Note
 from shellbot.polls.records import Round
+from shellbot.polls.rehearsal import Rehearsal
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
 from shellbot.polls.when import FARTHEST, duration, moment, shown
 
-READING = ("list", "show", "history")
-CHANGING = ("close", "cancel", "extend", "reopen", "remind")
+READING = ("list", "show", "history", "rehearse")
+CHANGING = ("close", "cancel", "extend", "reopen", "remind", "stop", "resume")
 HISTORY = 10  # polls shown
 
 _WORDS = re.compile(rf"({'|'.join(READING + CHANGING)})(?:\s+#(\S*))?(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
@@ -47,6 +48,8 @@ def read(text: str) -> Words | None:
         UsageError: It is one, with something that it cannot have.
     """
     found = _WORDS.match(text.strip())
+    if found is not None and found[1].casefold() == "rehearse":
+        return Words("rehearse", None, text.strip()[len("rehearse") :].strip())
     if found is None or (found[2] is None and re.search(r'[?"“„«]', found[3] or "")):
         return None  # `Show me? yes, no` asks something
     op, number, rest = found[1].casefold(), found[2], (found[3] or "").strip()
@@ -87,6 +90,7 @@ class Orders:
         self._bot = bot
         self._chair = chair
         self._zone = zone
+        self._rehearsal = Rehearsal(bot, zone, chair.direct_of, chair.opening.estimate)
 
     async def carry_out(self, order: Order) -> Answer:
         """Do it, once.
@@ -102,6 +106,11 @@ class Orders:
                 rounds = [round for round in past_ones if self._knows(order, round)]
                 lines = [past(round, self._zone) for round in rounds[-HISTORY:]]
                 return Answer("\n".join(lines) or "No vote has closed here yet.")
+            case "rehearse":
+                await self._rehearsal.hold(order.id, order.words.rest, order.person, order.at)
+                return Answer(
+                    "Nobody else is asked." if order.is_direct else "The rehearsal is in your direct channel."
+                )
             case "show":
                 return await self._show(await self._meant(order, "", is_any=True), order)
         known = await self._bot.desk.store.read(lambda db: records.answered(db, order.id))
@@ -158,6 +167,12 @@ class Orders:
                 text = f"{name.capitalize()}: reminded {left} who {'has' if left == 1 else 'have'} not voted."
                 await self._chair.remind(round, self._note(order, round, text))
                 return Answer(text)
+            case "stop" | "resume":
+                text = self._check_halt(round, op, who)
+                change = self._chair.halting.stop if op == "stop" else self._chair.halting.resume
+                await change(round, text, self._note(order, round, text))
+                if op == "resume":
+                    self._chair.opening.begin(round)
             case "extend":
                 self._must_be(round, "opening", "open")
                 closes_at = self._extended(round, rest, order.at)
@@ -212,6 +227,29 @@ class Orders:
         if len(mine) > 1:
             raise UsageError("Which one? " + ", ".join(f"`poll {order.words.op} #{round.number}`" for round in mine))
         return mine[0]
+
+    def _check_halt(self, round: Round, op: str, who: str) -> str:
+        """What the group is told of it. UsageError: there is nothing to stop, or to go on with."""
+        self._must_be(round, "opening", "open")
+        is_stopped, number = round.halt == "stopped", round.number
+        head = f"{plain(round.spec.question)}**"
+        out = f"{len(round.seats) - len(round.unseen)} of {round.asked} ballots are out"
+        if op == "resume":
+            if not is_stopped:
+                raise UsageError(f"Vote #{number} is not stopped.")
+            return f"**Vote #{number} goes on, by {who}: {head} {out}; the others follow."
+        if is_stopped:
+            raise UsageError(f"Vote #{number} is stopped; `poll resume #{number}` or `poll cancel #{number}`.")
+        if not round.unseen:
+            raise UsageError(
+                f"All ballots of vote #{number} are out. `poll close #{number}` ends it with a result, "
+                f"`poll cancel #{number}` without one."
+            )
+        return (
+            f"**Vote #{number} is stopped by {who}: {head} {out}, but for some under way no further ones go. "
+            f"`poll resume #{number}` lets it go on, `poll cancel #{number}` ends it; still stopped at its close it is "
+            "cancelled."
+        )
 
     def _must_be(self, round: Round, *states: str) -> None:
         if round.state in states:

@@ -22,6 +22,7 @@ from shellbot.stores.base import Store
 
 State = Literal["planned", "opening", "open", "closing", "closed", "cancelled"]
 Reached = Literal["", "shown", "unreachable"]
+Halt = Literal["", "stopped", "resumed"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS polls (
@@ -53,6 +54,7 @@ ADDED = {
         "reopened": "INTEGER NOT NULL DEFAULT 0",
         "reminders": "INTEGER NOT NULL DEFAULT 0",
         "note": "BLOB",
+        "halt": "TEXT NOT NULL DEFAULT ''",
         "ended_at": "REAL",  # when it was closed or cancelled
     },
     "poll_orders": {"poll": "TEXT NOT NULL DEFAULT ''"},
@@ -66,7 +68,7 @@ ADDED = {
 }
 _COLUMNS = (
     "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules, "
-    "opens_at, remind_at, version, reopened, reminders, note"
+    "opens_at, remind_at, version, reopened, reminders, note, halt"
 )
 
 
@@ -99,7 +101,8 @@ class Round:
 
     ``version`` grows with each extension and reopening, ``reopened`` with the latter, ``reminders`` with each reminder;
     ``remind_at`` is when the next comes by itself; ``note`` is what only who opened it is yet to be told; ``urn`` opens
-    the votes of an anonymous one that is not over.
+    the votes of an anonymous one that is not over; ``halt`` is ``stopped`` where no further ballots go out, and
+    ``resumed`` once that was taken back.
     """
 
     id: str
@@ -119,6 +122,7 @@ class Round:
     reopened: int = 0
     reminders: int = 0
     note: dict[str, Any] | None = None
+    halt: Halt = ""
     urn: Urn | None = None
     unseen: set[str] = field(default_factory=set)  # channels that have not reported on their ballot
     unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has, or not all
@@ -215,8 +219,7 @@ def add_columns(db: sqlite3.Connection, added: Mapping[str, Mapping[str, str]]) 
 
 def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     """Keep a new poll, giving it its number; one that is here already is left as it is."""
-    numbers = "SELECT number FROM polls UNION ALL SELECT number FROM poll_forgotten"
-    number = db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM ({numbers})").fetchone()[0]
+    number = next_number(db)
     row = (
         new.id,
         new.group,
@@ -245,6 +248,12 @@ def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     return next(found for found in select(db, new.group, "polls.id = ?", new.id))
 
 
+def next_number(db: sqlite3.Connection) -> int:
+    """The number of the next poll; none is given twice."""
+    numbers = "SELECT number FROM polls UNION ALL SELECT number FROM poll_forgotten"
+    return int(db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM ({numbers})").fetchone()[0])
+
+
 def put_roll(db: sqlite3.Connection, log: Log, round: Round) -> None:
     """Keep who is on the roll; of one that is planned there is none yet."""
     if round.state == "planned":
@@ -263,7 +272,7 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
     rounds = []
     for row in db.execute(query, (group, *values)).fetchall():
         (id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules,
-         opens_at, remind_at, version, reopened, reminders, note) = row  # fmt: skip
+         opens_at, remind_at, version, reopened, reminders, note, halt) = row  # fmt: skip
         found = Round(
             id=id_,
             group=group_id,
@@ -280,6 +289,7 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
             reopened=reopened,
             reminders=reminders,
             note=orjson.loads(note) if note else None,
+            halt=halt,
         )
         roll = db.execute(
             "SELECT person_id, name, poll_roll.direct, reached, closed, max(poll_roll.n, coalesce(poll_ballots.n, 0)), "
@@ -320,11 +330,11 @@ def set_seat(db: sqlite3.Connection, poll: str, seat: Seat) -> None:
 def save(db: sqlite3.Connection, round: Round) -> None:
     """Note all of a poll that its owner's orders change."""
     db.execute(
-        "UPDATE polls SET state = ?, closes_at = ?, remind_at = ?, version = ?, reopened = ?, reminders = ?, note = ? "
-        "WHERE id = ?",
+        "UPDATE polls SET state = ?, closes_at = ?, remind_at = ?, version = ?, reopened = ?, reminders = ?, note = ?, "
+        "halt = ? WHERE id = ?",
         (
             round.state, _stamp(round.closes_at), _stamp(round.remind_at), round.version, round.reopened,
-            round.reminders, orjson.dumps(round.note) if round.note else None, round.id,
+            round.reminders, orjson.dumps(round.note) if round.note else None, round.halt, round.id,
         ),
     )  # fmt: skip
 

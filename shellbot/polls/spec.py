@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ Showing = Literal["hidden", "live", "owner"]
 MAX_QUESTION, MAX_CHOICE, MAX_CHOICES = 300, 80, 50  # characters, characters, choices
 MAX_RATING, RATING = 10, 5  # highest step a rating may have, and has when nothing is said
 YES, NO, ABSTAIN = "Yes", "No", "Abstain"
+REHEARSED = "rehearsal-"
 USAGE = 'poll "QUESTION" CHOICE, CHOICE [in 10m]'
 
 _SHARE = re.compile(r"(\d{1,3})\s*%\Z|(\d{1,9})\s*/\s*(\d{1,9})\Z")
@@ -60,6 +62,11 @@ class Spec:
 def restored(question: str, choices: tuple[str, ...], rules: dict[str, Any]) -> Spec:
     """The spec of these parts as :attr:`Spec.rules` gave them; polls from before there were rules have none."""
     return Spec(question, choices, **{name: value for name, value in rules.items() if name in _USUAL})
+
+
+def rehearsed(question: str) -> str:
+    """How the ids of what is shown in rehearsals of this question begin."""
+    return f"{REHEARSED}{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
 _USUAL: dict[str, Any] = {

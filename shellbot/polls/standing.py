@@ -91,6 +91,8 @@ def _state(round: Round, now: datetime, zone: tzinfo) -> str:
             return f"Opens at {shown(round.opens_at, now, zone)}."
         case "opening":
             return "Opens as soon as the bus answers."
+        case "open" if round.halt == "stopped":
+            return f"Stopped while its ballots go out. It closes {closing_time(round.closes_at, now, zone)}."
         case "open":
             return f"Open. It closes {closing_time(round.closes_at, now, zone)}."
         case "closing":

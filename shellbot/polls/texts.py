@@ -174,6 +174,9 @@ def status(round: Round, now: datetime, zone: tzinfo) -> str:
     state = {"opening": "opens as soon as the bus answers", "closing": "is closing"}.get(
         round.state, f"closes {closing_time(round.closes_at, now, zone)}"
     )
+    if round.halt == "stopped" and round.state in ("opening", "open"):
+        out = len(round.seats) - len(round.unseen)
+        state = f"is stopped, {out} ballots are out; `poll resume #{round.number}` lets it go on"
     return f"- #{round.number} {plain(round.spec.question)}: {voted} of {round.asked} voted; {state}"
 
 
