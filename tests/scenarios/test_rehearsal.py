@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from shellbot.cli import cli
 from shellbot.events import Capabilities
 from shellbot.spaces.memory import MemorySpace
+from tests.scenarios.later import hears_later
 
 MERGE = '"Merge?" Yes, No in 2h'
 both = pytest.mark.parametrize("where", ["group", "direct"])
@@ -30,10 +31,11 @@ def ballots(people, name):
     [MERGE, 'multiple 2 "Merge?" Yes, No, Later in 2h', 'yesno "Merge?" in 2h anonymous', 'rating "Merge?"'],
     ids=["single", "multiple", "anonymous", "rating"],
 )
-async def test_it_shows_exactly_what_a_voter_gets_and_to_nobody_else(party, where, words):
+async def test_it_shows_exactly_what_a_voter_gets_and_to_nobody_else(party, clock, where, words):
     async with party("Person A", "Person B") as people:
         await (people.whisper if where == "direct" else people.say)("Person A", f"poll rehearse {words}")
-        told = await people.hears("That was a rehearsal of vote #1: only you see it, and nothing counts.", "Person A")
+        text = "That was a rehearsal of vote #1: only you see it, and nothing counts."
+        told = await hears_later(people, clock, text, "Person A")
         assert "2 people would get this ballot, in a moment. It would close " in told
         assert people.told("Person B") == []
         (rehearsed,) = ballots(people, "Person A")
@@ -48,7 +50,7 @@ async def test_it_shows_exactly_what_a_voter_gets_and_to_nobody_else(party, wher
 async def test_nothing_of_it_counts_pressed_or_typed(party, clock):
     async with party("Person A", "Person B") as people:
         await people.whisper("Person A", f"poll rehearse {MERGE}")
-        await people.ballot("Person A", "Merge?")
+        await hears_later(people, clock, "That was a rehearsal", "Person A")
         await people.press("Person A", "No")
         await people.hears("You pressed **No**. That was a rehearsal: nothing is counted.", "Person A")
         await people.whisper("Person A", "yes")
@@ -91,10 +93,10 @@ async def test_it_says_who_of_the_roll_cannot_be_reached_and_how_long_it_takes(p
         await people.hears("There is no roll bored; there are: board.")
 
 
-async def test_what_could_not_be_opened_is_told(party):
+async def test_what_could_not_be_opened_is_told(party, clock):
     async with party("Person A") as people:
         await people.whisper("Person A", 'poll rehearse "Merge?" Yes')
-        await people.hears("A poll needs two choices or more", "Person A")
+        await hears_later(people, clock, "A poll needs two choices or more", "Person A")
         await people.whisper("Person A", "poll rehearse")
         await people.hears("I cannot tell the question from the choices.", "Person A")
 
@@ -110,7 +112,7 @@ async def test_a_question_with_that_word_is_a_question(party):
 async def test_forgotten_with_the_vote(party, clock, tmp_path):
     async with party("Person A") as people:
         await people.whisper("Person A", f"poll rehearse {MERGE}")
-        await people.hears("That was a rehearsal", "Person A")
+        await hears_later(people, clock, "That was a rehearsal", "Person A")
         await people.hears("Nobody else is asked.", "Person A")
         await people.say("Person A", f"poll {MERGE}")
         await people.hears("**Vote #1: Merge?**")
