@@ -214,6 +214,7 @@ async def test_a_roll_is_checked_before_anybody_is_asked(party, tmp_path, shellb
         people.space.unreachable.add("person-c")
         await people.join("Person C")
         await (await people.space.join("annex", Person("person-e", "Person E")))
+        await people.engine.desk.store.read(lambda db: None)  # who came last is in the store
         file.write_text("name;id\nPerson A;\n;person-b\n")
         assert shellbot("poll", "check", str(file)) == f"{file}: 2 people, 2 can be asked, 0 lines to look at.\n"
         file.write_text("name;id\nPerson A;\nPerson C;\nPERSON A;\nPerson X;\nPerson E\n")
