@@ -87,7 +87,8 @@ class Guards(Protocol):
 class Desk:
     """What all bots of one engine work with. Each is owned by the engine; bots only call it.
 
-    ``keys`` is the folder for keys, of this user only.
+    ``keys`` is the folder for keys, of this user only, in ``folder``, that of the instance. ``find`` is that of the
+    space; ``meet`` opens the direct channel with somebody who need be in no group: None where it cannot be opened.
     """
 
     context: Context
@@ -101,10 +102,13 @@ class Desk:
     switchboard: Switchboard
     dialogs: Dialogs
     guard: Guards
+    folder: Path
     keys: Path
     commands: Mapping[str, Hooks]
     capabilities: Capabilities
     end: Callable[[str], Awaitable[None]]
+    find: Callable[[str], Awaitable[Person | None]]
+    meet: Callable[[Person], Awaitable[Channel | None]]
 
 
 class ShellBot(Agent):

@@ -30,6 +30,7 @@ from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts
 from shellbot.stores.memory import MemoryStore
 from shellbot.tools.access import access
+from shellbot.tools.backup import backup
 from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
@@ -421,6 +422,7 @@ cli.add_command(config)
 cli.add_command(doctor)
 cli.add_command(polls)
 cli.add_command(access)
+cli.add_command(backup)
 
 
 @cli.command()

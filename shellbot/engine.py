@@ -212,10 +212,13 @@ class Engine(Container):
             switchboard=switchboard,
             dialogs=dialogs,
             guard=Guard(access, trail),
+            folder=self.instance.folder,
             keys=self.instance.keys,
             commands=self.shell.commands,
             capabilities=space.capabilities,
             end=space.end,
+            find=space.find,
+            meet=lambda person: self.reception.meet(person),
         )
         await store.create(NOTES + INSTRUCTIONS)
         for command in self.shell.commands.values():

@@ -163,13 +163,16 @@ class Capabilities:
 
     ``cards``: shows buttons; ``edit``: replaces a message by a higher version; ``ids``: takes our id, so that a
     message sent twice is shown once; ``veils``: keeps of what people say only what the bot has left of it, see
-    :attr:`shellbot.spaces.base.Space.veil`.
+    :attr:`shellbot.spaces.base.Space.veil`. ``at_once``: how many messages it takes side by side, 0 for any number;
+    ``a_second``: how many it is expected to take in a second, 0 where nobody knows.
     """
 
     cards: bool = False
     edit: bool = False
     ids: bool = False
     veils: bool = False
+    at_once: int = 0
+    a_second: float = 0.0
 
 
 NO_CAPABILITIES = Capabilities()

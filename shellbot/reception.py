@@ -192,7 +192,7 @@ class Reception:
                 turn = bot.begin(topic, self._shell.act, bot, event)
             case Join() if not event.channel.is_direct:
                 # Made at once, so that many who come together share the commits; their turns come in order.
-                direct = asyncio.ensure_future(self._open_direct(event))
+                direct = asyncio.ensure_future(self.meet(event.person))
                 turn = bot.begin(topic, self._join, bot, event, direct)
             case Leave() if not event.channel.is_direct:
                 turn = bot.begin(topic, self._leave, bot, event)
@@ -227,11 +227,12 @@ class Reception:
                 bot.reply(Reply(id=f"{event.id}/failed", text="Something went wrong here; it is in my log."))
         self._desk.inbox.done(event)
 
-    async def _open_direct(self, event: Event) -> Channel | None:
+    async def meet(self, person: Person) -> Channel | None:
+        """The direct channel with somebody, with its bot where direct bots live here; None: no such can be opened."""
         try:
-            direct = await self._space.open_direct(event.person)
+            direct = await self._space.open_direct(person)
         except ChannelNotFound as error:
-            logger.warning("no direct channel with a member of %s: %s", event.channel.id, error)
+            logger.warning("no direct channel with somebody: %s", error)
             return None
         if "direct" in self._sides:
             await self.bot(direct)

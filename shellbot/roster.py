@@ -85,6 +85,10 @@ class Roster:
         """Ids of the direct channels of the group's members."""
         return [member.direct for member in self.members(group_id) if member.direct]
 
+    def groups(self, direct: str) -> list[str]:
+        """Ids of the groups whose members include who speaks in this direct channel."""
+        return [group for group, channel in self._speakers if channel == direct]
+
     def person(self, group_id: str, direct: str) -> Person | None:
         """Who speaks in this direct channel, if a member of the group."""
         return self._speakers.get((group_id, direct))

@@ -23,7 +23,7 @@ from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot, marking
 from shellbot.polls.ballot import DONE
 from shellbot.polls.handing import Handing, Queues, wire
-from shellbot.polls.invitation import Printer, receipt, too_late
+from shellbot.polls.invitation import Printer, receipt, still_open, too_late
 from shellbot.polls.papers import Paper, Papers
 from shellbot.polls.texts import closing_time
 from shellbot.polls.veiling import unveiled, veiled_line, veiled_press
@@ -101,9 +101,10 @@ class Booth:
         if version > paper.told and not paper.is_cancelled:
             was_open, paper.is_open = paper.is_open, True
             paper.told, paper.closes_at = version, message["closes_at"]
-            state = "stays open" if was_open else "is open again"
-            text = f"Vote #{paper.number} {state}. It closes {self._when(paper)}: {plain(paper.spec.question)}"
-            await self._show(paper, "" if was_open and self._can_edit else text, f"{paper.poll}/told/{version}")
+            halt = message.get("halt", "")
+            text = still_open(paper, self._when(paper), was_open=was_open, halt=halt)
+            is_seen = was_open and self._can_edit and not halt  # on the card
+            await self._show(paper, "" if is_seen else text, f"{paper.poll}/told/{version}")
         self._bot.report({"op": "extended", "poll": paper.poll, "version": version})
 
     async def remind(self, message: dict[str, Any]) -> None:
@@ -129,7 +130,8 @@ class Booth:
 
     async def note(self, message: dict[str, Any]) -> None:
         """Tell the person something that is for nobody else."""
-        await self._say(Reply(id=message["id"], text=message["text"], fixed=message["fixed"]))
+        text, fixed, version = message["text"], message["fixed"], message.get("version", 1)
+        await self._say(Reply(id=message["id"], text=text, fixed=fixed, version=version))
         self._bot.report({"op": "noted", "poll": message["poll"], "note": message["id"]})
 
     async def close(self, message: dict[str, Any]) -> None:
@@ -176,6 +178,11 @@ class Booth:
 
     # --- what the person says
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether a ballot is open here."""
+        return any(paper.is_open for paper in self._papers.values())
+
     def is_named_in(self, text: str) -> bool:
         """Whether this begins with the number of a ballot that is here."""
         number, _ = ballot.split_number(text)
@@ -183,6 +190,7 @@ class Booth:
 
     async def veil(self, event: Said) -> Said:
         """What the person says as it may be kept: a vote in an anonymous poll is sealed."""
+        await self._drop_forgotten("" if isinstance(event, Message) else event.card)
         if isinstance(event, Message):
             return veiled_line(event, list(self._papers.values()))
         paper = self._papers.get(event.card) or await self._stored.find(event.card)
@@ -230,6 +238,15 @@ class Booth:
             return False
         await self._vote(paper, event, sealed=veiled.vote, is_cast=veiled.is_cast)
         return True
+
+    async def _drop_forgotten(self, card: str = "") -> None:
+        """Drop the papers this may be about, a card or a line, that are no longer kept: their polls were forgotten."""
+        papers = list(self._papers.values())
+        if not card and self.is_asking:
+            return
+        for poll in [paper.poll for paper in papers if not paper.is_open and card in ("", paper.poll)]:
+            if await self._stored.find(poll) is None:
+                self._papers.pop(poll, None)
 
     def _must_have_names(self, paper: Paper) -> None:
         """The ballot of an anonymous poll came between the door and the turn, so that this vote was kept as it is."""

@@ -24,9 +24,12 @@ from shellbot.polls import records, sealed
 from shellbot.polls.closing import HAND_OVER, Closing
 from shellbot.polls.counting import Counter
 from shellbot.polls.crier import FIRST_PAUSE, Crier
+from shellbot.polls.halting import Halting, lapsed
 from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.log import length
-from shellbot.polls.records import Round, Seat
+from shellbot.polls.opening import Opening
+from shellbot.polls.records import Round
+from shellbot.polls.seating import Seating
 from shellbot.polls.secrecy import Secrets
 from shellbot.polls.spec import Spec
 from shellbot.polls.tally import Result, bars
@@ -53,6 +56,9 @@ class Chair:
         self._keeper = Keeper(bot, self._undone)
         self._counter = Counter(bot)
         self._secrets = Secrets(bot)
+        self._seating = Seating(bot)
+        self.opening = Opening(bot, self._timers, self._direct_of_owner)
+        self.halting = Halting(self._keeper, self._go_on)
         self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._secrets, self._tell_waiters)
 
     async def resume(self) -> None:
@@ -69,7 +75,7 @@ class Chair:
             self._rounds[round.id] = round
             can_go_on = await self._secrets.restore(round)
             for channel, seat in round.seats.items():
-                round.mark(channel, is_gone=seat.member.person.id not in here)
+                round.mark(channel, is_gone=not round.spec.roll and seat.member.person.id not in here)
             self._bot.listen_to(seat.member for seat in round.seats.values())
             if not can_go_on:
                 question = plain(round.spec.question)
@@ -77,6 +83,8 @@ class Chair:
                 await self.cancel(round, text)
                 continue
             self._go_on(round)
+            if round.state == "open" and round.halt != "stopped":
+                self.opening.begin(round)
             if round.state == "closing":
                 self._closing.wait_for_votes(round)
             elif round.state == "open" and round.have_all_voted():
@@ -96,19 +104,20 @@ class Chair:
         Opened twice with one id it is one poll.
 
         Raises:
-            UsageError: There is nobody to ask.
+            UsageError: There is nobody to ask, or no such roll.
         """
         if poll in self._rounds:
             return self._rounds[poll]
         new = Round(poll, self._bot.id, 0, spec, opener, now, closes_at, "opening", opens_at=opens_at)
-        if spec.results == "owner" and self._direct_of(opener) is None:
+        if spec.results == "owner" and self.direct_of(opener) is None:
             raise UsageError("You have no direct channel to be told the result in; leave out `results owner`.")
         if closes_at is not None and spec.remind:
             new.remind_at = closes_at - timedelta(seconds=spec.remind)
         if opens_at is not None and opens_at > now:
             new.state = "planned"
+            await self._seating.check(spec)
         else:
-            self._seat_all(new)
+            await self._seating.fill(new)
 
         await self._secrets.make(new)
 
@@ -162,6 +171,7 @@ class Chair:
         """End it without a result, and tell all channels and the group. Votes with names stay in the store."""
 
         def keep(db: sqlite3.Connection) -> None:
+            records.end(db, round, self._bot.clock.utcnow())
             if round.spec.anonymous:
                 sealed.destroy(db, round)
             if note is not None:
@@ -213,8 +223,10 @@ class Chair:
         self._go_on(round)
 
     async def leave(self, person: Person) -> None:
-        """Wait no more for the vote of somebody who has left; what was voted stays."""
+        """Wait no more for the vote of somebody who has left; what was voted stays. Who is on a named roll stays on."""
         for round in self.find(None):
+            if round.spec.roll:
+                continue
             for channel, seat in round.seats.items():
                 if seat.member.person.id == person.id:
                     round.mark(channel, is_gone=True)
@@ -241,6 +253,9 @@ class Chair:
             case "shown" | "unreachable" as reached:
                 round.mark(report.channel, reached=reached, told=_number(body, "version"))
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
+                self.opening.heard(round)
+                if round.halt and report.channel in round.untold:  # it was under way while the others were told
+                    self._crier.come(round, FIRST_PAUSE)
             case "extended":
                 round.mark(report.channel, told=_number(body, "version"))
                 self._store.post(lambda db: records.set_seat(db, round.id, seat))
@@ -284,14 +299,24 @@ class Chair:
         self._crier.begin(round)
 
     async def _deadline(self, round: Round) -> None:
-        await self.close(round)
+        if round.halt == "stopped" and not round.is_over:
+            await self.cancel(round, lapsed(round))
+        else:
+            await self.close(round)
         await self._tell_waiters()
 
     async def _begin(self, round: Round) -> None:
         """It is time to open what was planned: now the roll is frozen."""
         if round.state != "planned":
             return
-        self._seat_all(round)
+        try:
+            await self._seating.fill(round)
+        except UsageError as error:
+            question = plain(round.spec.question)
+            await self.cancel(round, f"**Vote #{round.number} is cancelled: {question}** {error}")
+            return
+        if round.is_over:  # cancelled meanwhile
+            return
         round.state, round.note = "opening", None
 
         def keep(db: sqlite3.Connection) -> None:
@@ -310,7 +335,7 @@ class Chair:
     async def _remind_in_time(self, round: Round) -> None:
         if round.state == "opening":  # the bus does not answer
             self._timers.after(round, "remind", HAND_OVER, self._remind_in_time)
-        elif round.state == "open":
+        elif round.state == "open" and round.halt != "stopped":
             await self.remind(round, is_last=True)
 
     async def _show_live(self, round: Round) -> None:
@@ -354,37 +379,32 @@ class Chair:
             round.state = "opening"
             self._crier.come(round, HAND_OVER)
             raise
+        self.opening.begin(round)
         await self._tell_waiters()
         return True
 
     async def _noted(self, round: Round, report: Report, body: dict[str, Any]) -> None:
         """Who opened it has been told what is for nobody else."""
-        is_owner = report.channel in (round.owner, self._direct_of(round.opener))
+        is_owner = report.channel in (round.owner, self.direct_of(round.opener))
         if is_owner and round.note is not None and round.note["id"] == body.get("note"):
             round.note = None
             await self._keeper.save(round, None)
 
     # --- within
 
-    def _direct_of(self, person: Person) -> str | None:
+    def direct_of(self, person: Person) -> str | None:
+        """The direct channel of somebody in the group."""
         members = self._bot.desk.roster.members(self._bot.id)
         return next((member.direct for member in members if member.direct and member.person.id == person.id), None)
 
     def _direct_of_owner(self, round: Round) -> str | None:
-        return round.owner or self._direct_of(round.opener)
-
-    def _seat_all(self, round: Round) -> None:
-        """Freeze the roll: those who are in the group now."""
-        members = self._bot.desk.roster.members(self._bot.id)
-        if not members and round.state != "planned":
-            raise UsageError("There is nobody here to ask yet.")
-        round.seats = {member.direct: Seat(member) for member in members if member.direct}
-        round.absent = [member.person for member in members if not member.direct]
-        round.look_again()
+        return round.owner or self.direct_of(round.opener)
 
     def _set_close(self, round: Round, closes_at: datetime | None) -> None:
         round.closes_at = closes_at
         round.version += 1
+        if round.halt == "resumed" or round.state == "closed":
+            round.halt = ""
         round.remind_at = None
         if closes_at is not None and round.spec.remind:
             remind_at = closes_at - timedelta(seconds=round.spec.remind)

@@ -14,7 +14,7 @@ from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.records import Round
 from shellbot.polls.secrecy import Secrets
 from shellbot.polls.tally import Result
-from shellbot.polls.texts import group_result, owner_result
+from shellbot.polls.texts import EVERY, group_result, owner_missed, owner_result
 from shellbot.polls.timers import Timers
 
 HAND_OVER = 5.0  # seconds direct channels have, at the close and after the last report, to hand over what they hold
@@ -82,12 +82,15 @@ class Closing:
         def close(db: sqlite3.Connection) -> tuple[Result, Reply]:
             urn = round.urn
             votes = sealed.open_all(db, round, urn) if urn is not None else records.votes(db, round)
-            result = records.close(db, self._keeper.log, round, votes)
+            result = records.close(db, self._keeper.log, round, votes, now)
             text, fixed = group_result(round, result, now)
+            note = {"id": f"{round.id}/note{again}", "text": owner_missed(round, result), "fixed": ""}
             if round.spec.results == "owner":
-                round.note = {"id": f"{round.id}/note{again}", "text": text, "fixed": fixed}
-                records.save(db, round)
+                note["text"], note["fixed"] = group_result(round, result, now, EVERY)
                 text, fixed = owner_result(round, result, now), ""
+            if note["text"]:
+                round.note = note
+                records.save(db, round)
             return result, Reply(id=f"{round.id}/result{again}", text=text, fixed=fixed)
 
         try:

@@ -23,6 +23,7 @@ from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import parse
 from shellbot.polls.handing import Queues
 from shellbot.polls.invitation import Printer
+from shellbot.polls.mirror import Mirror
 from shellbot.polls.orders import Answer, Order, Orders
 from shellbot.polls.slips import Slips
 from shellbot.polls.spec import USAGE
@@ -34,7 +35,7 @@ from shellbot.turns import current_topic, new_id
 
 logger = getLogger(__name__)
 
-HERE = "`poll list`, `show`, `history`; for yours `close`, `cancel`, `extend 10m`, `reopen in 10m`, `remind`, with `#N`"
+HERE = "`poll list`, `show`, `history`; of yours `close`, `cancel`, `extend 10m`, `reopen`, `remind`, `stop`, with `#N`"
 
 
 class PollCommand(Command):
@@ -48,6 +49,7 @@ class PollCommand(Command):
     def __init__(self) -> None:
         self._chairs: dict[str, Chair] = {}
         self._booths: dict[str, Booth] = {}
+        self._mirrors: dict[str, Mirror] = {}
         self._ready: dict[str, asyncio.Event] = {}  # by direct channel: the papers of an earlier run are read
         self._slips: dict[str, Slips] = {}
         self._queues = Queues()
@@ -69,6 +71,7 @@ class PollCommand(Command):
     async def on_start(self, bot: ShellBot) -> None:
         if bot.is_direct:
             self._booths[bot.id] = Booth(bot, self.zone(bot), self._queues, self._printer)
+            self._mirrors[bot.id] = Mirror(bot, self.zone(bot), self._printer)
             try:
                 await self._booths[bot.id].resume()
             finally:
@@ -118,6 +121,8 @@ class PollCommand(Command):
                 raise UsageError(f"Opening a poll works in a group channel. {HERE}")
             paper = await self._booths[bot.id].paper_of(words.number) if words.number is not None else None
             group, poll = (paper.group, paper.poll) if paper is not None else ("", "")
+            if words.op == "rehearse" and len(groups := bot.desk.roster.groups(bot.id)) == 1:
+                group = groups[0]  # it may be the first word that is said here
             await self._slips[bot.id].hand_in(arguments or "list", message, group, poll)
         elif words is not None:
             order = Order(f"{bot.id}/{message.id}", words, message.person, message.time, is_direct=False)
@@ -167,6 +172,8 @@ class PollCommand(Command):
                 await booth.note(message)
             case "close":
                 await booth.close(message)
+            case "rehearse":
+                self._mirrors[bot.id].show(message)
 
     async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
         if message.get("op") == "receipt":
@@ -218,10 +225,15 @@ class PollCommand(Command):
         return bot.is_direct and await self._booths[bot.id].unveil(event)
 
     async def on_text(self, bot: ShellBot, message: Message) -> bool:
-        return bot.is_direct and await self._booths[bot.id].typed(message)
+        if not bot.is_direct:
+            return False
+        booth = self._booths[bot.id]
+        return (not booth.is_asking and self._mirrors[bot.id].typed(message)) or await booth.typed(message)
 
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
-        return bot.is_direct and await self._booths[bot.id].pressed(action)
+        if not bot.is_direct:
+            return False
+        return self._mirrors[bot.id].pressed(action) or await self._booths[bot.id].pressed(action)
 
 
 def _id(bot: ShellBot, source: str) -> str:

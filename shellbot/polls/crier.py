@@ -82,7 +82,7 @@ class Crier:
             return
         told.out.discard(channel)
         told.heard_at = self._bot.clock.time()
-        if told.line and len(told.out) <= WINDOW // 2:
+        if told.line and len(told.out) <= self._window // 2:
             told.context.run(self._say, round, told)
 
     def quiet(self, round: Round) -> float:
@@ -122,13 +122,19 @@ class Crier:
         """Tell as many more as there is room for, of those who have not reported meanwhile."""
         waits = {id_: waits for _, id_, waits in frames.due(round)}
         more: list[tuple[str, str, str]] = []
-        while told.line and len(told.out) < WINDOW:
+        while told.line and len(told.out) < self._window:
             op, id_, channel = told.line.popleft()
             if channel in waits.get(id_, ()):
                 more.append((op, id_, channel))
                 told.out.add(channel)
         for (op, id_), those in groupby(more, lambda one: one[:2]):
             self._bot.broadcast(frames.message(round, op), id=id_, channels=[channel for _, _, channel in those])
+
+    @property
+    def _window(self) -> int:
+        """Enough to keep the platform busy, and no more: a ballot that was told cannot be held back."""
+        at_once = self._bot.desk.capabilities.at_once
+        return min(2 * at_once, WINDOW) if at_once else WINDOW
 
     async def _wait_heard(self) -> None:
         """Put nothing, at the start of a run, before its answers are heard: it would be said for nothing."""

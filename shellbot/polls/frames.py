@@ -16,7 +16,7 @@ def due(round: Round) -> list[tuple[str, str, set[str]]]:
         case "open":
             later = "reopen" if round.reopened else "extend"
             return [
-                ("open", f"{round.id}/open", round.unseen),
+                ("open", f"{round.id}/open", set() if round.halt == "stopped" else round.unseen),
                 (later, f"{round.id}/{later}/{round.version}", round.untold),
                 ("remind", f"{round.id}/remind/{round.reminders}", round.unreminded - round.untold),
             ]
@@ -39,6 +39,7 @@ def message(round: Round, op: str) -> dict[str, Any]:
             "closes_at": round.closes_at.timestamp() if round.closes_at else None,
         }
         more = {"rules": round.spec.rules, "version": round.version, "seal": round.urn.public if round.urn else ""}
+        more |= {"halt": round.halt if op == "extend" else ""}
     else:
         more = {"reopened": round.reopened, "reminder": round.reminders if op == "remind" else 0}
     return body | {name: value for name, value in more.items() if value}

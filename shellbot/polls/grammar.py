@@ -16,7 +16,7 @@ SHORTEST = timedelta(seconds=1)  # that a poll may be open
 LONGEST_TEXT = 20_000  # characters
 
 TIMES = ("opens", "closes")
-Term = Literal["opens", "closes", "results", "quorum", "threshold", "remind", "anonymous"]
+Term = Literal["opens", "closes", "results", "quorum", "threshold", "remind", "anonymous", "roll"]
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'"}
 _KINDS: dict[str, Kind] = {"yesno": "yesno", "yes/no": "yesno", "multiple": "multiple", "rating": "rating"}
 _KIND = re.compile(r"([a-z/]+)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?(\d{1,4}))?\s*(?=(.?))", re.IGNORECASE)
@@ -34,6 +34,7 @@ _WHICH = (
     'this word goes into quotes, too: `poll "Anonymous lunch?" ...`.'
 )
 _ANONYMOUS = re.compile(r"(?:\A|(?<=[\s,;]))anonymous(?:ly)?\s*\Z", re.IGNORECASE)
+_ROLL = re.compile(r"(?:\A|(?<=[\s,;]))(?:to|for)\s+(?:the\s+)?roll\s+(\w[\w.-]*)\s*\Z", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?:.*[\s,;]|\A)(opens|closes|until|results|quorum|threshold|remind)\s+([^,;\"“”„«»]+)\Z",
     re.IGNORECASE | re.DOTALL,
@@ -76,6 +77,7 @@ def parse(text: str, now: datetime, zone: tzinfo) -> Asked:
         threshold=terms.get("threshold", "").replace(" ", ""),
         remind=duration(re.sub(r"\s+before\Z", "", terms["remind"])) if "remind" in terms else 0.0,
         anonymous=is_anonymous or "anonymous" in terms,
+        roll=terms.get("roll", ""),
     )
     opens_at, closes_at = span(terms.get("opens"), terms.get("closes"), spec, now, zone)
     return Asked(spec, opens_at, closes_at)
@@ -165,7 +167,7 @@ def _cut_question(text: str) -> tuple[str, str]:
 def _cut_terms(text: str) -> tuple[str, dict[Term, str]]:
     """Take what is no choice from the end, one term after the other."""
     terms: dict[Term, str] = {}
-    while (cut := _cut_word(text) or _cut_time(text) or _cut_named(text)) is not None:
+    while (cut := _cut_word(text) or _cut_roll(text) or _cut_time(text) or _cut_named(text)) is not None:
         text, term, words = cut
         if term in terms:
             raise UsageError(
@@ -217,6 +219,12 @@ def _cut_word(text: str) -> tuple[str, Term, str] | None:
     """``anonymous`` at the end: a vote that was meant so must not open with names. A choice called so is quoted."""
     found = _ANONYMOUS.search(text)
     return (text[: found.start()].rstrip(" \t\n,;"), "anonymous", "yes") if found is not None else None
+
+
+def _cut_roll(text: str) -> tuple[str, Term, str] | None:
+    """``to roll board``: who is asked. With its little word before it: a choice may be a roll of another kind."""
+    found = _ROLL.search(text)
+    return (text[: found.start()].rstrip(" \t\n,;"), "roll", found[1]) if found is not None else None
 
 
 def _term(word: str) -> Term:

@@ -105,3 +105,15 @@ def too_late(paper: Paper) -> str:
         f"Your vote{which} came after the close and is not counted; "
         f"one that was confirmed before stands. ({plain(paper.spec.question)})"
     )
+
+
+def still_open(paper: Paper, when: str, *, was_open: bool, halt: str) -> str:
+    """What is said to who has a ballot when the close is another, or no further ballots go out, or they do again."""
+    question = plain(paper.spec.question)
+    if halt == "stopped":
+        return (
+            f"Vote #{paper.number} is stopped for now, and no further ballots go out: {question} "
+            "What you voted is kept; you will be told whether it goes on."
+        )
+    state = "goes on" if halt else "stays open" if was_open else "is open again"
+    return f"Vote #{paper.number} {state}. It closes {when}: {question}"

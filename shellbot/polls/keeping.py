@@ -17,7 +17,7 @@ from shellbot.polls.records import Round
 
 T = TypeVar("T")
 Note = Callable[[sqlite3.Connection], None]  # what else belongs into the transaction of an order's effect
-_CHANGING = ("state", "closes_at", "remind_at", "version", "reopened", "reminders", "note", "result")
+_CHANGING = ("state", "closes_at", "remind_at", "version", "reopened", "reminders", "note", "halt", "result")
 
 
 class Keeper:

@@ -20,13 +20,14 @@ from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import check_span
 from shellbot.polls.keeping import Note
 from shellbot.polls.records import Round
+from shellbot.polls.rehearsal import Rehearsal
 from shellbot.polls.tally import bars
-from shellbot.polls.texts import closing_time, details, past, status, verdict
+from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
 from shellbot.polls.when import FARTHEST, duration, moment, shown
 from shellbot.trail import Attempt, Use
 
-READING = ("list", "show", "history")
-CHANGING = ("close", "cancel", "extend", "reopen", "remind")
+READING = ("list", "show", "history", "rehearse")
+CHANGING = ("close", "cancel", "extend", "reopen", "remind", "stop", "resume")
 HISTORY = 10  # polls shown
 
 _WORDS = re.compile(rf"({'|'.join(READING + CHANGING)})(?:\s+#(\S*))?(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
@@ -48,6 +49,8 @@ def read(text: str) -> Words | None:
         UsageError: It is one, with something that it cannot have.
     """
     found = _WORDS.match(text.strip())
+    if found is not None and found[1].casefold() == "rehearse":
+        return Words("rehearse", None, text.strip()[len("rehearse") :].strip())
     if found is None or (found[2] is None and re.search(r'[?"“„«]', found[3] or "")):
         return None  # `Show me? yes, no` asks something
     op, number, rest = found[1].casefold(), found[2], (found[3] or "").strip()
@@ -88,6 +91,7 @@ class Orders:
         self._bot = bot
         self._chair = chair
         self._zone = zone
+        self._rehearsal = Rehearsal(bot, zone, chair.direct_of, chair.opening.estimate)
 
     async def carry_out(self, order: Order) -> Answer:
         """Do it, once.
@@ -97,11 +101,17 @@ class Orders:
         """
         match order.words.op:
             case "list":
-                return self._list()
+                return self._list(order)
             case "history":
-                rounds = await self._chair.past("state IN ('closed', 'cancelled')")
+                past_ones = await self._chair.past("state IN ('closed', 'cancelled')")
+                rounds = [round for round in past_ones if self._knows(order, round)]
                 lines = [past(round, self._zone) for round in rounds[-HISTORY:]]
                 return Answer("\n".join(lines) or "No vote has closed here yet.")
+            case "rehearse":
+                await self._rehearsal.hold(order.id, order.words.rest, order.person, order.at)
+                return Answer(
+                    "Nobody else is asked." if order.is_direct else "The rehearsal is in your direct channel."
+                )
             case "show":
                 return await self._show(await self._meant(order, "", is_any=True), order)
         known = await self._bot.desk.store.read(lambda db: records.answered(db, order.id))
@@ -109,13 +119,25 @@ class Orders:
             return Answer(known, is_told=True)
         return await self._change(order)
 
-    def _list(self) -> Answer:
+    def _knows(self, order: Order, round: Round) -> bool:
+        """Whether this is of the business of who asks: who is in the group, opened it, or is on its roll."""
+        person = order.person.id
+        return (
+            not order.is_direct
+            or person == round.opener.id
+            or any(member.person.id == person for member in self._bot.desk.roster.members(self._bot.id))
+            or any(seat.member.person.id == person for seat in round.seats.values())
+        )
+
+    def _list(self, order: Order) -> Answer:
         now = self._bot.clock.utcnow()
-        lines = [status(round, now, self._zone) for round in self._chair.find(None)]
+        rounds = [round for round in self._chair.find(None) if self._knows(order, round)]
+        lines = [status(round, now, self._zone) for round in rounds]
         return Answer("\n".join(lines) or 'No vote is open. Write: `poll "QUESTION" CHOICE, CHOICE [in 10m]`')
 
     async def _show(self, round: Round, order: Order) -> Answer:
-        text = details(round, self._bot.clock.utcnow(), self._zone)
+        most = EVERY if order.is_direct and order.person.id == round.opener.id else NAMED
+        text = details(round, self._bot.clock.utcnow(), self._zone, most)
         # what is only for who opened it is not said in the group
         is_hidden = round.spec.results == "owner" and not order.is_direct
         if is_hidden or not round.is_shown_to(order.person.id):
@@ -143,24 +165,30 @@ class Orders:
             case "close":
                 self._must_be(round, "opening", "open")
                 text = f"{name.capitalize()} is closing."
-                await self._chair.close(round, self._note(order, text))
+                await self._chair.close(round, self._note(order, round, text))
                 return Answer(text, is_told=True)
             case "cancel":
                 self._must_be(round, "planned", "opening", "open")
                 text = f"**{name.capitalize()} is cancelled by {who}: {question}** There is no result."
-                await self._chair.cancel(round, text, self._note(order, text))
+                await self._chair.cancel(round, text, self._note(order, round, text))
             case "remind":
                 self._must_be(round, "open")
                 left = len([seat for seat in round.seats.values() if seat.reached == "shown" and not seat.has_voted])
                 text = f"{name.capitalize()}: reminded {left} who {'has' if left == 1 else 'have'} not voted."
-                await self._chair.remind(round, self._note(order, text))
+                await self._chair.remind(round, self._note(order, round, text))
                 return Answer(text)
+            case "stop" | "resume":
+                text = self._check_halt(round, op, who)
+                change = self._chair.halting.stop if op == "stop" else self._chair.halting.resume
+                await change(round, text, self._note(order, round, text))
+                if op == "resume":
+                    self._chair.opening.begin(round)
             case "extend":
                 self._must_be(round, "opening", "open")
                 closes_at = self._extended(round, rest, order.at)
                 when = closing_time(closes_at, self._bot.clock.utcnow(), self._zone)
                 text = f"**{name.capitalize()} is extended by {who}: {question}** It closes {when}."
-                await self._chair.extend(round, closes_at, text, self._note(order, text))
+                await self._chair.extend(round, closes_at, text, self._note(order, round, text))
             case _:
                 self._must_be(round, "closed")
                 if round.spec.anonymous:
@@ -176,33 +204,62 @@ class Orders:
                 text = (
                     f"**{name.capitalize()} is open again, by {who}: {question}** {until} The votes cast still count."
                 )
-                await self._chair.reopen(round, until_then, text, self._note(order, text))
+                await self._chair.reopen(round, until_then, text, self._note(order, round, text))
         return Answer(text, is_told=True)
 
-    def _note(self, order: Order, text: str) -> Note:
-        return lambda db: records.put_answer(db, order.id, text, order.at)
+    def _note(self, order: Order, round: Round, text: str) -> Note:
+        return lambda db: records.put_answer(db, order.id, round.id, text, order.at)
 
     async def _meant(self, order: Order, state: str, *, is_any: bool) -> Round:
         """The poll an order is about: by id, by number, or the only one that can be meant."""
         number = order.words.number
         if order.poll:
             found = await self._chair.look_up(order.poll)
+            if found is not None and found.is_over:  # read anew: it may have been forgotten from the shell
+                found = next(iter(await self._chair.past("polls.id = ?", order.poll)), None)
             if found is not None:
                 return found
         if number is not None:
             rounds = self._chair.find(number) or await self._chair.past("number = ?", number)
-            if not rounds:
+            if not rounds or not self._knows(order, rounds[0]):
+                when = await self._bot.desk.store.read(lambda db: records.forgotten(db, number))
+                if when is not None:
+                    raise UsageError(f"Vote #{number} was forgotten, {when.astimezone(self._zone):%d %b %Y}.")
                 raise UsageError(f"There is no vote #{number} here.")
             return rounds[0]
         rounds = await self._chair.past("state = 'closed'") if state == "closed" else self._chair.find(None)
         if state == "closed" or (is_any and not rounds):
             rounds = (rounds or await self._chair.past("state = 'closed'"))[-1:]
+        rounds = [round for round in rounds if self._knows(order, round)]
         if not rounds:
             raise UsageError("No vote is open.")
         mine = [round for round in rounds if round.opener.id == order.person.id] or rounds
         if len(mine) > 1:
             raise UsageError("Which one? " + ", ".join(f"`poll {order.words.op} #{round.number}`" for round in mine))
         return mine[0]
+
+    def _check_halt(self, round: Round, op: str, who: str) -> str:
+        """What the group is told of it. UsageError: there is nothing to stop, or to go on with."""
+        self._must_be(round, "opening", "open")
+        is_stopped, number = round.halt == "stopped", round.number
+        head = f"{plain(round.spec.question)}**"
+        out = f"{len(round.seats) - len(round.unseen)} of {round.asked} ballots are out"
+        if op == "resume":
+            if not is_stopped:
+                raise UsageError(f"Vote #{number} is not stopped.")
+            return f"**Vote #{number} goes on, by {who}: {head} {out}; the others follow."
+        if is_stopped:
+            raise UsageError(f"Vote #{number} is stopped; `poll resume #{number}` or `poll cancel #{number}`.")
+        if not round.unseen:
+            raise UsageError(
+                f"All ballots of vote #{number} are out. `poll close #{number}` ends it with a result, "
+                f"`poll cancel #{number}` without one."
+            )
+        return (
+            f"**Vote #{number} is stopped by {who}: {head} {out}, but for some under way no further ones go. "
+            f"`poll resume #{number}` lets it go on, `poll cancel #{number}` ends it; still stopped at its close it is "
+            "cancelled."
+        )
 
     def _must_be(self, round: Round, *states: str) -> None:
         if round.state in states:

@@ -42,6 +42,7 @@ class Poll:
         remind: How long before the close those who have not voted are reminded, e.g. ``"1h"``.
         quorum: ``"5"`` or ``"50%"``; threshold: ``"60%"`` or ``"2/3"``. What misses them has no winner.
         anonymous: Votes are sealed until the close, and then tied to nobody.
+        roll: Name of a roll whose people are asked, wherever they are, instead of those in the group.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Poll:
         quorum: str = "",
         threshold: str = "",
         anonymous: bool = False,
+        roll: str = "",
     ) -> None:
         for at in (opens, closes):
             if isinstance(at, datetime) and at.tzinfo is None:
@@ -77,6 +79,7 @@ class Poll:
             threshold=threshold,
             remind=duration(remind) if remind else 0.0,
             anonymous=anonymous,
+            roll=roll,
         )
         self._chair: Chair | None = None
         self._round: Round | None = None

@@ -22,6 +22,7 @@ from shellbot.stores.base import Store
 
 State = Literal["planned", "opening", "open", "closing", "closed", "cancelled"]
 Reached = Literal["", "shown", "unreachable"]
+Halt = Literal["", "stopped", "resumed"]
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS polls (
@@ -39,6 +40,9 @@ CREATE TABLE IF NOT EXISTS poll_ballots (
     PRIMARY KEY (poll, direct)
 );
 """
+FORGOTTEN = """
+CREATE TABLE IF NOT EXISTS poll_forgotten (number INTEGER PRIMARY KEY, group_id TEXT NOT NULL, at REAL NOT NULL);
+"""
 CREATE_ORDERS = "CREATE TABLE IF NOT EXISTS poll_orders (id TEXT PRIMARY KEY, answer TEXT NOT NULL, at REAL NOT NULL);"
 # What came later, for stores made before; the defaults are what those polls were: plain, and never extended.
 ADDED = {
@@ -50,7 +54,10 @@ ADDED = {
         "reopened": "INTEGER NOT NULL DEFAULT 0",
         "reminders": "INTEGER NOT NULL DEFAULT 0",
         "note": "BLOB",
+        "halt": "TEXT NOT NULL DEFAULT ''",
+        "ended_at": "REAL",  # when it was closed or cancelled
     },
+    "poll_orders": {"poll": "TEXT NOT NULL DEFAULT ''"},
     "poll_roll": {
         "told": "INTEGER NOT NULL DEFAULT 0",
         "reminded": "INTEGER NOT NULL DEFAULT 0",
@@ -61,7 +68,7 @@ ADDED = {
 }
 _COLUMNS = (
     "id, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules, "
-    "opens_at, remind_at, version, reopened, reminders, note"
+    "opens_at, remind_at, version, reopened, reminders, note, halt"
 )
 
 
@@ -94,7 +101,8 @@ class Round:
 
     ``version`` grows with each extension and reopening, ``reopened`` with the latter, ``reminders`` with each reminder;
     ``remind_at`` is when the next comes by itself; ``note`` is what only who opened it is yet to be told; ``urn`` opens
-    the votes of an anonymous one that is not over.
+    the votes of an anonymous one that is not over; ``halt`` is ``stopped`` where no further ballots go out, and
+    ``resumed`` once that was taken back.
     """
 
     id: str
@@ -114,6 +122,7 @@ class Round:
     reopened: int = 0
     reminders: int = 0
     note: dict[str, Any] | None = None
+    halt: Halt = ""
     urn: Urn | None = None
     unseen: set[str] = field(default_factory=set)  # channels that have not reported on their ballot
     unvoted: set[str] = field(default_factory=set)  # channels from which a vote may come and none has, or not all
@@ -196,7 +205,7 @@ class Round:
 
 async def prepare(store: Store) -> None:
     """Make the tables, and in those of an older version the columns that came later."""
-    await store.create(SCHEMA + CREATE_ORDERS + LOG)
+    await store.create(SCHEMA + FORGOTTEN + CREATE_ORDERS + LOG)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -210,7 +219,7 @@ def add_columns(db: sqlite3.Connection, added: Mapping[str, Mapping[str, str]]) 
 
 def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     """Keep a new poll, giving it its number; one that is here already is left as it is."""
-    number = db.execute("SELECT coalesce(max(number), 0) + 1 FROM polls").fetchone()[0]
+    number = next_number(db)
     row = (
         new.id,
         new.group,
@@ -239,6 +248,12 @@ def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
     return next(found for found in select(db, new.group, "polls.id = ?", new.id))
 
 
+def next_number(db: sqlite3.Connection) -> int:
+    """The number of the next poll; none is given twice."""
+    numbers = "SELECT number FROM polls UNION ALL SELECT number FROM poll_forgotten"
+    return int(db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM ({numbers})").fetchone()[0])
+
+
 def put_roll(db: sqlite3.Connection, log: Log, round: Round) -> None:
     """Keep who is on the roll; of one that is planned there is none yet."""
     if round.state == "planned":
@@ -257,7 +272,7 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
     rounds = []
     for row in db.execute(query, (group, *values)).fetchall():
         (id_, group_id, number, question, choices, opener_id, opener, opened_at, closes_at, state, result, rules,
-         opens_at, remind_at, version, reopened, reminders, note) = row  # fmt: skip
+         opens_at, remind_at, version, reopened, reminders, note, halt) = row  # fmt: skip
         found = Round(
             id=id_,
             group=group_id,
@@ -274,6 +289,7 @@ def select(db: sqlite3.Connection, group: str, where: str, *values: object) -> l
             reopened=reopened,
             reminders=reminders,
             note=orjson.loads(note) if note else None,
+            halt=halt,
         )
         roll = db.execute(
             "SELECT person_id, name, poll_roll.direct, reached, closed, max(poll_roll.n, coalesce(poll_ballots.n, 0)), "
@@ -314,11 +330,11 @@ def set_seat(db: sqlite3.Connection, poll: str, seat: Seat) -> None:
 def save(db: sqlite3.Connection, round: Round) -> None:
     """Note all of a poll that its owner's orders change."""
     db.execute(
-        "UPDATE polls SET state = ?, closes_at = ?, remind_at = ?, version = ?, reopened = ?, reminders = ?, note = ? "
-        "WHERE id = ?",
+        "UPDATE polls SET state = ?, closes_at = ?, remind_at = ?, version = ?, reopened = ?, reminders = ?, note = ?, "
+        "halt = ? WHERE id = ?",
         (
             round.state, _stamp(round.closes_at), _stamp(round.remind_at), round.version, round.reopened,
-            round.reminders, orjson.dumps(round.note) if round.note else None, round.id,
+            round.reminders, orjson.dumps(round.note) if round.note else None, round.halt, round.id,
         ),
     )  # fmt: skip
 
@@ -337,14 +353,21 @@ def answered(db: sqlite3.Connection, order: str) -> str | None:
     return row[0] if row else None
 
 
-def put_answer(db: sqlite3.Connection, order: str, answer: str, at: datetime) -> None:
+def put_answer(db: sqlite3.Connection, order: str, poll: str, answer: str, at: datetime) -> None:
     """Note that an order was carried out, in the transaction of its effect: its repeat then does nothing."""
-    db.execute("INSERT OR IGNORE INTO poll_orders VALUES (?, ?, ?)", (order, answer, at.timestamp()))
+    row = (order, answer, at.timestamp(), poll)
+    db.execute("INSERT OR IGNORE INTO poll_orders (id, answer, at, poll) VALUES (?, ?, ?, ?)", row)
 
 
 def forget_answers(db: sqlite3.Connection, before: datetime) -> None:
     """Drop the answers to orders of long ago."""
     db.execute("DELETE FROM poll_orders WHERE at < ?", (before.timestamp(),))
+
+
+def forgotten(db: sqlite3.Connection, number: int) -> datetime | None:
+    """When the poll of this number was forgotten; None where it was not."""
+    row = db.execute("SELECT at FROM poll_forgotten WHERE number = ?", (number,)).fetchone()
+    return _time(row[0]) if row else None
 
 
 def put_ballot(
@@ -390,10 +413,16 @@ def tally(round: Round, votes: list[Vote]) -> Result:
     )
 
 
-def close(db: sqlite3.Connection, log: Log, round: Round, votes: list[Vote]) -> Result:
+def end(db: sqlite3.Connection, round: Round, at: datetime) -> None:
+    """Note when it was closed or cancelled."""
+    db.execute("UPDATE polls SET ended_at = ? WHERE id = ?", (at.timestamp(), round.id))
+
+
+def close(db: sqlite3.Connection, log: Log, round: Round, votes: list[Vote], at: datetime) -> Result:
     """Count and close in the running transaction, in which the votes were read: no ballot can come between."""
     result = tally(round, votes)
     db.execute("UPDATE polls SET state = 'closed', result = ? WHERE id = ?", (orjson.dumps(asdict(result)), round.id))
+    end(db, round, at)
     log.add(db, round.id, {"do": "close", "result": asdict(result)})
     return result
 

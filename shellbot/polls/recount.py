@@ -10,8 +10,8 @@ from typing import Any
 
 import orjson
 
-from shellbot.errors import PollError
 from shellbot.markup import one_line
+from shellbot.polls.archive import find
 from shellbot.polls.ballot import from_text, worded
 from shellbot.polls.log import Entry, Log
 from shellbot.polls.spec import Spec, restored
@@ -45,11 +45,7 @@ def recount(db: sqlite3.Connection, log: Log, name: str) -> Recount:
     Raises:
         PollError: There is none.
     """
-    query = f"SELECT {_POLL} FROM polls WHERE id = ? OR CAST(number AS TEXT) = ?"
-    row = db.execute(query, (name, name.removeprefix("#"))).fetchone()
-    if row is None:
-        last = db.execute("SELECT max(number) FROM polls").fetchone()[0]
-        raise PollError(f"there is no vote {name} here; " + (f"the last one is #{last}" if last else "none was held"))
+    row = db.execute(f"SELECT {_POLL} FROM polls WHERE id = ?", (find(db, name).id,)).fetchone()
     poll = dict(zip(_POLL.split(", "), row, strict=True))
     entries, broken = log.read(db, poll["id"])
     problems = [broken] if broken else []

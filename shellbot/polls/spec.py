@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from dataclasses import dataclass
 from fractions import Fraction
@@ -16,6 +17,7 @@ Showing = Literal["hidden", "live", "owner"]
 MAX_QUESTION, MAX_CHOICE, MAX_CHOICES = 300, 80, 50  # characters, characters, choices
 MAX_RATING, RATING = 10, 5  # highest step a rating may have, and has when nothing is said
 YES, NO, ABSTAIN = "Yes", "No", "Abstain"
+REHEARSED = "rehearsal-"
 USAGE = 'poll "QUESTION" CHOICE, CHOICE [in 10m]'
 
 _SHARE = re.compile(r"(\d{1,3})\s*%\Z|(\d{1,9})\s*/\s*(\d{1,9})\Z")
@@ -34,6 +36,7 @@ class Spec:
         threshold: What share the winner needs, of those who voted and did not abstain: ``"60%"``, ``"2/3"`` or ``""``.
         anonymous: Votes are sealed until the close, and then tied to nobody.
         remind: Seconds before the close at which those who have not voted are reminded; 0 for not at all.
+        roll: Name of the roll whose people are asked; empty: those who are in the group.
     """
 
     question: str
@@ -45,19 +48,25 @@ class Spec:
     threshold: str = ""
     remind: float = 0.0
     anonymous: bool = False
+    roll: str = ""
 
     @property
     def rules(self) -> dict[str, Any]:
         """All but question and choices, as JSON; what is as usual is left out."""
         rules: dict[str, Any] = {"kind": self.kind, "most": self.most, "results": self.results}
         rules |= {"quorum": self.quorum, "threshold": self.threshold, "remind": self.remind}
-        rules["anonymous"] = self.anonymous
+        rules |= {"anonymous": self.anonymous, "roll": self.roll}
         return {name: value for name, value in rules.items() if value != _USUAL[name]}
 
 
 def restored(question: str, choices: tuple[str, ...], rules: dict[str, Any]) -> Spec:
     """The spec of these parts as :attr:`Spec.rules` gave them; polls from before there were rules have none."""
     return Spec(question, choices, **{name: value for name, value in rules.items() if name in _USUAL})
+
+
+def rehearsed(question: str) -> str:
+    """How the ids of what is shown in rehearsals of this question begin."""
+    return f"{REHEARSED}{hashlib.sha256(question.encode()).hexdigest()[:16]}"
 
 
 _USUAL: dict[str, Any] = {
@@ -68,6 +77,7 @@ _USUAL: dict[str, Any] = {
     "threshold": "",
     "remind": 0.0,
     "anonymous": False,
+    "roll": "",
 }
 
 
@@ -82,6 +92,7 @@ def make(
     threshold: str = "",
     remind: float = 0.0,
     anonymous: bool = False,
+    roll: str = "",
 ) -> Spec:
     """Check the parts of a poll, from whatever source.
 
@@ -110,7 +121,7 @@ def make(
         share(threshold)
         if kind == "rating":
             raise UsageError("A rating has no threshold; it comes to an average.")
-    return Spec(question, clean, kind, most, results, quorum, threshold, remind, anonymous)
+    return Spec(question, clean, kind, most, results, quorum, threshold, remind, anonymous, roll.casefold())
 
 
 def share(text: str) -> Fraction:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 
 from shellbot.clocks import BaseClock
 from shellbot.polls.chair import Chair
@@ -56,7 +56,8 @@ class Standings:
         if not rounds:
             return None
         round = rounds[0]
-        return self._standing(round, await chair.counts(round) if round.is_shown_to(person_id) else None)
+        counts = await chair.counts(round) if round.is_shown_to(person_id) else None
+        return standing(round, self._clock.utcnow(), self._zone, counts)
 
     async def recent(self) -> list[Standing]:
         """The last hundred polls of the group without their counts, newest first."""
@@ -64,33 +65,38 @@ class Standings:
             return []
         past = await chair.past("number > (SELECT max(number) FROM polls) - ?", RECENT)
         known = {round.number: round for round in [*past, *chair.find(None)]}
-        return [self._standing(known[number]) for number in sorted(known, reverse=True)]
-
-    def _standing(self, round: Round, result: Result | None = None) -> Standing:
-        voted = round.result.answered if round.result else sum(seat.has_voted for seat in round.seats.values())
-        return Standing(
-            number=round.number,
-            question=round.spec.question,
-            opener=round.opener.name,
-            state=self._state(round),
-            answered=voted,
-            asked=round.asked,
-            is_over=round.is_over,
-            result=result,
-        )
-
-    def _state(self, round: Round) -> str:
         now = self._clock.utcnow()
-        match round.state:
-            case "planned":
-                assert round.opens_at is not None
-                return f"Opens at {shown(round.opens_at, now, self._zone)}."
-            case "opening":
-                return "Opens as soon as the bus answers."
-            case "open":
-                return f"Open. It closes {closing_time(round.closes_at, now, self._zone)}."
-            case "closing":
-                return "Closing."
-            case "cancelled":
-                return "Cancelled."
-        return "Closed. Only who opened it sees the result." if round.spec.results == "owner" else "Closed."
+        return [standing(known[number], now, self._zone) for number in sorted(known, reverse=True)]
+
+
+def standing(round: Round, now: datetime, zone: tzinfo, result: Result | None = None) -> Standing:
+    """How a poll stands; ``result`` is the count where it may be seen."""
+    voted = round.result.answered if round.result else sum(seat.has_voted for seat in round.seats.values())
+    return Standing(
+        number=round.number,
+        question=round.spec.question,
+        opener=round.opener.name,
+        state=_state(round, now, zone),
+        answered=voted,
+        asked=round.asked,
+        is_over=round.is_over,
+        result=result,
+    )
+
+
+def _state(round: Round, now: datetime, zone: tzinfo) -> str:
+    match round.state:
+        case "planned":
+            assert round.opens_at is not None
+            return f"Opens at {shown(round.opens_at, now, zone)}."
+        case "opening":
+            return "Opens as soon as the bus answers."
+        case "open" if round.halt == "stopped":
+            return f"Stopped while its ballots go out. It closes {closing_time(round.closes_at, now, zone)}."
+        case "open":
+            return f"Open. It closes {closing_time(round.closes_at, now, zone)}."
+        case "closing":
+            return "Closing."
+        case "cancelled":
+            return "Cancelled."
+    return "Closed. Only who opened it sees the result." if round.spec.results == "owner" else "Closed."

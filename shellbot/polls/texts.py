@@ -11,7 +11,11 @@ from shellbot.polls.tally import Result, bars
 from shellbot.polls.when import shown
 
 LATE = timedelta(minutes=1)  # after its time, from when on it is said that a poll closes late
-_NAMED = 20  # names said in one line; above that the rest is a number
+NAMED = 20  # names said in one line of a group; above that the rest is a number
+EVERY = 500  # names said to who opened a vote
+
+
+_SILENT = "Did not confirm the close, so a last vote of theirs may be missing"
 
 
 def closing_time(closes_at: datetime | None, now: datetime, zone: tzinfo) -> str:
@@ -45,7 +49,8 @@ def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_con
 
 def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when the vote is open."""
-    people = f"{round.asked} people have" if round.asked > 1 else "One person has"
+    of_roll = f" of the roll {plain(round.spec.roll)}" if round.spec.roll else ""
+    people = f"{round.asked} people{of_roll} have" if round.asked > 1 else f"One person{of_roll} has"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n"
         f"{people} a ballot in the direct channel. It closes {closing_time(round.closes_at, now, zone)}."
@@ -57,9 +62,10 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
 def group_planned(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when a vote is to open later."""
     assert round.opens_at is not None
+    where = f"on the roll {plain(round.spec.roll)}" if round.spec.roll else "in the group"
     return (
         f"**Vote #{round.number} opens at {shown(round.opens_at, now, zone)}: {plain(round.spec.question)}**\n\n"
-        f"It closes {closing_time(round.closes_at, now, zone)}. Who is in the group when it opens can vote. "
+        f"It closes {closing_time(round.closes_at, now, zone)}. Who is {where} when it opens can vote. "
         f"{plain(round.opener.name)} can call it off with `poll cancel #{round.number}`."
     )
 
@@ -81,17 +87,26 @@ def owner_result(round: Round, result: Result, now: datetime) -> str:
     )
 
 
-def group_result(round: Round, result: Result, now: datetime) -> tuple[str, str]:
-    """The announcement, and its bars for a fixed-width font."""
+def group_result(round: Round, result: Result, now: datetime, most: int = NAMED) -> tuple[str, str]:
+    """The announcement, and its bars for a fixed-width font. More than ``most`` names are only counted."""
     lines = [
         f"**Result of vote #{round.number}: {plain(result.question)}**",
-        f"{verdict(result)} {result.answered} of {result.asked} voted.{_conditions(result)}{_lateness(round, now)}",
+        f"{verdict(result)} {result.answered} of {result.asked} voted.{conditions(result)}{_lateness(round, now)}",
     ]
-    if result.unreachable:
-        lines.append(f"Could not be reached: {names(result.unreachable)}.")
-    if result.silent:
-        lines.append(f"Did not confirm the close, so a last vote of theirs may be missing: {names(result.silent)}.")
+    told = [(result.unreachable, "Could not be reached"), (result.silent, _SILENT)]
+    for people, what in told:
+        if len(people) > most:
+            lines.append(f"{what}: {len(people)} people. {plain(round.opener.name)}, who opened it, has their names.")
+        elif people:
+            lines.append(f"{what}: {names(people, most)}.")
     return "\n\n".join(lines), bars(result)
+
+
+def owner_missed(round: Round, result: Result) -> str:
+    """All names that are too many for the group, for who opened it; nothing where there are none such."""
+    told = [(result.unreachable, "Could not be reached"), (result.silent, _SILENT)]
+    lines = [f"{what} ({len(people)}): {names(people, EVERY)}." for people, what in told if len(people) > NAMED]
+    return "\n\n".join([f"Vote #{round.number}: {plain(result.question)}", *lines]) if lines else ""
 
 
 def _lateness(round: Round, now: datetime) -> str:
@@ -121,7 +136,7 @@ def verdict(result: Result) -> str:
     return f"**{leading[0]}** has the most votes."
 
 
-def _conditions(result: Result) -> str:
+def conditions(result: Result) -> str:
     """Quorum and threshold, where there are any."""
     said = ""
     if result.quorum:
@@ -159,6 +174,9 @@ def status(round: Round, now: datetime, zone: tzinfo) -> str:
     state = {"opening": "opens as soon as the bus answers", "closing": "is closing"}.get(
         round.state, f"closes {closing_time(round.closes_at, now, zone)}"
     )
+    if round.halt == "stopped" and round.state in ("opening", "open"):
+        out = len(round.seats) - len(round.unseen)
+        state = f"is stopped, {out} ballots are out; `poll resume #{round.number}` lets it go on"
     return f"- #{round.number} {plain(round.spec.question)}: {voted} of {round.asked} voted; {state}"
 
 
@@ -171,22 +189,23 @@ def past(round: Round, zone: tzinfo) -> str:
     return f"{head}: {voted}." if round.spec.results == "owner" else f"{head}: {verdict(round.result)} {voted}."
 
 
-def details(round: Round, now: datetime, zone: tzinfo) -> str:
-    """All on one poll but its votes."""
+def details(round: Round, now: datetime, zone: tzinfo, most: int = NAMED) -> str:
+    """All on one poll but its votes. Of more than ``most`` names the rest is a number."""
     rules = _rules(round.spec)
     choices = ", ".join(plain(choice) for choice in round.spec.choices)
     state = past(round, zone) if round.is_over else status(round, now, zone)
     lines = [state.removeprefix("- "), f"Choices: {choices}.{rules}", f"Opened by {plain(round.opener.name)}."]
-    missed = tuple(person.name for person in round.unreachable()) if round.state == "open" else ()
-    if missed:
-        lines.append(f"No ballot shown so far to: {names(missed)}.")
+    if round.state == "open" and (missed := tuple(person.name for person in round.unreachable())):
+        lines.append(f"No ballot shown so far to: {names(missed, most)}.")
+    if round.result is not None and (missed := round.result.unreachable):
+        lines.append(f"Could not be reached: {names(missed, most)}.")
     return "\n\n".join(lines)
 
 
-def names(people: tuple[str, ...]) -> str:
+def names(people: tuple[str, ...], most: int = NAMED) -> str:
     """Names for reading; many are cut and counted."""
-    shown = [plain(name) for name in people[:_NAMED]]
-    return _and([*shown, f"{len(people) - _NAMED} more"] if len(people) > _NAMED else shown)
+    shown = [plain(name) for name in people[:most]]
+    return _and([*shown, f"{len(people) - most} more"] if len(people) > most else shown)
 
 
 def _and(parts: list[str]) -> str:

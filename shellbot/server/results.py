@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
 from importlib.util import find_spec
 from typing import Any, Protocol
 
 from flask import Blueprint, Response, abort, jsonify, redirect, render_template, request
 from werkzeug.wrappers import Response as BaseResponse
 
+from shellbot.polls.export import counts_sheet, facts, rows
 from shellbot.polls.standing import Standing
-from shellbot.polls.tally import Result
 from shellbot.server.desk import Desk
 from shellbot.spaces.web import Member
 
 Answer = BaseResponse | str
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 class Polls(Protocol):
@@ -27,34 +23,6 @@ class Polls(Protocol):
     def one(self, number: int, person_id: str) -> Coroutine[Any, Any, Standing | None]: ...
 
     def recent(self) -> Coroutine[Any, Any, list[Standing]]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One choice as it is shown; ``width`` of its bar is in percent of the longest."""
-
-    choice: str
-    votes: int
-    of_votes: str
-    of_all: str
-    width: float
-
-
-def rows(result: Result | None) -> list[Row]:
-    """The choices in their order; none where there is no count to be seen."""
-    if result is None:
-        return []
-    most = max(result.counts.values(), default=0)
-    return [
-        Row(
-            choice,
-            votes,
-            _percent(votes, result.answered),
-            _percent(votes, result.asked),
-            round(100 * votes / most, 1) if most else 0.0,
-        )
-        for choice, votes in result.counts.items()
-    ]
 
 
 def results(
@@ -112,38 +80,16 @@ def results(
 
 def as_json(poll: Standing) -> Response:
     """All of the page; names only where it has them."""
-    named: dict[str, Any] = {"opener": poll.opener} if poll.opener else {}
-    if poll.opener:
-        named["unreachable"] = list(poll.result.unreachable) if poll.result else None
-    counts = [
-        {"choice": row.choice, "votes": row.votes, "of_votes": row.of_votes, "of_all": row.of_all, "bar": row.width}
-        for row in rows(poll.result)
-    ]
-    return jsonify(
-        number=poll.number,
-        question=poll.question,
-        state=poll.state,
-        is_over=poll.is_over,
-        answered=poll.answered,
-        asked=poll.asked,
-        counts=counts if poll.result else None,
-        winner=poll.result.winner if poll.result else None,
-        **named,
-    )
+    return jsonify(facts(poll))
 
 
 def as_csv(poll: Standing) -> Response:
     """The counts for a spreadsheet."""
     if poll.result is None:
         abort(404, "There are no counts to be seen of this vote, or not yet.")
-    file = io.StringIO()
-    writer = csv.writer(file)
-    writer.writerow(["choice", "votes", "voted", "asked"])
-    for choice, votes in poll.result.counts.items():
-        writer.writerow([_plain_cell(choice), votes, poll.result.answered, poll.result.asked])
     name = f"attachment; filename=vote-{poll.number}.csv"
     # with a mark of its encoding, without which spreadsheets take it for another
-    data = "\ufeff" + file.getvalue()
+    data = "\ufeff" + counts_sheet(poll.result)
     return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
 
 
@@ -166,12 +112,3 @@ def as_png(poll: Standing) -> Response:
 def has_png() -> bool:
     """Whether the extra for pictures is installed."""
     return find_spec("PIL") is not None
-
-
-def _plain_cell(text: str) -> str:
-    """What a spreadsheet would take for a formula is a text."""
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.0f} %" if whole else "-"

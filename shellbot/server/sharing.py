@@ -8,10 +8,11 @@ from dataclasses import replace
 from flask import Blueprint, render_template
 from werkzeug.wrappers import Response as BaseResponse
 
+from shellbot.polls.export import rows
 from shellbot.polls.standing import Standing
 from shellbot.server.desk import Desk
 from shellbot.server.links import DAY, Links
-from shellbot.server.results import Answer, Polls, as_csv, as_json, as_png, has_png, rows
+from shellbot.server.results import Answer, Polls, as_csv, as_json, as_png, has_png
 from shellbot.server.visits import Visits
 
 MONTH = 30 * DAY

@@ -119,6 +119,14 @@ class Space(ABC):
         """
         raise SignatureInvalid("nothing is posted to this space")
 
+    async def find(self, address: str) -> Person | None:
+        """Who has this address on the platform, whether in a room of ours or not; None where it knows of nobody.
+
+        Raises:
+            SpaceError: It cannot be asked now; to be repeated.
+        """
+        return None
+
     async def end(self, channel_id: str) -> None:  # noqa: B027 - where it cannot be done, the bot's silence does
         """Let nobody write in this channel any more. What was said there stays to be read. May be called again."""
 

@@ -1,21 +1,23 @@
-"""``shellbot poll recount``: a vote counted again from its log, while a server runs or when none does."""
+"""``shellbot poll``: its commands, and ``recount``, which counts a vote again from its log."""
 
 from __future__ import annotations
 
-import sqlite3
 import sys
 from pathlib import Path
 
 import click
 
-from shellbot.context import Context
 from shellbot.envelope import Seal
-from shellbot.errors import ConfigError, StoreError
-from shellbot.instance import Instance, default_folder, read_key
+from shellbot.errors import ConfigError
+from shellbot.instance import read_key
 from shellbot.markup import one_line
 from shellbot.polls.log import Log
 from shellbot.polls.recount import recount as count_again
 from shellbot.polls.tally import bars
+from shellbot.tools.forget import forget
+from shellbot.tools.places import folder_of, instance_option, reading
+from shellbot.tools.rolls import check, roll
+from shellbot.tools.votes import export, list_, show
 
 
 @click.group("poll")
@@ -24,7 +26,7 @@ def polls() -> None:
 
 
 @polls.command()
-@click.option("--instance", type=click.Path(file_okay=False), help="Folder of the server.")
+@instance_option
 @click.option("--key", type=click.Path(dir_okay=False), help="Key of the server, where it is not in that folder.")
 @click.argument("name", metavar="ID")
 def recount(instance: str | None, key: str | None, name: str) -> None:
@@ -32,23 +34,13 @@ def recount(instance: str | None, key: str | None, name: str) -> None:
 
     Exit code 0: the store says what was voted and announced. 1: it does not, and each line says where.
     """
-    context = Context()
-    context.apply_environment()
-    folder = Path(instance or context.get("instance.folder") or default_folder()).expanduser()
+    folder = folder_of(instance)
     sealed = Path(key) if key else folder / "keys" / "instance"
     if not sealed.exists():
         raise ConfigError(f"there is no key {sealed}, without which no log can be read; name the server's --instance")
     log = Log(Seal(read_key(sealed)))
-    store = Instance(folder).store_path
-    try:
-        db = sqlite3.connect(f"{store.absolute().as_uri()}?mode=ro", uri=True)
-        try:
-            db.execute("BEGIN")  # all of it as it was at one moment
-            found = count_again(db, log, name)
-        finally:
-            db.close()
-    except sqlite3.Error as error:
-        raise StoreError(f"cannot read {store}: {error}") from error
+    with reading(folder) as db:
+        found = count_again(db, log, name)
     click.echo(f"Vote #{found.number}: {one_line(found.question)} ({found.state})")
     if found.result is not None:
         click.echo(bars(found.result))
@@ -58,3 +50,7 @@ def recount(instance: str | None, key: str | None, name: str) -> None:
     if found.problems:
         sys.exit(1)
     click.echo("The log is whole, and the store says the same.")
+
+
+for command in (list_, show, export, forget, check, roll):
+    polls.add_command(command)

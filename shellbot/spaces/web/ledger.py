@@ -280,6 +280,17 @@ def reply(connection: sqlite3.Connection, channel: str, reply: Reply, time: date
     return find(connection, channel, "", reply.id)
 
 
+def forget(connection: sqlite3.Connection, start: str) -> None:
+    """Blank what the bot showed under keys that begin so. Its place stays, and a page shows it when it is loaded anew.
+
+    In a store without these tables it does nothing.
+    """
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'web_posts'").fetchone():
+        return
+    blank = "UPDATE web_posts SET text = '(forgotten)', fixed = '', card = NULL"
+    connection.execute(f"{blank} WHERE author = '' AND substr(key, 1, ?) = ?", (len(start), start))
+
+
 def _insert(
     connection: sqlite3.Connection,
     channel: str,
