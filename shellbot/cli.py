@@ -27,7 +27,7 @@ from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
-from shellbot.instance import default_folder, read_facts
+from shellbot.instance import default_folder, read_facts, usual_folder
 from shellbot.stores.memory import MemoryStore
 from shellbot.tools.access import access
 from shellbot.tools.backup import backup
@@ -193,7 +193,7 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
     if address is None and instance is None:
         address = context.get("bus.address")
     if address is None:
-        folder = instance or context.get("instance.folder") or default_folder()
+        folder = instance or context.get("instance.folder") or usual_folder()
         facts = read_facts(folder)
         if facts is not None:
             address = facts.get("bus")
@@ -217,9 +217,13 @@ def pub(address: str | None, instance: str | None, timeout: float, channel: str,
     bus = _find_bus(address, instance)
     texts: Iterator[str] = iter(messages) if messages else (line for line in sys.stdin if line.strip())
     with bus.publish() as publisher:
+        begun = monotonic()
         if timeout > 0:
             try:
                 publisher.wait_ready(channel, timeout)
+                if _is_first(bus, publisher.pid):
+                    # Who waited for a bus looks for one every 0.2 s, and only one of them was waited for.
+                    select.select([], [], [], max(0.0, begun + _COMING - monotonic()))
             except BusTimeout:
                 raise BusTimeout(
                     f"nobody subscribed to {channel!r} within {timeout:g} s; start `shellbot sub {channel}`, "
@@ -227,6 +231,15 @@ def pub(address: str | None, instance: str | None, timeout: float, channel: str,
                 ) from None
         for text in texts:
             publisher.put(channel, _parsed(text))
+
+
+def _is_first(bus: Bus, pid: int | None) -> bool:
+    """Whether nobody else published there, so that readers are only coming."""
+    try:
+        with Look(bus.context) as look:
+            return look.facts().pid == pid
+    except BusError:
+        return False
 
 
 def _parsed(text: str) -> Any:
@@ -269,6 +282,8 @@ def spy(address: str | None, instance: str | None, count: int | None, timeout: f
     _print_frames(_find_bus(address, instance), "", count, timeout)
 
 
+# Seconds until all have come who waited for a bus.
+_COMING = 0.3
 # Between two looks whether the bus is back.
 _LOOK_EVERY = 0.25
 # Another program is the hub so many seconds after one has ended, or there is none.

@@ -66,6 +66,8 @@ COLLECT = (2_000, 10, 50)
 # and a message waits for it some ten times.
 SWITCH = 0.001
 STANDBY_LOOK = 0.2  # seconds between two tries to hold the folder: no descriptor tells when a lock is free
+APART = ("console", "webex")  # whose people are not those of the web chat: they have a folder of their own
+LAST_WORDS = 0.5  # seconds of silence after which nothing more is expected then
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
 
@@ -129,7 +131,8 @@ class Engine(Container):
         if machine_factory is not None:
             builtin.append(Start(machine_factory))
         self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
-        folder = instance or self.context.check("instance.folder") or default_folder("demo" if is_demo else "default")
+        own = "demo" if is_demo else self.type if self.type in APART else "default"
+        folder = instance or self.context.check("instance.folder") or default_folder(own)
         self.instance = Instance(folder)
         self.server: ChatServer | None = None
         self.hooks: HookServer | None = None
@@ -343,6 +346,11 @@ class Engine(Container):
         if isinstance(space_ended := getattr(self.space, "ended", None), asyncio.Event):
             await space_ended.wait()
             await self.reception.settle(LAST_TURNS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_TURNS):
+                    # what was asked for over the bus comes behind the turn that asked for it
+                    while await self.desk.outbox.wait_shown(LAST_WORDS):
+                        pass
             self.ended.set()
 
     # --- 2017 and convenience

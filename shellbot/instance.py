@@ -24,6 +24,16 @@ def default_folder(name: str = "default") -> Path:
     return Path(state) / "shellbot" / name
 
 
+# In whose folder a server is, where nothing else is said: by kind of space, and those that keep nothing.
+USUAL = ("default", "console", "webex", "demo", "fake")
+
+
+def usual_folder() -> Path:
+    """The folder that is meant where none is named: that of the server that runs, else that of the web chat."""
+    folders = [default_folder(name) for name in USUAL]
+    return next((folder for folder in folders if read_facts(folder) is not None), folders[0])
+
+
 class Instance:
     """The folder, held by one process from :meth:`open` to :meth:`close`.
 

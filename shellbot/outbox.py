@@ -6,6 +6,7 @@ Sending is at least once. Where the space takes our ids it is shown exactly once
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -84,6 +85,7 @@ class Outbox:
         self._clock = clock
         self._lines: dict[str, _Line] = {}
         self._is_open = False
+        self._shown = asyncio.Event()
 
     async def load(self) -> None:
         """Take up what an earlier run did not get shown. Sending begins with :meth:`start`."""
@@ -109,6 +111,14 @@ class Outbox:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
         self._is_open = False
+
+    async def wait_shown(self, timeout: float) -> bool:
+        """Whether something is shown, anywhere, within so many seconds from now."""
+        self._shown.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._shown.wait()
+        return self._shown.is_set()
 
     async def keep(self, channel: str, reply: Reply, files: Awaitable[tuple[File, ...]]) -> Reply:
         """Have a reply on disk together with files that are being copied; gives the reply to be shown.
@@ -162,6 +172,7 @@ class Outbox:
                 except SpaceUnauthorized as error:
                     self._give_up(error)
                     return
+                self._shown.set()
                 line.items.popleft()
                 self._forget(channel, item.reply)
                 if not item.shown.done():

@@ -25,7 +25,7 @@ from shellbot.bus.holder import holder_of
 from shellbot.bus.hub.facts import Look
 from shellbot.context import Context
 from shellbot.errors import BusError, BusTimeout, ShellbotError
-from shellbot.instance import default_folder, read_facts
+from shellbot.instance import read_facts, usual_folder
 from shellbot.runtime import runtime_folder
 from shellbot.tools.config import Survey, bot_option, keywords_of, survey
 
@@ -282,7 +282,7 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
 def doctor(settings: Path | None, instance: Path | None, bot: str | None) -> None:
     """Check whether a server can run here. Where it cannot, say what to do."""
     found = survey(settings, os.environ, keywords_of(bot))
-    folder = Path(instance or found.values.get("instance.folder") or default_folder()).expanduser().absolute()
+    folder = Path(instance or found.values.get("instance.folder") or usual_folder()).expanduser().absolute()
     is_fine = True
     for finding in examine(Place(folder, read_facts(folder), found)):
         is_fine = is_fine and finding.state != "wrong"
