@@ -11,13 +11,13 @@ from shellbot.context import Context
 from shellbot.errors import ConfigError
 from shellbot.events import Channel, Person
 
-ANN, BOB = Person("a1", "Person A", "a@example.com"), Person("b1", "Person B", "b@other.example")
+ONE, TWO = Person("a1", "Person A", "a@example.com"), Person("b1", "Person B", "b@other.example")
 ROOM, OTHER = Channel("room-1", "Team"), Channel("room-2", "All")
 DIRECT = Channel("direct-b1", "Person B", is_direct=True)
 ROLES = {"access.roles.leads": ["b1"]}
 
 
-def may(settings, person=BOB, keyword="poll", right="use", channel=ROOM, owner=None):
+def may(settings, person=TWO, keyword="poll", right="use", channel=ROOM, owner=None):
     return Access.of(settings).decide(person, channel, keyword, right, owner=owner).is_allowed
 
 
@@ -144,7 +144,7 @@ def test_letters_that_look_alike_are_not_the_same():
 
 def test_who_may_not_is_told_in_one_line_that_helps():
     def told(settings, keyword="poll", right="use", channel=ROOM):
-        return Access.of(settings).decide(BOB, channel, keyword, right).text
+        return Access.of(settings).decide(TWO, channel, keyword, right).text
 
     assert told({}, "close", "administer") == (
         "`close` is for admins, and there are none yet; who runs this server can put your id into the setting "
@@ -228,7 +228,7 @@ def test_rules_are_read_from_the_settings_of_the_program_and_its_environment(mon
     monkeypatch.setenv("LEADS", "b1,c1")
     context = Context({"access": {"roles": {"leads": "$LEADS"}, "commands": {"poll": ["leads"], "*default": "nobody"}}})
     access = Access.read(context)
-    assert access.is_admin(ANN)
+    assert access.is_admin(ONE)
     assert access.roles["leads"].words == ("b1", "c1")
     assert not access.decide(Person("d1", ""), ROOM, "*default").is_allowed
 
@@ -238,8 +238,8 @@ def test_a_variable_may_stand_for_a_rule_too(monkeypatch):
     monkeypatch.setenv("SHELLBOT_ACCESS_ROLES_LEADS", "b1")
     for context in (Context(), Context({"access.commands.echo": "nobody"})):
         access = Access.read(context)
-        assert access.decide(BOB, ROOM, "poll").is_allowed
-        assert not access.decide(ANN, ROOM, "poll").is_allowed
+        assert access.decide(TWO, ROOM, "poll").is_allowed
+        assert not access.decide(ONE, ROOM, "poll").is_allowed
     monkeypatch.setenv("SHELLBOT_ACCESS_COMMANDS_MY_WORD", "leads")
     with pytest.raises(ConfigError, match="there is no command 'my_word'; did you mean 'my-word'"):
         Access.read(Context(), ["my-word"])
