@@ -33,7 +33,7 @@ from shellbot.errors import ConfigError, InstanceInUse, ShellbotError, UsageErro
 from shellbot.events import Channel, Person
 from shellbot.files import shelf as files
 from shellbot.inbox import Inbox
-from shellbot.instance import Instance, default_folder, read_key
+from shellbot.instance import Instance, default_folder, own_folder, read_key
 from shellbot.instructions import SCHEMA as INSTRUCTIONS
 from shellbot.machines.factory import MachineFactory
 from shellbot.notes import SCHEMA as NOTES
@@ -66,7 +66,6 @@ COLLECT = (2_000, 10, 50)
 # and a message waits for it some ten times.
 SWITCH = 0.001
 STANDBY_LOOK = 0.2  # seconds between two tries to hold the folder: no descriptor tells when a lock is free
-APART = ("console", "webex")  # whose people are not those of the web chat: they have a folder of their own
 LAST_WORDS = 0.5  # seconds of silence after which nothing more is expected then
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
@@ -131,8 +130,8 @@ class Engine(Container):
         if machine_factory is not None:
             builtin.append(Start(machine_factory))
         self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
-        own = "demo" if is_demo else self.type if self.type in APART else "default"
-        folder = instance or self.context.check("instance.folder") or default_folder(own)
+        own = default_folder("demo") if is_demo else own_folder(self.type)
+        folder = instance or self.context.check("instance.folder") or own
         self.instance = Instance(folder)
         self.server: ChatServer | None = None
         self.hooks: HookServer | None = None

@@ -24,8 +24,15 @@ def default_folder(name: str = "default") -> Path:
     return Path(state) / "shellbot" / name
 
 
-# In whose folder a server is, where nothing else is said: by kind of space, and those that keep nothing.
-USUAL = ("default", "console", "webex", "demo", "fake")
+# Kinds of space whose people are not those of the web chat: they have a folder of their own.
+APART = ("console", "webex")
+# Where a server may be, where nothing else is said; the last ones keep nothing.
+USUAL = ("default", *APART, "demo", "fake")
+
+
+def own_folder(kind: str) -> Path:
+    """The folder of a server with this kind of space, where nothing else is said."""
+    return default_folder(kind if kind in APART else "default")
 
 
 def usual_folder() -> Path:

@@ -9,6 +9,7 @@ import time
 import unicodedata
 from collections import deque
 from collections.abc import Callable, Iterable
+from email.utils import format_datetime
 from functools import cached_property
 from secrets import token_urlsafe
 from types import TracebackType
@@ -276,6 +277,7 @@ class FakeWebex:
             if fault is not None and fault.when == "after":
                 response = self._go_wrong(fault) or response
             status = response.status
+            response.headers.append(("Date", format_datetime(self._state.now(), usegmt=True)))
             return response
         finally:
             with self._state.lock:
