@@ -169,6 +169,11 @@ class Booth:
         if paper.spec.anonymous and not paper.is_open:
             self._store.post(lambda db: self._stored.forget_ballot(db, paper))
 
+    def drop(self, poll: str) -> None:
+        """Know nothing more of a poll that is over, as it is about to be forgotten."""
+        if (paper := self._papers.pop(poll, None)) is not None:
+            self._handing.stop(paper)
+
     async def paper_of(self, number: int) -> Paper | None:
         """The latest paper with this number, closed ones too."""
         for paper in self._papers.values():

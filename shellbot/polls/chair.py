@@ -137,6 +137,12 @@ class Chair:
         self._go_on(round)
         return round
 
+    def drop(self, poll: str) -> None:
+        """Know nothing more of a poll that is over, as it is about to be forgotten."""
+        if (round := self._rounds.get(poll)) is not None and round.is_over:
+            self._timers.stop(round, "put", "announce", "live", "progress")
+            del self._rounds[poll]
+
     def find(self, number: int | None) -> list[Round]:
         """The polls that are not over: the one with this number, or all."""
         return [r for r in self._rounds.values() if not r.is_over and (number is None or r.number == number)]

@@ -259,6 +259,14 @@ def _clock(place: Place) -> Said:
         yield "ok", shown
 
 
+def _retention(place: Place) -> Said:
+    days = place.setting("retention.days", None)
+    if days is None:
+        yield "ok", "all is kept until it is forgotten by hand; retention.days would limit that"
+    else:
+        yield "ok", f"votes that are over, and the history of the web chat, are forgotten after {days} days"
+
+
 CHECKS: dict[str, Callable[[Place], Said]] = {
     "Python": _python,
     "libraries": _libraries,
@@ -270,6 +278,7 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
     "bus": _bus,
     "port": _port,
     "clock": _clock,
+    "retention": _retention,
 }
 
 
