@@ -22,9 +22,11 @@ async def looked(people):
     await people.engine.desk.store.read(lambda db: None)
 
 
-async def gone(people, folder):
+async def gone(people, folder, clock):
+    """Let days pass until nothing is left."""
     async with asyncio.timeout(10):
         while traces(folder):
+            clock.advance(DAY)
             await looked(people)
 
 
@@ -50,10 +52,7 @@ async def test_a_vote_that_is_over_is_forgotten_and_one_that_is_open_is_not(part
             clock.advance(DAY)
             await looked(people)
         assert traces(folder)
-        for _ in range(3):
-            clock.advance(DAY)
-            await looked(people)
-        await gone(people, folder)
+        await gone(people, folder, clock)
         await people.say("Person A", "poll show #1")
         await people.hears("Vote #1 was forgotten, 2")
         await people.press("Person A", "Pizza")
@@ -65,7 +64,7 @@ async def test_what_became_old_while_nobody_served_is_forgotten_at_the_start(par
         await held(people, clock)
     clock.advance(31 * DAY)
     async with party(settings={"retention.days": 30}) as people:
-        await gone(people, tmp_path / "instance")
+        await gone(people, tmp_path / "instance", clock)
         await people.join("Person A")
         await people.say("Person A", "poll history")
         await people.hears("No vote has closed here yet.")
