@@ -91,6 +91,10 @@ async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
         assert len(progress) == 1
         assert progress[0].version <= 9
         assert not any("ballots are out" in text for text in people.told() + people.told("Person B"))
+        bot = await people.engine.get_bot("group")
+        assert bot.recall("poll pace") == pytest.approx(11 / 26)  # 26 ballots in 11 s
+        await people.say("Person A", "poll rehearse " + MERGE.removeprefix("poll "))
+        await people.hears("26 people would get this ballot, in about 10 s.", "Person A")
 
 
 async def test_of_an_opening_that_takes_long_a_handful_is_told(slow, clock):
