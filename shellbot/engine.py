@@ -240,6 +240,7 @@ class Engine(Container):
         await space.start(self.reception.deliver)
         await self.reception.begin()
         outbox.start()
+        self._keep_for_days(store)
         if self.type == "web" and self._given_space is None:
             await self._serve_pages()
         self._tell_where()
@@ -431,6 +432,19 @@ class Engine(Container):
         )
         await self.server.start()
         self._undo.push_async_callback(self.server.stop)
+
+    def _keep_for_days(self, store: Store) -> None:
+        """Forget what is old, where the setting says so."""
+        days = self.context.check("retention.days")
+        if days is None:
+            return
+        from shellbot.retention import Retention
+
+        command = self.shell.commands.get("poll")
+        let_go = command.let_go if isinstance(command, PollCommand) else lambda polls: None
+        task = asyncio.create_task(Retention(store, self._shelf, self.clock, days, let_go).run(), name="retention")
+        self._undo.push_async_callback(lambda: asyncio.gather(task, return_exceptions=True))
+        self._undo.callback(task.cancel)
 
     def _standings(self, group: str) -> Standings | None:
         command = self.shell.commands.get("poll")

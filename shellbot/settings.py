@@ -108,6 +108,7 @@ _DECLARED = (
         )
     ),
     Setting("polls.timezone", str, None, "zone of times in polls, e.g. Europe/Paris; the machine's by default"),
+    Setting("retention.days", Size, None, "days after which votes, events and the web chat's history are forgotten"),
     Setting("listener.lock", str, "off", "'on' while no message is handled"),
     Setting("vacuum.stamp", Any, None, "when housekeeping was last done"),
     Setting("audit.has_been_armed", bool, False, "whether channels can be audited"),

@@ -10,6 +10,7 @@ from shellbot.errors import PollError
 from shellbot.polls import records
 from shellbot.polls.ballot import from_text
 from shellbot.polls.export import Voter
+from shellbot.polls.numbers import forgotten
 from shellbot.polls.records import Round
 from shellbot.polls.tally import Result
 
@@ -33,7 +34,7 @@ def find(db: sqlite3.Connection, name: str) -> Place:
     row = db.execute(query, (name, name.removeprefix("#"))).fetchone()
     if row is None:
         number = name.removeprefix("#")
-        if number.isdecimal() and (when := records.forgotten(db, int(number))) is not None:
+        if number.isdecimal() and (when := forgotten(db).get(int(number))) is not None:
             raise PollError(f"vote #{number} was forgotten, {when.astimezone():%Y-%m-%d %H:%M}")
         last = db.execute("SELECT max(number) FROM polls").fetchone()[0]
         raise PollError(f"there is no vote {name} here; " + (f"the last one is #{last}" if last else "none was held"))
@@ -50,12 +51,6 @@ def rounds(db: sqlite3.Connection) -> list[Round]:
     """All polls of all groups, oldest first."""
     groups = [row[0] for row in db.execute("SELECT DISTINCT group_id FROM polls")]
     return sorted((round for group in groups for round in records.select(db, group, "1")), key=lambda r: r.number)
-
-
-def forgotten(db: sqlite3.Connection) -> dict[int, datetime]:
-    """When each of the polls was forgotten that are no longer here, by number."""
-    rows = db.execute("SELECT number, at FROM poll_forgotten ORDER BY number")
-    return {number: datetime.fromtimestamp(at, UTC) for number, at in rows}
 
 
 def result(db: sqlite3.Connection, round: Round) -> Result | None:

@@ -23,7 +23,7 @@ from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot, marking
 from shellbot.polls.ballot import DONE
 from shellbot.polls.handing import Handing, Queues, wire
-from shellbot.polls.invitation import Printer, receipt, still_open, too_late
+from shellbot.polls.invitation import Printer, receipt, reminding, still_open, too_late
 from shellbot.polls.papers import Paper, Papers
 from shellbot.polls.texts import closing_time
 from shellbot.polls.veiling import unveiled, veiled_line, veiled_press
@@ -111,10 +111,7 @@ class Booth:
         """Remind the person of a vote that is open and not cast."""
         paper, reminder = self._papers.get(message["poll"]), message["reminder"]
         if paper is not None and paper.is_open and not paper.has_voted:
-            text = (
-                f"You have not voted yet. Vote #{paper.number} closes {self._when(paper)}: "
-                f"{plain(paper.spec.question)} Please answer with {ballot.answers(paper.spec)}."
-            )
+            text = reminding(paper, self._when(paper))
             await self._say(Reply(id=f"{paper.poll}/remind/{reminder}", text=text))
         self._bot.report({"op": "reminded", "poll": message["poll"], "reminder": reminder})
 
@@ -169,6 +166,11 @@ class Booth:
         if paper.spec.anonymous and not paper.is_open:
             self._store.post(lambda db: self._stored.forget_ballot(db, paper))
 
+    def drop(self, poll: str) -> None:
+        """Know nothing more of a poll that is over, as it is about to be forgotten."""
+        if (paper := self._papers.pop(poll, None)) is not None:
+            self._handing.stop(paper)
+
     async def paper_of(self, number: int) -> Paper | None:
         """The latest paper with this number, closed ones too."""
         for paper in self._papers.values():
@@ -190,7 +192,7 @@ class Booth:
 
     async def veil(self, event: Said) -> Said:
         """What the person says as it may be kept: a vote in an anonymous poll is sealed."""
-        await self._drop_forgotten("" if isinstance(event, Message) else event.card)
+        await self._stored.drop_forgotten(self._papers, "" if isinstance(event, Message) else event.card)
         if isinstance(event, Message):
             return veiled_line(event, list(self._papers.values()))
         paper = self._papers.get(event.card) or await self._stored.find(event.card)
@@ -238,15 +240,6 @@ class Booth:
             return False
         await self._vote(paper, event, sealed=veiled.vote, is_cast=veiled.is_cast)
         return True
-
-    async def _drop_forgotten(self, card: str = "") -> None:
-        """Drop the papers this may be about, a card or a line, that are no longer kept: their polls were forgotten."""
-        papers = list(self._papers.values())
-        if not card and self.is_asking:
-            return
-        for poll in [paper.poll for paper in papers if not paper.is_open and card in ("", paper.poll)]:
-            if await self._stored.find(poll) is None:
-                self._papers.pop(poll, None)
 
     def _must_have_names(self, paper: Paper) -> None:
         """The ballot of an anonymous poll came between the door and the turn, so that this vote was kept as it is."""

@@ -21,24 +21,23 @@ from shellbot.events import Person, Reply
 from shellbot.markup import plain
 from shellbot.observation import Report
 from shellbot.polls import records, sealed
+from shellbot.polls.changes import Changes, lapsed
 from shellbot.polls.closing import HAND_OVER, Closing
 from shellbot.polls.counting import Counter
 from shellbot.polls.crier import FIRST_PAUSE, Crier
-from shellbot.polls.halting import Halting, lapsed
 from shellbot.polls.keeping import Keeper, Note
-from shellbot.polls.log import length
+from shellbot.polls.live import Live
 from shellbot.polls.opening import Opening
 from shellbot.polls.records import Round
 from shellbot.polls.seating import Seating
 from shellbot.polls.secrecy import Secrets
 from shellbot.polls.spec import Spec
-from shellbot.polls.tally import Result, bars
+from shellbot.polls.tally import Result
 from shellbot.polls.texts import group_opened, group_planned, owner_planned
 from shellbot.polls.timers import Timers
 
 logger = getLogger(__name__)
 
-LIVE = 2.0  # seconds between two showings of a live count
 ORDERS_REMEMBERED = timedelta(days=30)  # longer than a direct channel repeats one
 
 
@@ -58,7 +57,8 @@ class Chair:
         self._secrets = Secrets(bot)
         self._seating = Seating(bot)
         self.opening = Opening(bot, self._timers, self._direct_of_owner)
-        self.halting = Halting(self._keeper, self._go_on)
+        self.changes = Changes(bot.clock, self._timers, self._keeper, self._go_on)
+        self._live = Live(bot, self._timers, zone, self.counts)
         self._closing = Closing(bot.clock, self._timers, self._crier, self._keeper, self._secrets, self._tell_waiters)
 
     async def resume(self) -> None:
@@ -137,6 +137,12 @@ class Chair:
         self._go_on(round)
         return round
 
+    def drop(self, poll: str) -> None:
+        """Know nothing more of a poll that is over, as it is about to be forgotten."""
+        if (round := self._rounds.get(poll)) is not None and round.is_over:
+            self._timers.stop(round, "put", "announce", "live", "progress")
+            del self._rounds[poll]
+
     def find(self, number: int | None) -> list[Round]:
         """The polls that are not over: the one with this number, or all."""
         return [r for r in self._rounds.values() if not r.is_over and (number is None or r.number == number)]
@@ -186,13 +192,6 @@ class Chair:
         self._go_on(round)
         await self._tell_waiters()
 
-    async def extend(self, round: Round, closes_at: datetime, text: str, note: Note | None = None) -> None:
-        """Have it close later, and tell all channels and the group."""
-        with self._keeper.changing(round):
-            self._set_close(round, closes_at)
-            await self._keeper.save(round, note, Reply(id=f"{round.id}/extended/{round.version}", text=text))
-        self._go_on(round)
-
     async def reopen(self, round: Round, closes_at: datetime | None, text: str, note: Note | None = None) -> None:
         """Take votes again, of the same roll. A time or a word closes it, not that all have voted: they may have."""
         reply = Reply(id=f"{round.id}/reopened/{round.reopened + 1}", text=text)
@@ -203,7 +202,7 @@ class Chair:
                 note(db)
 
         with self._keeper.changing(round):
-            self._set_close(round, closes_at)
+            self.changes.set_close(round, closes_at)
             round.state, round.result, round.reopened = "opening", None, round.reopened + 1
             await self._keeper.save(round, keep, reply)
         for channel in round.seats:
@@ -212,15 +211,6 @@ class Chair:
         self._bot.listen_to(seat.member for seat in round.seats.values())
         self._go_on(round)
         await self._tell_waiters()
-
-    async def remind(self, round: Round, note: Note | None = None, *, is_last: bool = False) -> None:
-        """Remind those who have a ballot and have not voted. ``is_last``: none comes by itself any more."""
-        with self._keeper.changing(round):
-            round.reminders += 1
-            round.remind_at = None if is_last else round.remind_at
-            await self._keeper.save(round, note)
-        round.look_again()
-        self._go_on(round)
 
     async def leave(self, person: Person) -> None:
         """Wait no more for the vote of somebody who has left; what was voted stays. Who is on a named roll stays on."""
@@ -280,8 +270,8 @@ class Chair:
 
     async def _go_further(self, round: Round, *, has_news: bool) -> None:
         """Do what is due after a report."""
-        if has_news and round.spec.results == "live" and not self._timers.has(round, "live"):
-            self._timers.after(round, "live", LIVE, self._show_live)
+        if has_news:
+            self._live.show_soon(round)
         if round.state == "open" and round.have_all_voted():
             await self.close(round)
         await self._closing.announce_when_all_closed(round)
@@ -336,19 +326,7 @@ class Chair:
         if round.state == "opening":  # the bus does not answer
             self._timers.after(round, "remind", HAND_OVER, self._remind_in_time)
         elif round.state == "open" and round.halt != "stopped":
-            await self.remind(round, is_last=True)
-
-    async def _show_live(self, round: Round) -> None:
-        """Show what the votes come to so far, where the opening was said."""
-        self._timers.stop(round, "live")
-        if round.state not in ("open", "closing") or not self._bot.desk.capabilities.edit:
-            return
-        now = self._bot.clock.utcnow()
-        result = await self.counts(round)
-        # grows with each vote and each order, over restarts, and wherever somebody sets the clock
-        version = 2 + round.version + await self._store.read(lambda db: length(db, round.id))
-        text = group_opened(round, now, self._zone)
-        self._bot.reply(Reply(id=f"{round.id}/opened", version=version, text=text, fixed=bars(result)))
+            await self.changes.remind(round, is_last=True)
 
     async def _may_put(self, round: Round) -> bool:
         return round.state != "opening" or await self._come_into_force(round)
@@ -399,18 +377,6 @@ class Chair:
 
     def _direct_of_owner(self, round: Round) -> str | None:
         return round.owner or self.direct_of(round.opener)
-
-    def _set_close(self, round: Round, closes_at: datetime | None) -> None:
-        round.closes_at = closes_at
-        round.version += 1
-        if round.halt == "resumed" or round.state == "closed":
-            round.halt = ""
-        round.remind_at = None
-        if closes_at is not None and round.spec.remind:
-            remind_at = closes_at - timedelta(seconds=round.spec.remind)
-            round.remind_at = remind_at if remind_at > self._bot.clock.utcnow() else None
-        self._timers.stop(round, "deadline", "remind")
-        round.look_again()
 
     def _undone(self, round: Round) -> None:
         if round.id in self._rounds:

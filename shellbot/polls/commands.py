@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Iterable
 from datetime import tzinfo
 from logging import getLogger
 from typing import Any
@@ -89,6 +90,14 @@ class PollCommand(Command):
 
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
         await self._chairs[bot.id].leave(person)
+
+    def let_go(self, polls: Iterable[str]) -> None:
+        """Know nothing more of these, which are over and about to be forgotten."""
+        for poll in polls:
+            for chair in self._chairs.values():
+                chair.drop(poll)
+            for booth in self._booths.values():
+                booth.drop(poll)
 
     def chair(self, bot: ShellBot) -> Chair:
         """The one who runs the polls of this group."""

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import datetime
 
 from shellbot.errors import PollError
-from shellbot.polls import archive
+from shellbot.polls import archive, numbers
 from shellbot.polls.archive import Place
 from shellbot.polls.spec import rehearsed
 
@@ -85,5 +85,4 @@ def forget(db: sqlite3.Connection, place: Place, at: datetime, others: Iterable[
             db.execute(f"DELETE FROM {table} WHERE instr(CAST({column} AS TEXT), ?)", (name,))
         for other in others:
             other(db, start)
-    row = (place.number, place.group, at.timestamp())
-    db.execute("INSERT OR REPLACE INTO poll_forgotten VALUES (?, ?, ?)", row)
+    numbers.forget(db, place.number, place.group, at)

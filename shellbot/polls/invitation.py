@@ -107,6 +107,14 @@ def too_late(paper: Paper) -> str:
     )
 
 
+def reminding(paper: Paper, when: str) -> str:
+    """What is said to who has not voted yet."""
+    return (
+        f"You have not voted yet. Vote #{paper.number} closes {when}: "
+        f"{plain(paper.spec.question)} Please answer with {ballot.answers(paper.spec)}."
+    )
+
+
 def still_open(paper: Paper, when: str, *, was_open: bool, halt: str) -> str:
     """What is said to who has a ballot when the close is another, or no further ballots go out, or they do again."""
     question = plain(paper.spec.question)

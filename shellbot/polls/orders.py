@@ -15,7 +15,7 @@ from shellbot.bot import ShellBot
 from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.markup import plain
-from shellbot.polls import records
+from shellbot.polls import numbers, records
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import check_span
 from shellbot.polls.keeping import Note
@@ -175,11 +175,11 @@ class Orders:
                 self._must_be(round, "open")
                 left = len([seat for seat in round.seats.values() if seat.reached == "shown" and not seat.has_voted])
                 text = f"{name.capitalize()}: reminded {left} who {'has' if left == 1 else 'have'} not voted."
-                await self._chair.remind(round, self._note(order, round, text))
+                await self._chair.changes.remind(round, self._note(order, round, text))
                 return Answer(text)
             case "stop" | "resume":
                 text = self._check_halt(round, op, who)
-                change = self._chair.halting.stop if op == "stop" else self._chair.halting.resume
+                change = self._chair.changes.stop if op == "stop" else self._chair.changes.resume
                 await change(round, text, self._note(order, round, text))
                 if op == "resume":
                     self._chair.opening.begin(round)
@@ -188,7 +188,7 @@ class Orders:
                 closes_at = self._extended(round, rest, order.at)
                 when = closing_time(closes_at, self._bot.clock.utcnow(), self._zone)
                 text = f"**{name.capitalize()} is extended by {who}: {question}** It closes {when}."
-                await self._chair.extend(round, closes_at, text, self._note(order, round, text))
+                await self._chair.changes.extend(round, closes_at, text, self._note(order, round, text))
             case _:
                 self._must_be(round, "closed")
                 if round.spec.anonymous:
@@ -222,8 +222,8 @@ class Orders:
         if number is not None:
             rounds = self._chair.find(number) or await self._chair.past("number = ?", number)
             if not rounds or not self._knows(order, rounds[0]):
-                when = await self._bot.desk.store.read(lambda db: records.forgotten(db, number))
-                if when is not None:
+                gone = await self._bot.desk.store.read(numbers.forgotten)
+                if (when := gone.get(number)) is not None:
                     raise UsageError(f"Vote #{number} was forgotten, {when.astimezone(self._zone):%d %b %Y}.")
                 raise UsageError(f"There is no vote #{number} here.")
             return rounds[0]

@@ -107,6 +107,18 @@ class Papers:
         """The latest paper with this number."""
         return next(iter(await self._read("number = ? ORDER BY rowid DESC LIMIT 1", number)), None)
 
+    async def drop_forgotten(self, papers: dict[str, Paper], card: str) -> None:
+        """Drop from ``papers`` those that are kept no more, as their polls were forgotten from the shell.
+
+        Args:
+            card: Id of the poll it is about; empty: any, which matters only where none of them is open.
+        """
+        if not card and any(paper.is_open for paper in papers.values()):
+            return
+        for paper in [paper for paper in papers.values() if not paper.is_open and card in ("", paper.poll)]:
+            if await self.find(paper.poll) is None:
+                papers.pop(paper.poll, None)
+
     async def _read(self, where: str, *values: object) -> list[Paper]:
         query = f"SELECT {_COLUMNS} FROM booth WHERE channel = ? AND {where}"
         return await self._store.read(

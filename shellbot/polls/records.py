@@ -14,6 +14,8 @@ from shellbot.events import Person
 from shellbot.polls.ballot import Vote, from_text, to_text
 from shellbot.polls.log import SCHEMA as LOG
 from shellbot.polls.log import Log
+from shellbot.polls.numbers import SCHEMA as NUMBERS
+from shellbot.polls.numbers import next_number
 from shellbot.polls.sealing import Urn
 from shellbot.polls.spec import Spec, restored
 from shellbot.polls.tally import Result, count
@@ -39,9 +41,6 @@ CREATE TABLE IF NOT EXISTS poll_ballots (
     poll TEXT NOT NULL, direct TEXT NOT NULL, n INTEGER NOT NULL, choice TEXT NOT NULL, at REAL NOT NULL,
     PRIMARY KEY (poll, direct)
 );
-"""
-FORGOTTEN = """
-CREATE TABLE IF NOT EXISTS poll_forgotten (number INTEGER PRIMARY KEY, group_id TEXT NOT NULL, at REAL NOT NULL);
 """
 CREATE_ORDERS = "CREATE TABLE IF NOT EXISTS poll_orders (id TEXT PRIMARY KEY, answer TEXT NOT NULL, at REAL NOT NULL);"
 # What came later, for stores made before; the defaults are what those polls were: plain, and never extended.
@@ -205,7 +204,7 @@ class Round:
 
 async def prepare(store: Store) -> None:
     """Make the tables, and in those of an older version the columns that came later."""
-    await store.create(SCHEMA + FORGOTTEN + CREATE_ORDERS + LOG)
+    await store.create(SCHEMA + NUMBERS + CREATE_ORDERS + LOG)
     await store.write(lambda db: add_columns(db, ADDED))
 
 
@@ -246,12 +245,6 @@ def insert(db: sqlite3.Connection, log: Log, new: Round) -> Round:
         new.number = number
         return new
     return next(found for found in select(db, new.group, "polls.id = ?", new.id))
-
-
-def next_number(db: sqlite3.Connection) -> int:
-    """The number of the next poll; none is given twice."""
-    numbers = "SELECT number FROM polls UNION ALL SELECT number FROM poll_forgotten"
-    return int(db.execute(f"SELECT coalesce(max(number), 0) + 1 FROM ({numbers})").fetchone()[0])
 
 
 def put_roll(db: sqlite3.Connection, log: Log, round: Round) -> None:
@@ -362,12 +355,6 @@ def put_answer(db: sqlite3.Connection, order: str, poll: str, answer: str, at: d
 def forget_answers(db: sqlite3.Connection, before: datetime) -> None:
     """Drop the answers to orders of long ago."""
     db.execute("DELETE FROM poll_orders WHERE at < ?", (before.timestamp(),))
-
-
-def forgotten(db: sqlite3.Connection, number: int) -> datetime | None:
-    """When the poll of this number was forgotten; None where it was not."""
-    row = db.execute("SELECT at FROM poll_forgotten WHERE number = ?", (number,)).fetchone()
-    return _time(row[0]) if row else None
 
 
 def put_ballot(

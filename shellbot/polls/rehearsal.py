@@ -10,8 +10,8 @@ from shellbot.bot import ShellBot
 from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.markup import plain
-from shellbot.polls import records
 from shellbot.polls.grammar import Asked, parse
+from shellbot.polls.numbers import next_number
 from shellbot.polls.seating import Electorate, Seating
 from shellbot.polls.spec import rehearsed
 from shellbot.polls.texts import EVERY, closing_time, names
@@ -50,7 +50,7 @@ class Rehearsal:
         if channel is None:
             raise UsageError("You have no direct channel to rehearse in; write to the bot there once.")
         electorate = await self._seating.find(found.spec)
-        number = await self._bot.desk.store.read(records.next_number)
+        number = await self._bot.desk.store.read(next_number)
         rehearsal = f"{rehearsed(found.spec.question)}/{hashlib.sha256(id.encode()).hexdigest()[:12]}"
         body = {
             "do": "poll",

@@ -269,6 +269,14 @@ def _webex(place: Place) -> Said:
         yield from doctor_webex.examine(place.setting, os.environ.get, place.folder.name, is_served)
 
 
+def _retention(place: Place) -> Said:
+    days = place.setting("retention.days", None)
+    if days is None:
+        yield "ok", "all is kept until it is forgotten by hand; retention.days would limit that"
+    else:
+        yield "ok", f"votes that are over, and the history of the web chat, are forgotten after {days} days"
+
+
 CHECKS: dict[str, Callable[[Place], Said]] = {
     "Python": _python,
     "libraries": _libraries,
@@ -281,6 +289,7 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
     "port": _port,
     "clock": _clock,
     "webex": _webex,
+    "retention": _retention,
 }
 
 

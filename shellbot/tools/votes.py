@@ -17,6 +17,7 @@ from shellbot.errors import PollError, StoreError
 from shellbot.markup import one_line, unescape
 from shellbot.polls import archive
 from shellbot.polls.export import counts_sheet, facts, people, people_sheet
+from shellbot.polls.numbers import forgotten
 from shellbot.polls.standing import standing
 from shellbot.polls.tally import Result, bars
 from shellbot.polls.texts import conditions, verdict
@@ -31,7 +32,7 @@ MARK = "\ufeff"  # of the encoding, without which spreadsheets take it for anoth
 def list_(instance: str | None) -> None:
     """Print all votes, the oldest first."""
     with reading(folder_of(instance)) as db:
-        rounds, gone = archive.rounds(db), archive.forgotten(db)
+        rounds, gone = archive.rounds(db), forgotten(db)
     for number, at in gone.items():
         click.echo(f"#{number:<4} forgotten  {at.astimezone(_zone()):%Y-%m-%d %H:%M}")
     for round in rounds:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -91,6 +92,26 @@ async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
         assert len(progress) == 1
         assert progress[0].version <= 9
         assert not any("ballots are out" in text for text in people.told() + people.told("Person B"))
+        bot = await people.engine.get_bot("group")
+        assert bot.recall("poll pace") == pytest.approx(11 / 26)  # 26 ballots in 11 s
+        await people.say("Person A", "poll rehearse " + MERGE.removeprefix("poll "))
+        await people.hears("26 people would get this ballot, in about 10 s.", "Person A")
+
+
+async def test_where_messages_cannot_be_changed_it_is_told_once_and_at_the_end(slow, clock, monkeypatch):
+    monkeypatch.setattr(Slow, "capabilities", replace(Slow.capabilities, edit=False))
+    async with slow(*NAMES[:5]) as people:
+        people.space.hold()
+        await people.say("Person A", MERGE)
+        people.space.let(1)
+        await shown(people, 1)
+        for _ in range(10):
+            clock.advance(60)
+            await people.engine.desk.store.read(lambda db: None)
+        people.space.let(10)
+        await people.hears("Vote #1: 5 of 5 have a ballot.", "Person A")
+        told = [reply.text for reply in people.space.heard(people.direct("Person A")) if "/progress/" in reply.id]
+        assert len(told) == 2
 
 
 async def test_of_an_opening_that_takes_long_a_handful_is_told(slow, clock):

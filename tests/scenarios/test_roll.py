@@ -236,3 +236,28 @@ async def test_a_roll_is_checked_before_anybody_is_asked(party, tmp_path, shellb
         .invoke(cli, ["poll", "check", "board", "--room", "cellar", "--instance", str(tmp_path / "instance")])
         .exception
     )
+
+
+async def test_on_the_chat_page_with_buttons_and_over_a_kill(dialogue, tmp_path):
+    group = await dialogue.group("Person A", "Person B", "Person C")
+    file = tmp_path / "roll.csv"
+    file.write_text("name\nPerson B\nperson c\n")
+    instance = ["--instance", str(dialogue.server.folder)]
+
+    def shellbot(*arguments):
+        done = CliRunner().invoke(cli, ["poll", *arguments, *instance])
+        assert done.exit_code == 0, done.output
+        return done.output
+
+    assert "2 can be asked" in shellbot("check", str(file), "--room", "Everybody")
+    shellbot("roll", "import", "board", str(file))
+    await dialogue.direct("Person A").say(f"poll rehearse {MERGE.removeprefix('poll ')}")
+    await dialogue.direct("Person A").heard("2 people of the roll board would get this ballot")
+    assert "You pressed Yes." in await dialogue.direct("Person A").press("Yes")
+    assert "2 people of the roll board have a ballot" in await group.say("Person A", MERGE)
+    await dialogue.direct("Person B").press("Yes")
+    await dialogue.restart(kill=True)
+    await dialogue.direct("Person C").say("no")
+    assert "2 of 2 voted" in await group.heard("Result of vote #1")
+    assert "Person B" in shellbot("export", "1")
+    assert "Person A" not in shellbot("export", "1")

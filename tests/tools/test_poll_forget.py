@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 
 import pytest
@@ -109,6 +110,31 @@ async def test_other_votes_stay_as_they_are(party, clock, folder, shellbot):
         clock.advance(600)
         assert "Sushi 1" in await people.hears("Result of vote #2")
     assert "The log is whole" in shellbot("recount", "2")
+
+
+async def test_votes_that_come_meanwhile_are_all_counted(party, clock, folder, shellbot):
+    names = [f"Person {letter}" for letter in "ABCDEFGHIJ"]
+    async with party(*names) as people:
+        for number in range(1, 4):
+            await people.say("Person A", f"{SECRET} results live")
+            await people.ballot("Person J", "Shall Zanzibar go?")
+            await people.say("Person A", f"poll cancel #{number}")
+            for name in names:
+                await people.hears("Cancelled. There is no result.", name)
+            people.space._heard.clear()
+        await people.say("Person A", 'poll "Lunch?" Pizza, Sushi')
+        for name in names:
+            await people.ballot(name)
+        await is_quiet(people)
+
+        async def forget():
+            for number in "123":
+                await asyncio.to_thread(shellbot, "forget", number, "--yes")
+
+        await asyncio.gather(forget(), *(people.press(name, "Sushi") for name in names))
+        assert "Sushi 10" in await people.hears("Result of vote #4")
+    assert traces(folder) == {}
+    assert "The log is whole" in shellbot("recount", "4")
 
 
 async def test_while_it_is_open_it_is_not_forgotten(party, clock, folder, shellbot):

@@ -17,6 +17,7 @@ from shellbot.events import Button, Card, File, Person, Reply
 from shellbot.files import shelf
 
 MAX_PLACE = 2**63 - 1
+FORGOTTEN = "(forgotten)"  # stands where something was that is kept no more
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS web_facts (key TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -287,8 +288,31 @@ def forget(connection: sqlite3.Connection, start: str) -> None:
     """
     if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'web_posts'").fetchone():
         return
-    blank = "UPDATE web_posts SET text = '(forgotten)', fixed = '', card = NULL"
+    blank = f"UPDATE web_posts SET text = '{FORGOTTEN}', fixed = '', card = NULL"
     connection.execute(f"{blank} WHERE author = '' AND substr(key, 1, ?) = ?", (len(start), start))
+
+
+def forget_before(connection: sqlite3.Connection, time: datetime) -> tuple[int, tuple[File, ...]]:
+    """Take away the posts of before; gives how many, and their files, which are to be removed.
+
+    The last of each channel is only blanked: the numbers of what comes next go on from it. In a store without these
+    tables it does nothing.
+    """
+    if not connection.execute("SELECT 1 FROM sqlite_schema WHERE name = 'web_posts'").fetchone():
+        return 0, ()
+    old = f"SELECT channel, place, seq, author, key FROM web_posts WHERE time < ? AND text != '{FORGOTTEN}'"
+    last = dict(connection.execute("SELECT channel, max(seq) FROM web_posts GROUP BY channel"))
+    files: list[File] = []
+    rows = connection.execute(old, (time.isoformat(),)).fetchall()
+    for channel, place, seq, author, key in rows:
+        files += shelf.of(connection, channel, author, key)
+        connection.execute("DELETE FROM files WHERE channel = ? AND author = ? AND key = ?", (channel, author, key))
+        if seq == last[channel]:
+            blank = f"UPDATE web_posts SET text = '{FORGOTTEN}', fixed = '', card = NULL"
+            connection.execute(f"{blank} WHERE channel = ? AND place = ?", (channel, place))
+        else:
+            connection.execute("DELETE FROM web_posts WHERE channel = ? AND place = ?", (channel, place))
+    return len(rows), tuple(files)
 
 
 def _insert(
