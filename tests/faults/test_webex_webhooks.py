@@ -34,10 +34,11 @@ def signed(body: bytes, secret: str = SECRET) -> str:
 
 @asynccontextmanager
 async def at_the_door(fake, **options):
-    """A space with webhooks in place; gives space, ear, and the address of its door."""
+    """A space with webhooks in place that has looked through its rooms once; gives it, its ear, and its address."""
+    clock = options.setdefault("clock", ExternalClock(datetime.now(UTC)))
     async with door() as (url, behind), on_webex(fake, hook_url=url, **options) as (space, ear):
         behind["space"] = space
-        await fake.aio.wait_until(lambda: len(fake.webhooks()) == 4)
+        await until(lambda: clock.next_due is not None)
         yield space, ear, url
 
 

@@ -15,6 +15,7 @@ VERSION = "1.2"
 MOST_ACTIONS = 5  # that Webex takes on one card
 MOST_LABEL = 80  # characters on a button
 CHOICE = "choice"  # id of the input, where there are more buttons than that
+SEND = "Send"
 CHOSEN = "\u2714"
 _SCHEMA = "http://adaptivecards.io/schemas/adaptive-card.json"
 
@@ -49,7 +50,7 @@ def adaptive(reply: Reply, *, mark: str = "") -> Json:
                 **({"value": str(values.index(card.chosen))} if card.chosen in values else {}),
             }
         )
-        actions = [_submit("Send", {"card": card.id, "values": values})]
+        actions = [_submit(SEND, {"card": card.id, "values": values})]
     body += [_block(text, isSubtle=True) for text in (hint(card), plain(card.note), mark) if text]
     return {"$schema": _SCHEMA, "type": "AdaptiveCard", "version": VERSION, "body": body, "actions": actions}
 
@@ -70,11 +71,12 @@ def worded(reply: Reply) -> str:
 
 
 def hint(card: Card) -> str:
-    """What one may do instead of pressing."""
+    """What one may do: press, or type."""
+    press = "Press a button" if len(card.buttons) <= MOST_ACTIONS else f"Choose, and press {SEND}"
     if _has_numbers(card):
-        return "Press a button, or type its words."
+        return f"{press}; or type the words."
     numbers = " or ".join(str(n) for n in range(1, len(card.buttons) + 1)) if len(card.buttons) < 3 else "1, 2 ..."
-    return f"Press a button, or type {numbers}"
+    return f"{press}; or type {numbers}"
 
 
 def pressed(inputs: object) -> tuple[str, str] | None:

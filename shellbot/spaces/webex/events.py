@@ -162,7 +162,7 @@ def _without_mention(html: str, me: str) -> str:
     reader = _Reader(me)
     reader.feed(html)
     reader.close()
-    lines = (line.strip() for line in "".join(reader.parts).split("\n"))
+    lines = (line.rstrip() for line in "".join(reader.parts).split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip()
 
 
@@ -201,6 +201,8 @@ class _Reader(HTMLParser):
             return
         if not self._is_kept_as_is:
             data = re.sub(r"[ \t\r\n]+", " ", data)
+            if self.parts and self.parts[-1].endswith("\n"):
+                data = data.lstrip(" ")
         if self._is_after_mention:
             data = data.lstrip(",: \u00a0") if not "".join(self.parts).strip() else data.removeprefix(" ")
             self._is_after_mention = False

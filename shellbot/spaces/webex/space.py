@@ -155,8 +155,8 @@ class WebexSpace(Space):
         me = await self._who()
         await self._directory.load(str(me["id"]))
         if self._context is not None:
-            self._context.set("bot.id", str(me["id"]))
-            self._context.set("bot.address", str((me.get("emails") or [""])[0]))
+            self._context.check("bot.id", str(me["id"]))
+            self._context.check("bot.address", str((me.get("emails") or [""])[0]))
         self._intake = Intake(self._store, self._client, self._clock, self._directory, deliver, self._tell, self._shelf)
         if self._hooks is not None:
             await self._hooks.load()

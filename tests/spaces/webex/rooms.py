@@ -109,10 +109,10 @@ def direct_id(person) -> str:
 async def door() -> AsyncIterator[tuple[str, dict[str, WebexSpace]]]:
     """An HTTP door for webhooks: its address, and where to put the space that it leads to."""
     behind: dict[str, WebexSpace] = {}
-    open_now: set[asyncio.StreamWriter] = set()
+    open_now: dict[asyncio.StreamWriter, asyncio.Task[None] | None] = {}
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        open_now.add(writer)
+        open_now[writer] = asyncio.current_task()
         try:
             while head := await reader.readuntil(b"\r\n\r\n"):
                 headers = dict(
@@ -125,7 +125,7 @@ async def door() -> AsyncIterator[tuple[str, dict[str, WebexSpace]]]:
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
-            open_now.discard(writer)
+            del open_now[writer]
             writer.close()
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -133,8 +133,10 @@ async def door() -> AsyncIterator[tuple[str, dict[str, WebexSpace]]]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/hook", behind
     finally:
         server.close()
-        for writer in list(open_now):
+        serving = dict(open_now)
+        for writer in serving:
             writer.close()
+        await asyncio.gather(*filter(None, serving.values()), return_exceptions=True)
         await server.wait_closed()
 
 

@@ -97,7 +97,7 @@ async def test_a_pressed_button_and_a_chosen_line_come_back_as_card_and_value(fa
     assert (action.card, action.value, action.channel.id) == ("poll-7", f"value, {count}", channel)
     assert action.person == Person(ann.id, "Person A")
     assert f"{count}. Choice {count}" in said.markdown
-    assert "Press a button, or type 1" in said.markdown
+    assert "; or type 1" in said.markdown
     assert len(said.cards[0].get("actions", [])) <= 5
 
 
