@@ -25,8 +25,8 @@ async def test_shellbot_run_serves_people_on_webex(fake, tmp_path, variable):
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WEBEX_")}
     environment |= {variable: bot.token, "SHELLBOT_WEBEX_API_URL": fake.url, "SHELLBOT_WEBEX_POLL_EVERY": "0.05"}
     server = await asyncio.create_subprocess_exec(
-        *PRODUCT,
-        *["run", "--space", "webex", "--instance", str(tmp_path / "instance")],
+        *[sys.executable, *PRODUCT],
+        *["--space", "webex", "--instance", str(tmp_path / "instance")],
         env=environment,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -45,8 +45,8 @@ async def test_shellbot_run_serves_people_on_webex(fake, tmp_path, variable):
 async def failed(tmp_path, **variables: str) -> str:
     environment = {key: value for key, value in os.environ.items() if not key.startswith("WEBEX_")}
     server = await asyncio.create_subprocess_exec(
-        *PRODUCT,
-        *["run", "--space", "webex", "--instance", str(tmp_path / "instance")],
+        *[sys.executable, *PRODUCT],
+        *["--space", "webex", "--instance", str(tmp_path / "instance")],
         env=environment | variables,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
