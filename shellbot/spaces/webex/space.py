@@ -19,6 +19,7 @@ from shellbot.context import Context
 from shellbot.errors import (
     ConfigError,
     InvalidMessage,
+    MessageRefused,
     RateLimited,
     SignatureInvalid,
     SpaceError,
@@ -128,6 +129,7 @@ class WebexSpace(Space):
         self._hooks: Hooks | None = None
         if self.way == "webhook":
             self._hooks = Hooks(store, self._client, clock, name=f"shellbot {instance}", url=hook_url)
+        self._has_told_of_hooks = False
         self._intake: Intake | None = None
         self._rounds: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -260,8 +262,7 @@ class WebexSpace(Space):
         number, pause, tidied = 0, FIRST_PAUSE, float("-inf")
         while True:
             try:
-                has_missed = await self._hooks.ensure() if self._hooks is not None else False
-                is_slow = self._hooks is not None
+                has_missed, is_slow = await self._look_after_hooks()
                 await rounds.look(
                     members=is_slow or number % MEMBERS_ROUND == 0,
                     all_rooms=has_missed or number % ALL_ROUND == 0,
@@ -284,6 +285,22 @@ class WebexSpace(Space):
                 logger.exception("looking through the rooms failed")
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
             await self._clock.sleep(wait)
+
+    async def _look_after_hooks(self) -> tuple[bool, bool]:
+        """Whether something may have been missed, and whether the platform tells what happens by itself."""
+        if self._hooks is None:
+            return False, False
+        try:
+            return await self._hooks.ensure(), True
+        except MessageRefused as error:
+            if not self._has_told_of_hooks:
+                self._has_told_of_hooks = True
+                logger.error(
+                    "Webex takes no webhook, so the rooms are looked through instead, and buttons do not work; "
+                    "see that server.public_url is an address that the internet knows: %s",
+                    error,
+                )
+            return False, False
 
     async def _show(self, channel_id: str, reply: Reply) -> None:
         to = self._directory.target(channel_id)
