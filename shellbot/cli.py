@@ -90,6 +90,7 @@ def main() -> None:
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
 @click.option("--private", is_flag=True, help="Let people in by a join link only; one is printed.")
+@click.option("--standby", is_flag=True, help="Where another process serves the instance, take its place when it ends.")
 @click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
 @click.option("--reload", "is_anew", is_flag=True, help="Start anew when a file of BOT changes.")
 @_verbose
@@ -102,6 +103,7 @@ def run(
     settings: str | None,
     demo: bool,
     private: bool,
+    standby: bool,
     is_opened: bool,
     is_anew: bool,
 ) -> None:
@@ -121,7 +123,7 @@ def run(
         context.apply({key: value for key, value in given.items() if value is not None})
         if private:
             context.set("server.private", True)
-        engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo)
+        engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo, is_standby=standby)
         engine.run(ready=_companion(demo, is_opened, beside))
 
     if not is_anew:

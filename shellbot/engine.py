@@ -26,7 +26,7 @@ from shellbot.commands.version import Version
 from shellbot.context import Context
 from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
-from shellbot.errors import ConfigError, ShellbotError, UsageError
+from shellbot.errors import ConfigError, InstanceInUse, ShellbotError, UsageError
 from shellbot.events import Channel, Person
 from shellbot.files import shelf as files
 from shellbot.inbox import Inbox
@@ -60,7 +60,12 @@ COLLECT = (2_000, 10, 50)
 # and a message waits for it some ten times.
 SWITCH = 0.001
 TOKENS = ("WEBEX_TEAMS_ACCESS_TOKEN", "WEBEX_ACCESS_TOKEN")  # of the bot, where the setting space.token is not
+STANDBY_LOOK = 0.2  # seconds between two tries to hold the folder: no descriptor tells when a lock is free
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
+
+
+class _NotNeeded(Exception):
+    """One that stood by was ended before its turn came."""
 
 
 class Engine(Container):
@@ -83,6 +88,7 @@ class Engine(Container):
         clock: What timers and stamps go by.
         machine_factory: Gives the machine that goes with a channel; it begins when the channel is first met.
         is_demo: Keep nothing, and let demo people in by link.
+        is_standby: Where another process serves the instance, wait for its end and go on in its place.
     """
 
     def __init__(
@@ -102,6 +108,7 @@ class Engine(Container):
         clock: BaseClock | None = None,
         machine_factory: MachineFactory | None = None,
         is_demo: bool = False,
+        is_standby: bool = False,
     ) -> None:
         super().__init__(clock=clock)
         if space is not None and type is not None:
@@ -130,6 +137,7 @@ class Engine(Container):
         self._sides = tuple(sides)
         self._roll = {group: tuple(people) for group, people in (roll or {}).items()}
         self._is_demo = is_demo
+        self._is_standby = is_standby
         self._undo = contextlib.AsyncExitStack()
 
     # --- start and stop
@@ -150,7 +158,7 @@ class Engine(Container):
     async def _start(self) -> None:
         self.context.set("general.switch", "on")
         self._tune()
-        self.instance.open()
+        await self._hold_instance()
         self._undo.callback(self.instance.close)
         key = read_key(self._key) if self._key else self.instance.key("instance")
         bus = self._make_bus()
@@ -203,6 +211,7 @@ class Engine(Container):
         self._undo.push_async_callback(super().stop)
         self._undo.callback(self.reception.close)
         space.veil_with(self.reception.veil)
+        space.share(store)
         await space.start(self.reception.deliver)
         await self.reception.begin()
         outbox.start()
@@ -212,6 +221,25 @@ class Engine(Container):
         loop = asyncio.get_running_loop()
         publisher.on_restart = lambda: loop.call_soon_threadsafe(self._tell_where)
         self._undo.callback(setattr, publisher, "on_restart", None)
+
+    async def _hold_instance(self) -> None:
+        """Have the folder for this process alone; the kernel gives it up for one that was killed."""
+        is_told = False
+        while True:
+            try:
+                self.instance.open()
+                return
+            except InstanceInUse as error:
+                if not self._is_standby:
+                    raise
+                if not is_told:
+                    is_told = True
+                    print(f"shellbot: standing by while process {error.holder} serves", flush=True)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(STANDBY_LOOK):
+                    await self.ended.wait()
+            if self.ended.is_set():
+                raise _NotNeeded
 
     def _tune(self) -> None:
         """Set up the interpreter for as long as we run, unless another engine of this process has done it already."""
@@ -260,7 +288,10 @@ class Engine(Container):
         for number in (signal.SIGINT, signal.SIGTERM):
             with contextlib.suppress(NotImplementedError, ValueError, RuntimeError):
                 loop.add_signal_handler(number, self.ended.set)
-        await self.start()
+        try:
+            await self.start()
+        except _NotNeeded:
+            return
         beside: list[asyncio.Future[Any]] = []
         try:
             if self.server is not None:

@@ -301,6 +301,18 @@ class StoreError(ShellbotError):
     """The store cannot be read or written; the text names the file and the remedy."""
 
 
+class InstanceInUse(StoreError):
+    """Another process serves the folder of this instance.
+
+    Attributes:
+        holder: Number of that process, or ``unknown``.
+    """
+
+    def __init__(self, text: str, *, holder: str) -> None:
+        super().__init__(text)
+        self.holder = holder
+
+
 class CommandError(ShellbotError):
     """Base of what a command may raise; its text is said in the channel."""
 

@@ -8,12 +8,16 @@ delivery) is dealt with once, because its id is remembered.
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import TypeVar
 
 import msgspec
 
 from shellbot.events import EVENT_TYPES, Event
 from shellbot.stores.base import Store
+
+T = TypeVar("T")
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS inbox (
@@ -50,14 +54,23 @@ class Inbox:
         rows = await self._store.write(read)
         return [msgspec.json.decode(body, type=EVENT_TYPES[kind]) for kind, body in rows]
 
-    async def accept(self, event: Event) -> bool:
-        """Keep an event; returns once it is on disk. False: it was here before."""
+    async def accept(
+        self, event: Event, also: Callable[[sqlite3.Connection], T] | None = None
+    ) -> tuple[bool, T | None]:
+        """Keep an event; returns once it is on disk.
+
+        Args:
+            also: Run in the same transaction.
+
+        Returns:
+            Whether it is new, and what ``also`` gave.
+        """
         row = (event.id, _KINDS[type(event)], msgspec.json.encode(event), event.time.timestamp())
 
-        def insert(db: sqlite3.Connection) -> bool:
-            return (
-                db.execute("INSERT OR IGNORE INTO inbox (id, kind, event, at) VALUES (?, ?, ?, ?)", row).rowcount == 1
-            )
+        def insert(db: sqlite3.Connection) -> tuple[bool, T | None]:
+            given = also(db) if also is not None else None
+            cursor = db.execute("INSERT OR IGNORE INTO inbox (id, kind, event, at) VALUES (?, ?, ?, ?)", row)
+            return cursor.rowcount == 1, given
 
         return await self._store.write(insert)
 

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from shellbot.errors import ConfigError, StoreError
+from shellbot.errors import ConfigError, InstanceInUse, StoreError
 
 KEY_BYTES = 32
 
@@ -65,8 +65,10 @@ class Instance:
         except OSError as error:
             holder = os.read(lock, 20).decode(errors="replace").strip() or "unknown"
             os.close(lock)
-            raise StoreError(
-                f"process {holder} serves {self.folder} already; stop it, or name another folder with --instance DIR"
+            raise InstanceInUse(
+                f"process {holder} serves {self.folder} already; stop it, name another folder with --instance DIR, "
+                "or wait for its end with --standby",
+                holder=holder,
             ) from error
         try:
             os.ftruncate(lock, 0)

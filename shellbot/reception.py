@@ -16,7 +16,7 @@ from shellbot.events import CardAction, Channel, Event, Join, Leave, Message, Pe
 from shellbot.markup import plain
 from shellbot.pace import Pace
 from shellbot.roster import Member
-from shellbot.spaces.base import Space
+from shellbot.spaces.base import Beside, Space
 from shellbot.turns import Topic
 
 logger = getLogger(__name__)
@@ -93,8 +93,11 @@ class Reception:
         if self._handled:
             await asyncio.wait(list(self._handled.values()), timeout=timeout)
 
-    async def deliver(self, event: Event) -> asyncio.Future[None]:
+    async def deliver(self, event: Event, beside: Beside | None = None) -> asyncio.Future[None]:
         """Take an event of the space.
+
+        Args:
+            beside: What the space keeps with it in our store.
 
         Returns:
             Once the event is on disk and cannot be lost: a future that is done when the bot's turn on it is over.
@@ -105,7 +108,9 @@ class Reception:
         if not self._is_open:
             raise SpaceError("the bot is stopping; try again in a moment")
         event = await self.veil(_readable(event))
-        is_new = await self._desk.inbox.accept(event)
+        is_new, given = await self._desk.inbox.accept(event, beside.job if beside is not None else None)
+        if beside is not None:
+            beside.then(given)
         if is_new and self._has_begun:
             return await self._hand_on(event)
         handled = self._handled.get(event.id)

@@ -3,24 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import errno
 import logging
-import socket
-from collections.abc import Callable, Generator, Iterable
-from ipaddress import ip_address
+from collections.abc import Callable, Iterable
 from typing import cast
 from urllib.parse import urlsplit
 
-import uvicorn
-from a2wsgi import WSGIMiddleware
 from a2wsgi.wsgi_typing import WSGIApp
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shellbot.errors import ConfigError
 from shellbot.files.shelf import NO_FILES
 from shellbot.server.app import create_app
-from shellbot.server.asgi import App, Scope, header
+from shellbot.server.asgi import Scope, header
+from shellbot.server.bridge import Bridge
 from shellbot.server.desk import Desk
 from shellbot.server.downloads import Downloads
 from shellbot.server.entrance import Rules
@@ -30,6 +24,7 @@ from shellbot.server.invitations import Invitations
 from shellbot.server.limits import Limits
 from shellbot.server.links import Links
 from shellbot.server.results import Polls
+from shellbot.server.serving import LOOPBACK, Serving
 from shellbot.server.stream import Events
 from shellbot.server.transfers import Transfers
 from shellbot.server.uploads import Uploads
@@ -39,9 +34,6 @@ from shellbot.spaces.web import WebSpace
 logger = logging.getLogger(__name__)
 
 THREADS = 8
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
-PORTS_TRIED = 100
-_LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class ChatServer:
@@ -99,7 +91,7 @@ class ChatServer:
         self.url = ""
         self._space = space
         self._secret = secret
-        self._host = "127.0.0.1" if host == "localhost" else host
+        self._host = host
         self._port = port
         self._public_hosts = (*public_hosts, *filter(None, [urlsplit(public_url).netloc]))
         self._rules = Rules(public_url=public_url, is_demo=demo, is_private=private, has_new_rooms=new_rooms)
@@ -109,9 +101,8 @@ class ChatServer:
         self._limits = limits or Limits()
         self._heartbeat = heartbeat
         self._desk: Desk | None = None
-        self._bridge: WSGIMiddleware | None = None
-        self._server: _Server | None = None
-        self._task: asyncio.Task[None] | None = None
+        self._bridge: Bridge | None = None
+        self._serving: Serving | None = None
 
     async def start(self) -> None:
         """Listen; returns once pages are answered. The space must have been started.
@@ -119,14 +110,13 @@ class ChatServer:
         Raises:
             ConfigError: No port is free.
         """
-        listener = _bind(self._host, self._port)
-        port = listener.getsockname()[1]
-        hosts = Hosts(port, self._public_hosts)
+        self._serving = serving = Serving(self._host, self._port, self._limits.header_timeout)
+        hosts = Hosts(serving.port, self._public_hosts)
         self._desk = Desk(self._space, self._limits, asyncio.get_running_loop())
         app = create_app(
             desk=self._desk,
             secret=self._secret,
-            port=port,
+            port=serving.port,
             hosts=hosts,
             bot=self._space.bot,
             invitations=self._invitations,
@@ -152,10 +142,9 @@ class ChatServer:
             is_answering=lambda: answering.count > 0,
             heartbeat=self._heartbeat,
         )
-        # no bound on the bridge's queue: an answer is one page, and a thread never waits for a slow reader
-        self._bridge = WSGIMiddleware(cast(WSGIApp, app), workers=THREADS, send_queue_size=0)
+        self._bridge = Bridge(cast(WSGIApp, app), THREADS)
         front = Front(
-            pages=cast(App, self._bridge),
+            pages=self._bridge,
             events=self.events,
             files=Downloads(space=self._space, who=who, hosts=hosts, limits=self._limits, transfers=transfers),
             uploads=Uploads(
@@ -169,31 +158,9 @@ class ChatServer:
             limits=self._limits,
             answering=answering,
         )
-        config = uvicorn.Config(
-            front,
-            http=type("Protocol", (_Protocol,), {"header_timeout": self._limits.header_timeout}),
-            loop="none",
-            ws="none",
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=1,
-        )
-        self._server = _Server(config)
-        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web server")
-        waiting = asyncio.create_task(self._server.is_ready.wait())
-        await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        waiting.cancel()
-        if self._task.done():
-            await self._task
+        await serving.start(front)
+        self.url = serving.url
         self.events.start()
-        reached = self._host
-        if ip_address(listener.getsockname()[0].partition("%")[0]).is_unspecified:
-            reached = "::1" if ":" in self._host else "127.0.0.1"
-        shown = f"[{reached}]" if ":" in reached else reached
-        self.url = f"http://{shown}:{port}/"
 
     def link(self, person_id: str = "", *, is_named: bool = False) -> str:
         """Give a new join link, which counts for a day.
@@ -212,111 +179,13 @@ class ChatServer:
 
     async def stop(self) -> None:
         """Take no more connections, tell open pages to come back, end; within 2 s also when readers are stuck."""
-        if self._server is None or self._task is None or self.events is None or self._bridge is None:
+        if self._serving is None or self.events is None or self._bridge is None:
             return
-        for server in self._server.servers:
-            server.close()
+        self._serving.refuse_more()
         await self.events.stop()
-        self._server.ask_exit()
-        await self._task
+        await self._serving.stop()
         if self._desk is not None:
             self._desk.close()
         # Threads must be gone before the loop is: one that waits for a closed loop would wait for ever.
-        await asyncio.to_thread(self._bridge.executor.shutdown)
-        self._server = None
-
-
-class _Server(uvicorn.Server):
-    """uvicorn as a task among others: signals stay with the engine."""
-
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.is_ready = asyncio.Event()
-        self._exit_asked = asyncio.Event()
-
-    def ask_exit(self) -> None:
-        self.should_exit = True
-        self._exit_asked.set()
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        yield
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.is_ready.set()
-
-    async def main_loop(self) -> None:
-        # once a second, for the Date header; uvicorn's own loop wakes ten times as often and ends later
-        while not await self.on_tick(0):
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(1.0):
-                    await self._exit_asked.wait()
-
-
-class _Protocol(H11Protocol):
-    """h11 with a time-out for unfinished headers, and a way to cut off a connection that is not read."""
-
-    header_timeout: float = 10.0
-    _late: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        connection = cast(asyncio.Transport, transport)
-        super().connection_made(connection)
-        self.app_state = {**self.app_state, "abort": connection.abort}
-        self._late = self.loop.call_later(self.header_timeout, self._on_late)
-
-    def data_received(self, data: bytes) -> None:
-        super().data_received(data)
-        self._watch_headers()
-
-    def on_response_complete(self) -> None:
-        super().on_response_complete()
-        self._watch_headers()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        if self._late is not None:
-            self._late.cancel()
-
-    def _watch_headers(self) -> None:
-        is_unfinished = self.cycle is None or (self.cycle.response_complete and bool(self.conn.trailing_data[0]))
-        if not is_unfinished and self._late is not None:
-            self._late.cancel()
-            self._late = None
-        elif is_unfinished and self._late is None:
-            self._late = self.loop.call_later(self.header_timeout, self._on_late)
-
-    def _on_late(self) -> None:
-        self._late = None
-        if not self.transport.is_closing():
-            self.transport.write(_LATE)
-            self.transport.close()
-
-
-def _bind(host: str, port: int) -> socket.socket:
-    """Bind the port, or the next free one."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    for candidate in range(port, port + PORTS_TRIED) if port else (0,):
-        # asyncio turns Nagle off only where the protocol is named: else head and body of a page are 40 ms apart
-        listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            if hasattr(socket, "TCP_USER_TIMEOUT"):
-                # accepted sockets inherit it: who vanished without a word is found 30 s after the next heart-beat
-                listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 30_000)
-            listener.bind((host, candidate))
-            # SO_REUSEADDR lets two sockets bind one port as long as none listens
-            listener.listen(1024)
-        except OSError as error:
-            listener.close()
-            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
-                raise ConfigError(
-                    f"cannot listen on {host} port {candidate}: {error.strerror}", key="server.address"
-                ) from error
-        else:
-            listener.setblocking(False)
-            return listener
-    raise ConfigError(
-        f"no port from {port} to {port + PORTS_TRIED - 1} is free on {host}; choose another --port", key="server.port"
-    )
+        await asyncio.to_thread(self._bridge.close)
+        self._serving = None

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
+from collections.abc import Awaitable, Callable
 
 from shellbot.server.asgi import App, ASGIMessage, Receive, Scope, Send, header, refuse
+from shellbot.server.bodies import gather
 from shellbot.server.hosts import Hosts
 from shellbot.server.limits import Limits
 from shellbot.server.uploads import KEY, Uploads, form_of
 from shellbot.spaces.web.rooms import ROOM_ID
 
-DRAIN_SECONDS = 1.0
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; base-uri 'none'; frame-ancestors 'none'; worker-src 'self'; "
@@ -26,6 +25,10 @@ SECURITY_HEADERS = [
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 ]
+
+
+Pages = Callable[[Scope, bytes, Send], Awaitable[None]]
+"""Answers a request, given its whole body."""
 
 
 class Answering:
@@ -45,7 +48,7 @@ class Front:
     def __init__(
         self,
         *,
-        pages: App,
+        pages: Pages,
         events: App,
         files: App,
         uploads: Uploads,
@@ -89,26 +92,9 @@ class Front:
 
     async def _with_body(self, scope: Scope, receive: Receive, send: Send) -> None:
         # Eight unfinished bodies would otherwise hold all eight threads, and with them all pages.
-        limit = self._limits.body_bytes
-        declared = header(scope, b"content-length") or "0"
-        if declared.isdecimal() and int(declared) > limit:
-            return await self._too_large(receive, send)
-        body = bytearray()
-        try:
-            async with asyncio.timeout(self._limits.body_timeout):
-                more = True
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return None
-                    body += message.get("body", b"")
-                    more = message.get("more_body", False)
-                    if len(body) > limit:
-                        return await self._too_large(receive, send)
-        except TimeoutError:
-            return await refuse(send, 408, "The rest of this request did not come in time.")
-
-        return await self._show(scope, bytes(body), send)
+        body = await gather(scope, receive, send, self._limits)
+        if body is not None:
+            await self._show(scope, body, send)
 
     async def _with_files(self, scope: Scope, receive: Receive, send: Send) -> None:
         upload = await self._uploads.gather(scope, receive)
@@ -122,32 +108,13 @@ class Front:
             await upload.close()
 
     async def _show(self, scope: Scope, body: bytes, send: Send) -> None:
-        async def whole() -> ASGIMessage:
-            return {"type": "http.request", "body": body, "more_body": False}
-
         headers = [pair for pair in scope["headers"] if pair[0] not in (b"content-length", b"transfer-encoding")]
         headers.append((b"content-length", str(len(body)).encode()))
         self._answering.count += 1
         try:
-            await self._pages({**scope, "headers": headers}, whole, send)
+            await self._pages({**scope, "headers": headers}, body, send)
         finally:
             self._answering.count -= 1
-
-    async def _too_large(self, receive: Receive, send: Send) -> None:
-        text = f"At most {self._limits.body_bytes:,} bytes can be sent here."
-
-        async def before_the_end(message: ASGIMessage) -> None:
-            if message["type"] == "http.response.body":
-                # Closing on unread bytes resets the connection and takes the answer with it: read on for a moment.
-                await send({**message, "more_body": True})
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(DRAIN_SECONDS):
-                        while (await receive()).get("more_body", False):
-                            pass
-                message = {"type": "http.response.body"}
-            await send(message)
-
-        await refuse(before_the_end, 413, text)
 
 
 def in_room(scope: Scope) -> Scope:

@@ -4,16 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import sqlite3
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
 from shellbot.events import Capabilities, Channel, Event, Person, Reply
+from shellbot.stores.base import Store
 
-Deliver = Callable[[Event], Awaitable[asyncio.Future[None]]]
-"""``turn = await deliver(event)`` returns when the event is committed and will not be lost; ``await turn`` when the
-bot's turn on it is over."""
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What a space keeps of an event itself, in the transaction that keeps the event for the bots.
+
+    Attributes:
+        job: Run in that transaction.
+        then: Given what the job gave, on the loop, once that is committed and before the bots hear of the event.
+    """
+
+    job: Callable[[sqlite3.Connection], Any]
+    then: Callable[[Any], object]
+
+
+class Deliver(Protocol):
+    """Takes an event."""
+
+    def __call__(self, event: Event, beside: Beside | None = None) -> Awaitable[asyncio.Future[None]]:
+        """``turn = await deliver(event)`` returns when the event is committed and will not be lost; ``await turn`` when
+        the bot's turn on it is over.
+
+        Args:
+            beside: Only for a space that keeps its own in the store it was told of with :meth:`Space.share`.
+        """
+
 
 Veil = Callable[[Event], Awaitable[Event]]
 """``event = await veil(event)``: the event as it may be kept; itself, unless it holds what is to be hidden."""
@@ -41,6 +66,12 @@ class Space(ABC):
     async def veil(self, event: Event) -> Event:
         """The event as it may be kept."""
         return event if self._veil is None else await self._veil(event)
+
+    def share(self, store: Store) -> None:  # noqa: B027 - most keep nothing, or elsewhere
+        """Tell where events are kept that are delivered; called by the engine before :meth:`start`.
+
+        A space that keeps what people say in the same store saves a commit a message, see :class:`Beside`.
+        """
 
     @abstractmethod
     async def start(self, deliver: Deliver) -> None:

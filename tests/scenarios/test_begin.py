@@ -56,7 +56,7 @@ async def test_d03_a_vote_in_the_inbox_from_before_the_deadline_counts_after_a_r
     store = SqliteStore(tmp_path / "instance" / "store.db")
     await store.open()
     for event in (vote, late):
-        assert await Inbox(store).accept(msgspec.convert(event, Message))
+        assert (await Inbox(store).accept(msgspec.convert(event, Message)))[0]
     await store.close()
 
     clock.advance(900)

@@ -177,7 +177,7 @@ class TestTime:
         said = Message(id="last-moment", channel=direct, person=person, time=clock.utcnow(), text="2")
         store = SqliteStore(tmp_path / "instance" / "store.db")
         await store.open()
-        assert await Inbox(store).accept(said)
+        assert (await Inbox(store).accept(said))[0]
         await store.close()
         clock.advance(3600)
         async with party(commands=[Order()]) as people:

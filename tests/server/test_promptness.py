@@ -7,7 +7,7 @@ import socket
 import pytest
 from web_room import browsers, serving
 
-from shellbot.server.chat import _Protocol
+from shellbot.server.serving import _Protocol
 
 
 async def test_head_and_body_of_a_page_do_not_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,14 +235,21 @@ def changes(connection: sqlite3.Connection, channel: str, since: int, limit: int
     return [_post(row) for row in rows] if len(rows) <= limit else None
 
 
-def say(connection: sqlite3.Connection, post: Undelivered, key: str) -> tuple[Post, bool]:
-    """Store what a person said, with the event to deliver; the same key again gives what was stored, and False."""
+def say(
+    connection: sqlite3.Connection, post: Undelivered, key: str, *, is_delivered: bool = False
+) -> tuple[Post, bool]:
+    """Store what a person said; the same key again gives what was stored, and False.
+
+    Args:
+        is_delivered: This transaction delivers the event, too; else it is kept to be delivered.
+    """
     known = find(connection, post.channel, post.person, key)
     if known is not None:
         return known, False
     _insert(connection, post.channel, post.person, key, 1, post.text, "", None, post.time)
     shelf.keep(connection, post.channel, post.person, key, post.files)
-    keep_undelivered(connection, post)
+    if not is_delivered:
+        keep_undelivered(connection, post)
     stored = find(connection, post.channel, post.person, key)
     assert stored is not None
     return stored, True

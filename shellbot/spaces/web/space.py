@@ -18,7 +18,7 @@ from shellbot.errors import ChannelNotFound, SpaceError
 from shellbot.events import Capabilities, CardAction, Channel, Event, File, Join, Leave, Message, Person, Reply
 from shellbot.files import shelf as files_table
 from shellbot.files.shelf import Shelf
-from shellbot.spaces.base import GROUP, Deliver, Space, direct_channel
+from shellbot.spaces.base import GROUP, Beside, Deliver, Space, direct_channel
 from shellbot.spaces.web import ledger, rooms
 from shellbot.spaces.web.ledger import Member, Post, Undelivered
 from shellbot.spaces.web.names import clean_name, fold_name
@@ -126,6 +126,7 @@ class WebSpace(Space):
         self._store = store
         self._clock = clock
         self._deliver: Deliver | None = None
+        self._is_shared = False  # whether events are kept in the same store
         self._rooms: dict[str, Room] = {group: Room(self.group, 1)}
         self._members: dict[str, Member] = {}
         self._ended: set[str] = set()
@@ -135,6 +136,9 @@ class WebSpace(Space):
         self._gates: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()  # by channel, while in use
 
     # --- the face of a space
+
+    def share(self, store: Store) -> None:
+        self._is_shared = store is self._store
 
     async def start(self, deliver: Deliver) -> None:
         """Take up the rooms where they were left; what was stored and not delivered is delivered now, in order."""
@@ -497,16 +501,31 @@ class WebSpace(Space):
             self._tell(post)
 
     async def _say(self, event: Undelivered, key: str) -> Post:
+        said: list[tuple[Post, bool]] = []
+
+        def then(given: tuple[Post, bool]) -> None:
+            said.append(given)
+            post, is_new = given
+            if is_new:
+                self._tell(post)
+
+        is_shared = self._is_shared
+
+        def job(connection: sqlite3.Connection) -> tuple[Post, bool]:
+            return ledger.say(connection, event, key, is_delivered=is_shared)
+
         try:
-            post, is_new = await self._store.write(lambda connection: ledger.say(connection, event, key))
-        except Exception:
-            await self._discard(event.files)
-            raise
-        if is_new:
-            self._tell(post)
-        else:
-            await self._discard(event.files)
-        await self._hand_over(replace(event, time=post.time, text=post.text, files=post.files))
+            if is_shared:
+                await self._give(self._event(event), Beside(job, then))
+            else:
+                then(await self._store.write(job))
+        finally:
+            # where that failed, none of them came to a message
+            if not (said and said[0][1]):
+                await self._discard(event.files)
+        post = said[0][0]
+        if not is_shared:
+            await self._hand_over(replace(event, time=post.time, text=post.text, files=post.files))
         return post
 
     async def _discard(self, files: tuple[File, ...]) -> None:
@@ -548,34 +567,34 @@ class WebSpace(Space):
             await self._hand_over(event)
 
     async def _hand_over(self, stored: Undelivered) -> None:
-        member = self._members[stored.person]
-        channel = self._channel(stored.channel, member)
-        event: Event
-        if stored.kind == "join":
-            event = Join(id=stored.id, channel=channel, person=member.person, time=stored.time)
-        elif stored.kind == "leave":
-            event = Leave(id=stored.id, channel=channel, person=member.person, time=stored.time)
-        else:
-            event = Message(
-                id=stored.id,
-                channel=channel,
-                person=member.person,
-                time=stored.time,
-                text=stored.text,
-                sealed=stored.sealed,
-                files=tuple(map(self.shelf.placed, stored.files)) if self.shelf is not None else (),
-            )
-        await self._give(event)
+        await self._give(self._event(stored))
         # Not waited for: when this is lost, the event is delivered once more and the inbox knows its id.
         self._store.post(lambda connection: ledger.mark_delivered(connection, stored.id))
 
-    async def _give(self, event: Event) -> asyncio.Future[None]:
+    def _event(self, stored: Undelivered) -> Event:
+        member = self._members[stored.person]
+        channel = self._channel(stored.channel, member)
+        if stored.kind == "join":
+            return Join(id=stored.id, channel=channel, person=member.person, time=stored.time)
+        if stored.kind == "leave":
+            return Leave(id=stored.id, channel=channel, person=member.person, time=stored.time)
+        return Message(
+            id=stored.id,
+            channel=channel,
+            person=member.person,
+            time=stored.time,
+            text=stored.text,
+            sealed=stored.sealed,
+            files=tuple(map(self.shelf.placed, stored.files)) if self.shelf is not None else (),
+        )
+
+    async def _give(self, event: Event, beside: Beside | None = None) -> asyncio.Future[None]:
         # One after the other for each channel: the lock lets in first who asked first.
         gate = self._gates.setdefault(event.channel.id, asyncio.Lock())
         async with gate:
             if self._deliver is None:
                 raise SpaceError("The room is being closed. Please try again in a moment.")
-            return await self._deliver(event)
+            return await (self._deliver(event) if beside is None else self._deliver(event, beside))
 
 
 def _readable(text: str) -> str:

@@ -1,0 +1,163 @@
+"""The door for what a chat platform posts: signed deliveries, answered once they cannot be lost any more."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from logging import getLogger
+from urllib.parse import urlsplit
+
+from shellbot.errors import ConfigError, SignatureInvalid, SpaceError, StoreError
+from shellbot.server.asgi import ASGIMessage, Receive, Scope, Send, header, refuse
+from shellbot.server.bodies import gather
+from shellbot.server.hosts import Hosts
+from shellbot.server.limits import Limits
+from shellbot.server.serving import Serving
+
+logger = getLogger(__name__)
+
+Take = Callable[[bytes, str | None], Awaitable[None]]
+"""``await take(body, signature)`` returns when the delivery is kept. SignatureInvalid: it is not the platform's.
+SpaceError: it makes no sense. StoreError: it cannot be kept now."""
+
+AT_ONCE = 64  # deliveries that are being taken; a platform tries again
+SIGNATURE = b"x-spark-signature"
+_SAFE = [
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
+
+
+class Hooks:
+    """Serves one path for deliveries, and ``/healthz`` for whoever watches the server. No thread, no cookie, no page.
+
+    Args:
+        take: Takes a delivery.
+        path: Where they are posted.
+        is_well: Whether the bot works, for ``/healthz``.
+    """
+
+    def __init__(self, take: Take, hosts: Hosts, limits: Limits, path: str, is_well: Callable[[], bool]) -> None:
+        self._take = take
+        self._hosts = hosts
+        self._limits = limits
+        self._path = path
+        self._is_well = is_well
+        self._taking = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+
+        async def safely(message: ASGIMessage) -> None:
+            if message["type"] == "http.response.start":
+                message = {**message, "headers": [*message.get("headers", ()), *_SAFE]}
+            await send(message)
+
+        if not self._hosts.allows(header(scope, b"host") or ""):
+            await refuse(safely, 421, "This server does not answer for that host name.")
+        elif scope["path"] == "/healthz":
+            await self._tell_health(safely)
+        elif scope["path"] != self._path:
+            await refuse(safely, 404, "There is nothing here.")
+        elif scope["method"] != "POST":
+            await refuse(safely, 405, "Deliveries are posted here.", (b"allow", b"POST"))
+        elif (trouble := _unreadable(scope)) is not None:
+            await refuse(safely, 415, trouble)
+        elif self._taking >= AT_ONCE:
+            await refuse(safely, 503, "Too much comes at once; try again.", (b"retry-after", b"2"))
+        else:
+            self._taking += 1
+            try:
+                await self._answer(scope, receive, safely)
+            finally:
+                self._taking -= 1
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        body = await gather(scope, receive, send, self._limits)
+        if body is None:
+            return
+        try:
+            await self._take(body, header(scope, SIGNATURE))
+        except SignatureInvalid:
+            # Without a word of what was wrong with it.
+            await refuse(send, 401, "This delivery is not signed as it should be.")
+        except StoreError as error:
+            logger.error("a delivery could not be kept: %s", error)
+            await refuse(send, 503, "It cannot be kept now; try again.", (b"retry-after", b"5"))
+        except SpaceError as error:
+            await refuse(send, 400, str(error))
+        except Exception:
+            logger.exception("a delivery could not be taken")
+            await refuse(send, 500, "Something went wrong here; it is in the log.")
+        else:
+            await _say(send, 200, b"ok\n")
+
+    async def _tell_health(self, send: Send) -> None:
+        is_well = self._is_well()
+        await _say(send, 200 if is_well else 503, b"ok\n" if is_well else b"the bot does not work; see its log\n")
+
+
+class HookServer:
+    """A :class:`Hooks` on a port.
+
+    Args:
+        public_url: Address under which the platform reaches this server; its host may ask, besides loopback.
+
+    Raises:
+        ConfigError: It listens where others reach it, and nobody said under which address they do.
+    """
+
+    def __init__(
+        self,
+        take: Take,
+        *,
+        host: str,
+        port: int,
+        path: str,
+        public_url: str,
+        is_well: Callable[[], bool] = lambda: True,
+        limits: Limits | None = None,
+    ) -> None:
+        if not path.startswith("/") or path == "/healthz" or path != urlsplit(path).path:
+            raise ConfigError(f"server.hook is {path!r}; it should be a path such as /hook", key="server.hook")
+        self.url = ""
+        self._take = take
+        self._host, self._port, self._path = host, port, path
+        self._public = tuple(filter(None, [urlsplit(public_url).netloc]))
+        self._is_well = is_well
+        self._limits = limits or Limits()
+        self._serving: Serving | None = None
+
+    async def start(self) -> None:
+        """Listen; returns once deliveries are taken.
+
+        Raises:
+            ConfigError: No port is free.
+        """
+        self._serving = Serving(self._host, self._port, self._limits.header_timeout)
+        hosts = Hosts(self._serving.port, self._public)
+        await self._serving.start(Hooks(self._take, hosts, self._limits, self._path, self._is_well))
+        self.url = self._serving.url
+
+    async def stop(self) -> None:
+        """Take no more, and end."""
+        if self._serving is not None:
+            self._serving.refuse_more()
+            await self._serving.stop()
+            self._serving = None
+
+
+def _unreadable(scope: Scope) -> str | None:
+    """Why nobody looks at this body; None where somebody does."""
+    if (header(scope, b"content-type") or "").partition(";")[0].strip().lower() != "application/json":
+        return "A delivery is JSON: content-type application/json."
+    if (header(scope, b"content-encoding") or "identity").strip().lower() != "identity":
+        return "A delivery is not compressed."
+    return None
+
+
+async def _say(send: Send, status: int, body: bytes) -> None:
+    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"content-length", str(len(body)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
