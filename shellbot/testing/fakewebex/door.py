@@ -32,7 +32,7 @@ class Request:
     path: str
     query: dict[str, str]
     query_string: str
-    headers: Message[str, str]
+    headers: Message[str, str] = field(repr=False)  # with the token
     body: bytes = field(repr=False)
 
     def header(self, name: str) -> str:
@@ -101,6 +101,7 @@ class Door(TCPServer):
             except OSError:
                 return
             with self._lock:
+                self._open = {one: thread for one, thread in self._open.items() if thread.is_alive()}
                 if self._is_closed or len(self._open) >= MAX_CONNECTIONS:
                     connection.close()
                     continue
@@ -108,7 +109,7 @@ class Door(TCPServer):
                     target=self._serve, args=(connection, address), name=f"fake webex {self.port} <", daemon=True
                 )
                 self._open[connection] = thread
-            thread.start()
+                thread.start()
 
     def _serve(self, connection: socket.socket, address: Any) -> None:
         try:
@@ -116,8 +117,6 @@ class Door(TCPServer):
         except OSError as error:
             logger.debug("connection broke off: %s", error)
         finally:
-            with self._lock:
-                del self._open[connection]
             connection.close()
 
 
@@ -156,7 +155,7 @@ class _Handler(BaseHTTPRequestHandler):
         if "chunked" in self.headers.get("Transfer-Encoding", "").lower():
             return self._read_chunks()
         length = self.headers.get("Content-Length", "0")
-        if not length.isdecimal():
+        if not length.isdecimal() or len(length) > 15:
             self._refuse(400)
             return None
         if int(length) > MAX_BODY_BYTES:

@@ -16,13 +16,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from shellbot.errors import NotRunning
 from shellbot.testing.fakewebex.api import PREFIX, Api, refusal
+from shellbot.testing.fakewebex.asked import Asked
 from shellbot.testing.fakewebex.deliveries import Deliveries, Delivery
 from shellbot.testing.fakewebex.door import Door, Request, Reset, Response
 from shellbot.testing.fakewebex.endpoints import APP_ID, ENDPOINTS
 from shellbot.testing.fakewebex.faults import Fault, Faults
 from shellbot.testing.fakewebex.humans import Bot, Person
-from shellbot.testing.fakewebex.platform import Platform
-from shellbot.testing.fakewebex.requests import Asked
+from shellbot.testing.fakewebex.mercury import CATALOG, PREFIXES, Mercury
+from shellbot.testing.fakewebex.platform import Happened, Platform
 from shellbot.testing.fakewebex.state import Account, Action, Message, Room, State, SystemWall, Wall, Webhook
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ class FakeWebex:
     Attributes:
         faults: What is to go wrong.
         latency: Seconds that are added to each answer.
+        mercury: The websocket way, with sockets to drop and registrations to forget.
 
     Raises:
         OSError: The port is taken.
@@ -58,7 +60,8 @@ class FakeWebex:
         self.aio = Waiting(self)
         self._state = State(clock or SystemWall())
         self._deliveries = Deliveries(self._state, self.faults, APP_ID, max_failures)
-        self._platform = Platform(self._state, lambda: self.url, self._deliveries.tell)
+        self._platform = Platform(self._state, lambda: self.url, self._happened)
+        self.mercury = Mercury(self._platform, lambda: self.page)
         self._api = Api(self._platform, ENDPOINTS)
         self._port = port
         self._door: Door | None = None
@@ -86,6 +89,7 @@ class FakeWebex:
         self._state.wake()
         self.faults.clear()
         self._deliveries.close()
+        self.mercury.close()
         if self._door is not None:
             self._door.close()
 
@@ -100,6 +104,11 @@ class FakeWebex:
     def page(self) -> str:
         """Address of the page on which somebody plays all the people, in a browser on this machine."""
         return self.url.removesuffix(PREFIX.removeprefix("/"))
+
+    @property
+    def catalog(self) -> str:
+        """Address of the catalog, where the websocket way begins."""
+        return f"{self.page}{CATALOG}?format=hostmap"
 
     # --- who and what is there
 
@@ -249,9 +258,10 @@ class FakeWebex:
     # --- what comes over HTTP
 
     def _answer(self, request: Request) -> Response:
-        if not request.path.startswith(PREFIX):
+        is_inner = request.path.startswith(PREFIXES)
+        if not request.path.startswith(PREFIX) and not is_inner:
             return self._page.answer(request)
-        path = request.path.removeprefix(PREFIX)
+        path = request.path.removeprefix("/" if is_inner else PREFIX)
         who = self._api.who(request)
         fault = self.faults.take(request.method, path, who)
         if self.latency > 0:
@@ -262,7 +272,7 @@ class FakeWebex:
             if fault is not None and fault.when == "before":
                 response = self._go_wrong(fault)
             if response is None:
-                response = self._api.handle(request, path, who)
+                response = self.mercury.handle(request, who) if is_inner else self._api.handle(request, path, who)
             if fault is not None and fault.when == "after":
                 response = self._go_wrong(fault) or response
             status = response.status
@@ -271,6 +281,10 @@ class FakeWebex:
             with self._state.lock:
                 self._requests.append(Asked(request.method, path, status, who))
                 self._state.wake()
+
+    def _happened(self, happened: Happened) -> None:
+        self._deliveries.tell(happened)
+        self.mercury.tell(happened)
 
     @cached_property
     def _page(self) -> Page:
@@ -317,7 +331,7 @@ class FakeWebex:
         return email
 
     def _let_in(self, account: Account) -> None:
-        self._state.accounts[account.id] = account
+        self._state.accounts[account.id] = self._state.emails[account.email.lower()] = account
         self.renew(account)
         self._state.changed()
 

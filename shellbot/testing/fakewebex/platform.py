@@ -199,6 +199,7 @@ class Platform:
         room = self.state.direct_room(actor, other)
         if room is None:
             room = self._new_room(actor, "", is_direct=True)
+            self.state.directs[frozenset((actor.id, other.id))] = room
             for account in (actor, other):
                 self._enter(room, account, actor)
         return room

@@ -148,7 +148,9 @@ class State:
         self.version = 0  # grows with every change
         self.accounts: dict[str, Account] = {}
         self.tokens: dict[str, Account] = {}
+        self.emails: dict[str, Account] = {}  # in small letters
         self.rooms: dict[str, Room] = {}
+        self.directs: dict[frozenset[str], Room] = {}  # by the two in them
         self.memberships: dict[str, Membership] = {}
         self.places: dict[str, tuple[Room, int]] = {}  # of messages, by id
         self.actions: dict[str, Action] = {}
@@ -184,8 +186,7 @@ class State:
         return end
 
     def account_of(self, email: str) -> Account | None:
-        wanted = email.strip().lower()
-        return next((account for account in self.accounts.values() if account.email.lower() == wanted), None)
+        return self.emails.get(email.strip().lower())
 
     def message(self, message_id: str) -> Message | None:
         """As it stands now; one that was deleted says so."""
@@ -193,7 +194,4 @@ class State:
         return None if place is None else place[0].messages[place[1]]
 
     def direct_room(self, one: Account, other: Account) -> Room | None:
-        return next(
-            (room for room in self.rooms.values() if room.is_direct and room.members.keys() == {one.id, other.id}),
-            None,
-        )
+        return self.directs.get(frozenset((one.id, other.id)))
