@@ -395,3 +395,16 @@ async def test_c12_what_could_not_be_fetched_when_it_came_is_heard_after_a_resta
         await ear.wait(Message)
     await store.close()
     assert ear.texts == ["in the moment of the end"]
+
+
+async def test_c12_where_webex_takes_no_webhook_people_are_heard_all_the_same(fake, caplog):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    fake.faults.next(400, path="webhooks", method="POST", count=1_000)
+    async with on_webex(fake, hook_url="http://127.0.0.1:9/hook") as (_, ear):
+        ann.say(bot, "hello")
+        await ear.wait(Message)
+        ann.say(bot, "once more")
+        await ear.wait(Message, 2)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(told) == 1
+    assert "see that server.public_url is an address that the internet knows" in told[0]
