@@ -278,6 +278,7 @@ async def test_c04_what_waits_is_heard_in_the_order_in_which_it_was_said(fake):
         await until(lambda: space.repeats == 25)
         held.release()
         await asyncio.gather(first, *rest)
+        await ear.wait(Message, 12)
     assert ear.texts == said
 
 

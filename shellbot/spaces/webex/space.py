@@ -50,7 +50,6 @@ Way = Literal["webhook", "polling", "websocket"]
 
 API_URL = "https://webexapis.com/v1/"
 MAX_BODY_BYTES = 256 * 1024  # of a delivery; Webex's have about one thousand
-RECEIVING = 5.0  # seconds that a delivery waits for the bots to have it; it is on disk before
 HOOKS_EVERY = 300.0  # seconds between looks at the webhooks, and through the rooms
 MEMBERS_ROUND, ALL_ROUND = 15, 30  # of so many rounds of polling one looks at members, one at quiet rooms
 TIDY_EVERY = 3_600.0  # seconds
@@ -208,7 +207,10 @@ class WebexSpace(Space):
     # --- the door for webhooks
 
     async def receive(self, body: bytes, signature: str | None) -> None:
-        """Take one delivery. When this returns it is on disk, and mostly with the bots.
+        """Take one delivery. When this returns it is on disk; what it is about is fetched afterwards.
+
+        Webex is answered whether or not it answers us: where its calls are slow or it asks to wait, its deliveries
+        are taken all the same.
 
         Args:
             body: As it came, byte for byte.
@@ -233,9 +235,7 @@ class WebexSpace(Space):
             return
         if self._intake is None:
             raise RateLimited("the server is only starting; come again", retry_after=5.0)
-        taken = await self._intake.take(notice)
-        if taken is not None and not self._client.is_denied:
-            await asyncio.wait({taken}, timeout=RECEIVING)
+        await self._intake.take(notice)
 
     # --- inside
 
