@@ -123,7 +123,7 @@ class WebexSpace(Space):
         self._context = context
         self._client = Client(token.strip(), self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
-        self._sender = Sender(store, self._client, clock, self._placed)
+        self._sender = Sender(store, self._client, clock, self._placed, can_press=self.way != "polling")
         self._later = Later(store, clock, self.post)
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
         self._hooks: Hooks | None = None
