@@ -255,6 +255,24 @@ async def test_c03_a_delivery_played_again_after_a_restart_or_days_later_has_no_
     assert ear.texts == ["vote"]
 
 
+@pytest.mark.long
+@pytest.mark.timeout(120)
+async def test_c03_a_delivery_played_again_a_hundred_thousand_times_has_no_effect(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    async with at_the_door(fake) as (space, ear, _):
+        ann.say(bot, "vote")
+        await ear.wait(Message)
+        await fake.aio.wait_delivered()
+        [delivery] = [one for one in fake.deliveries if one.resource == "messages"]
+        signature = signed(delivery.body, secret_of(fake))
+        asked = len(fake.requests)
+        for _ in range(100):
+            await asyncio.gather(*(space.receive(delivery.body, signature) for _ in range(1_000)))
+        assert space.repeats == 100_000
+        assert len(fake.requests) == asked
+        assert ear.texts == ["vote"]
+
+
 async def test_c04_what_comes_twice_and_out_of_order_is_heard_once(fake):
     bot, ann = fake.bot("Shelly"), fake.person("Person A")
     room = fake.room("Team", [ann], bots=[bot])

@@ -122,7 +122,7 @@ class WebexSpace(Space):
         self._context = context
         self._client = Client(token.strip(), self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
-        self._sender = Sender(store, self._client, clock, self._placed)
+        self._sender = Sender(store, self._client, clock, self._placed, can_press=self.way != "polling")
         self._later = Later(store, clock, self.post)
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
         self._hooks: Hooks | None = None
@@ -130,7 +130,8 @@ class WebexSpace(Space):
             self._hooks = Hooks(store, self._client, clock, name=f"shellbot {instance}", url=hook_url)
         self._has_told_of_hooks = False
         self._intake: Intake | None = None
-        self._rounds: asyncio.Task[None] | None = None
+        self._rounds: Rounds | None = None
+        self._going: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -167,8 +168,8 @@ class WebexSpace(Space):
             await self._hooks.load()
         await self._intake.load()
         await self._later.load()
-        rounds = Rounds(self._client, self._clock, self._directory, self._intake)
-        self._rounds = asyncio.create_task(self._go_round(rounds), name="webex rounds")
+        self._rounds = Rounds(self._client, self._clock, self._directory, self._intake)
+        self._going = asyncio.create_task(self._go_round(self._rounds), name="webex rounds")
         logger.info("on Webex as %s way=%s", me.get("displayName"), self.way)
 
     async def post(self, channel_id: str, reply: Reply) -> None:
@@ -192,10 +193,12 @@ class WebexSpace(Space):
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
-        rounds, self._rounds = self._rounds, None
-        if rounds is not None:
-            rounds.cancel()
-            await asyncio.gather(rounds, return_exceptions=True)
+        going, self._going = self._going, None
+        if going is not None:
+            going.cancel()
+            await asyncio.gather(going, return_exceptions=True)
+        if self._rounds is not None:
+            await self._rounds.close()
         if self._intake is not None:
             await self._intake.close()
         await self._later.close()

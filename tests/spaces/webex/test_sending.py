@@ -238,3 +238,19 @@ async def test_somebody_whom_the_platform_does_not_describe_is_heard_under_the_a
         ann.say(bot, "hello")
         [said] = await ear.wait(Message)
     assert said.person == Person(ann.id, ann.email)
+
+
+async def test_a_file_that_is_gone_from_the_server_is_refused_and_asks_nothing(fake, tmp_path):
+    ann = fake.person("Person A")
+    async with on_webex(fake, shelf=Shelf(tmp_path / "files"), poll_every=1e6) as (space, _):
+        channel = (await space.open_direct(Person(ann.id, "Person A"))).id
+        with pytest.raises(MessageRefused, match="is gone"):
+            await space.post(channel, Reply(id="a", text="Here", files=(File("0" * 32, "plan.pdf", 7),)))
+    assert not [asked for asked in fake.requests if asked.path == "messages"]
+
+
+async def test_what_the_sdk_itself_does_not_take_is_no_doubt(fake):
+    async with on_webex(fake, poll_every=1e6) as (space, _):
+        with pytest.raises(MessageRefused, match="cannot be sent"):
+            await space._client.send({"roomId": 7}, "text")
+    assert not [asked for asked in fake.requests if asked.path == "messages"]
