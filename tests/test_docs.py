@@ -181,3 +181,10 @@ def test_the_page_on_commands(tmp_path):
     for module, name, said in named:
         command = getattr(import_module(f"shellbot.commands.{module}"), name)
         assert command.keyword == said.partition(" ")[0] or (command.keyword.startswith("*") and not said)
+
+
+def test_the_page_on_webex_has_all_its_settings():
+    page = (ROOT / "docs/webex.md").read_text()
+    assert set(re.findall(r"^\| `(webex\.\w+)` \|", page, re.MULTILINE)) >= {
+        key for key in DECLARED if key.startswith("webex.")
+    }

@@ -11,6 +11,7 @@ from functools import partial
 from logging import getLogger
 from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from shellbot.clocks import BaseClock
 from shellbot.codecs import decode, encode
@@ -18,6 +19,7 @@ from shellbot.context import Context
 from shellbot.errors import (
     ConfigError,
     InvalidMessage,
+    MessageRefused,
     RateLimited,
     SignatureInvalid,
     SpaceError,
@@ -30,12 +32,13 @@ from shellbot.files.shelf import Shelf
 from shellbot.markup import plain
 from shellbot.settings import Seconds, Size
 from shellbot.spaces.base import Deliver, Space
-from shellbot.spaces.webex import ledger
+from shellbot.spaces.webex import later, ledger
 from shellbot.spaces.webex.client import Client
 from shellbot.spaces.webex.directory import Directory
 from shellbot.spaces.webex.events import Json, notice_of
 from shellbot.spaces.webex.hooks import Hooks
 from shellbot.spaces.webex.intake import Intake, oldest
+from shellbot.spaces.webex.later import Later, TooSoon
 from shellbot.spaces.webex.polling import Rounds
 from shellbot.spaces.webex.sender import Sender
 from shellbot.stores.base import Store
@@ -47,7 +50,6 @@ Way = Literal["webhook", "polling", "websocket"]
 
 API_URL = "https://webexapis.com/v1/"
 MAX_BODY_BYTES = 256 * 1024  # of a delivery; Webex's have about one thousand
-RECEIVING = 5.0  # seconds that a delivery waits for the bots to have it; it is on disk before
 HOOKS_EVERY = 300.0  # seconds between looks at the webhooks, and through the rooms
 MEMBERS_ROUND, ALL_ROUND = 15, 30  # of so many rounds of polling one looks at members, one at quiet rooms
 TIDY_EVERY = 3_600.0  # seconds
@@ -120,12 +122,16 @@ class WebexSpace(Space):
         self._context = context
         self._client = Client(token.strip(), self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
-        self._sender = Sender(store, self._client, clock, self._placed)
+        self._sender = Sender(store, self._client, clock, self._placed, can_press=self.way != "polling")
+        self._later = Later(store, clock, self.post)
+        self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
         self._hooks: Hooks | None = None
         if self.way == "webhook":
             self._hooks = Hooks(store, self._client, clock, name=f"shellbot {instance}", url=hook_url)
+        self._has_told_of_hooks = False
         self._intake: Intake | None = None
-        self._rounds: asyncio.Task[None] | None = None
+        self._rounds: Rounds | None = None
+        self._going: asyncio.Task[None] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -151,7 +157,7 @@ class WebexSpace(Space):
             SpaceUnauthorized: The token is not good.
             SpaceError: Webex cannot be reached, and this bot was never here before.
         """
-        await self._store.create(ledger.SCHEMA + files.SCHEMA)
+        await self._store.create(ledger.SCHEMA + later.SCHEMA + files.SCHEMA)
         me = await self._who()
         await self._directory.load(str(me["id"]))
         if self._context is not None:
@@ -161,12 +167,16 @@ class WebexSpace(Space):
         if self._hooks is not None:
             await self._hooks.load()
         await self._intake.load()
-        rounds = Rounds(self._client, self._clock, self._directory, self._intake)
-        self._rounds = asyncio.create_task(self._go_round(rounds), name="webex rounds")
+        await self._later.load()
+        self._rounds = Rounds(self._client, self._clock, self._directory, self._intake)
+        self._going = asyncio.create_task(self._go_round(self._rounds), name="webex rounds")
         logger.info("on Webex as %s way=%s", me.get("displayName"), self.way)
 
     async def post(self, channel_id: str, reply: Reply) -> None:
         """Show a reply, as one message or more. May be repeated: a version that stands there is not posted again.
+
+        A change of a text that was changed often, and a moment ago, waits on disk for its time, see
+        :mod:`shellbot.spaces.webex.later`.
 
         Raises:
             ChannelNotFound: No such channel, the bot is not in the room, or the person cannot be reached.
@@ -175,8 +185,7 @@ class WebexSpace(Space):
             SpaceUnauthorized: The token is no longer good; nothing is sent until the next start.
             SpaceError: To be repeated.
         """
-        to = self._directory.target(channel_id)
-        await self._finish(self._show(channel_id, to, reply))
+        await self._finish(self._show(channel_id, reply))
 
     async def open_direct(self, person: Person) -> Channel:
         """Give the direct channel; the room itself is made by the first message. Asks nobody."""
@@ -184,12 +193,15 @@ class WebexSpace(Space):
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
-        rounds, self._rounds = self._rounds, None
-        if rounds is not None:
-            rounds.cancel()
-            await asyncio.gather(rounds, return_exceptions=True)
+        going, self._going = self._going, None
+        if going is not None:
+            going.cancel()
+            await asyncio.gather(going, return_exceptions=True)
+        if self._rounds is not None:
+            await self._rounds.close()
         if self._intake is not None:
             await self._intake.close()
+        await self._later.close()
         closing = asyncio.create_task(self._client.close())
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -198,7 +210,10 @@ class WebexSpace(Space):
     # --- the door for webhooks
 
     async def receive(self, body: bytes, signature: str | None) -> None:
-        """Take one delivery. When this returns it is on disk, and mostly with the bots.
+        """Take one delivery. When this returns it is on disk; what it is about is fetched afterwards.
+
+        Webex is answered whether or not it answers us: where its calls are slow or it asks to wait, its deliveries
+        are taken all the same.
 
         Args:
             body: As it came, byte for byte.
@@ -223,9 +238,7 @@ class WebexSpace(Space):
             return
         if self._intake is None:
             raise RateLimited("the server is only starting; come again", retry_after=5.0)
-        taken = await self._intake.take(notice)
-        if taken is not None and not self._client.is_denied:
-            await asyncio.wait({taken}, timeout=RECEIVING)
+        await self._intake.take(notice)
 
     # --- inside
 
@@ -256,8 +269,7 @@ class WebexSpace(Space):
         number, pause, tidied = 0, FIRST_PAUSE, float("-inf")
         while True:
             try:
-                has_missed = await self._hooks.ensure() if self._hooks is not None else False
-                is_slow = self._hooks is not None
+                has_missed, is_slow = await self._look_after_hooks()
                 await rounds.look(
                     members=is_slow or number % MEMBERS_ROUND == 0,
                     all_rooms=has_missed or number % ALL_ROUND == 0,
@@ -281,8 +293,31 @@ class WebexSpace(Space):
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
             await self._clock.sleep(wait)
 
-    async def _show(self, channel_id: str, to: Json, reply: Reply) -> None:
-        room = await self._sender.show(channel_id, to, reply)
+    async def _look_after_hooks(self) -> tuple[bool, bool]:
+        """Whether something may have been missed, and whether the platform tells what happens by itself."""
+        if self._hooks is None:
+            return False, False
+        try:
+            return await self._hooks.ensure(), True
+        except MessageRefused as error:
+            if not self._has_told_of_hooks:
+                self._has_told_of_hooks = True
+                logger.error(
+                    "Webex takes no webhook, so the rooms are looked through instead, and buttons do not work; "
+                    "see that server.public_url is an address that the internet knows: %s",
+                    error,
+                )
+            return False, False
+
+    async def _show(self, channel_id: str, reply: Reply) -> None:
+        to = self._directory.target(channel_id)
+        gate = self._gates.setdefault((channel_id, reply.id), asyncio.Lock())
+        try:
+            async with gate:
+                room = await self._sender.show(channel_id, to, reply)
+        except TooSoon as error:
+            await self._later.put(channel_id, reply, error.due)
+            return
         if room and "toPersonId" in to:
             await self._directory.is_direct_with(room, str(to["toPersonId"]))
 

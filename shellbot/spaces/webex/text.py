@@ -16,6 +16,8 @@ _RULE = re.compile(r" *\|? *:?-+:? *(\| *:?-+:? *)*\|? *\Z")
 _CELLS = re.compile(r"(?<!\\)\|")
 # What Webex takes for a call: <@all>, <@personId:...>, also with a backslash before the @, and the element of its HTML
 _CALL = re.compile(r"<(?=\\*@|\\*/?\s*spark-mention)", re.IGNORECASE)
+BOLD = "**"
+_BOLD = re.compile(r"(?<!\\)\*\*")
 _NOTHING = "\u200b"  # zero width, so that it is read as it was written
 
 
@@ -76,10 +78,11 @@ def _lined_up(rows: list[str]) -> str:
 
 def split(markdown: str, limit: int = ROOM_BYTES) -> list[str]:
     """Cut into messages of at most ``limit`` bytes, at least 64: at ends of lines, else at spaces, else anywhere but
-    inside of a character. A block of code that is cut ends in one message and begins again in the next.
+    inside of a character. A block of code that is cut ends in one message and begins again in the next, and so does
+    what is bold.
 
     Returns:
-        None that is empty; joined they hold all that was there, but for the ends of lines where it was cut.
+        None that is empty; joined they hold all that was there, but for white space and marks where it was cut.
     """
     pieces: list[str] = []
     current: list[str] = []
@@ -103,7 +106,7 @@ def split(markdown: str, limit: int = ROOM_BYTES) -> list[str]:
         spare = _size(_closing(after)) + 1 if after else 0
         rest = line
         while size + bool(current) + _size(rest) + spare > limit:
-            head = limit - size - bool(current) - spare
+            head = limit - size - bool(current) - (spare if after else len(BOLD))
             if _size(rest) + (_size(fence) + 1 if fence else 0) + spare <= limit and current not in ([], [fence]):
                 flush()
                 continue
@@ -114,8 +117,8 @@ def split(markdown: str, limit: int = ROOM_BYTES) -> list[str]:
                 else:
                     flush()
                     continue
-            current.append(rest[:cut])
-            rest = rest[cut:]
+            piece, rest = (rest[:cut], rest[cut:]) if fence else _bold(rest[:cut], rest[cut:])
+            current.append(piece)
             flush()
         current.append(rest)
         size = sum(map(_size, current)) + len(current) - 1
@@ -153,6 +156,17 @@ def _cut(text: str, room: int) -> int:
         if not _is_inside(text, cut):
             return cut
     return most
+
+
+def _bold(head: str, rest: str) -> tuple[str, str]:
+    """A line that is cut, with what is bold at the cut ended before it and begun again behind it."""
+    marks = [found.start() for found in _BOLD.finditer(head)]
+    if len(marks) % 2 == 0:
+        return head, rest
+    inside = head[marks[-1] + len(BOLD) :]
+    if not inside.strip():  # it only begins here; where nothing else is in the line it stays as it is
+        return (head[: marks[-1]], BOLD + inside + rest) if head[: marks[-1]].strip() else (head, rest)
+    return head.rstrip() + BOLD, BOLD + rest.lstrip(" ")
 
 
 def _is_inside(text: str, cut: int) -> bool:

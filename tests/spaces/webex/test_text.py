@@ -39,13 +39,17 @@ PIECES = st.sampled_from(
 TEXTS = st.lists(PIECES, max_size=120).map("".join)
 
 
+def words(text):
+    """Without white space, and marks of what is bold."""
+    return re.sub(r"[\s\x1c-\x1f\x85]|\*\*", "", text)
+
+
 @given(st.text() | TEXTS, LIMITS)
-def test_no_message_is_too_long_and_nothing_is_lost_but_ends_of_lines(text, limit):
+def test_no_message_is_too_long_and_no_word_is_lost(text, limit):
     pieces = split(text, limit)
     assert all(0 < len(piece.encode()) <= limit for piece in pieces)
     if "```" not in text and "~~~" not in text:
-        without_ends = text.encode(errors="replace").decode().replace("\r", "").replace("\n", "")
-        assert "".join(pieces).replace("\n", "") == without_ends
+        assert words("".join(pieces)) == words(text.encode(errors="replace").decode())
 
 
 @given(TEXTS, LIMITS)
@@ -78,16 +82,25 @@ def test_a_block_of_code_that_is_cut_ends_and_begins_again(lines, limit):
 def test_it_is_cut_at_ends_of_lines_then_at_spaces():
     assert split("a" * 40 + "\n" + "b" * 40, 64) == ["a" * 40, "b" * 40]
     assert split("a" * 40 + " " + "b" * 40, 64) == ["a" * 40 + " ", "b" * 40]
-    assert split("a" * 100, 64) == ["a" * 64, "a" * 36]
+    assert split("a" * 100, 64) == ["a" * 62, "a" * 38]  # room for what may be bold
     assert split("", 64) == split("\n\n", 64) == []
     assert split("short") == ["short"]
+
+
+def test_what_is_bold_goes_on_bold():
+    pieces = split("before **" + "bold words " * 20 + "end** after", 100)
+    assert len(pieces) > 2
+    assert all(piece.count("**") % 2 == 0 for piece in pieces)
+    assert pieces[1].startswith("**bold")
+    assert pieces[1].endswith(("words**", "bold**"))
+    assert pieces[-1].endswith("end** after")
 
 
 def test_the_limit_counts_bytes_and_leaves_room_for_the_mark():
     pieces = split("é" * 20_000)
     assert len(pieces) == 6
     assert all(len(with_mark(piece).encode()) <= LIMIT_BYTES for piece in pieces)
-    assert len(pieces[0].encode()) > ROOM_BYTES - 2
+    assert len(pieces[0].encode()) > ROOM_BYTES - 4
 
 
 def test_half_a_character_is_a_question_mark():
