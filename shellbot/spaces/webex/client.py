@@ -110,6 +110,10 @@ class Client:
     async def person(self, person_id: str) -> Json:
         return await self._call(lambda api: _json(api.people.get(person_id)))
 
+    async def people(self, address: str) -> list[Json]:
+        """Who has this address: one person, or nobody."""
+        return await self._call(lambda api: _all(islice(api.people.list(email=address), 2)))
+
     async def room(self, room_id: str) -> Json:
         return await self._call(lambda api: _json(api.rooms.get(room_id)))
 

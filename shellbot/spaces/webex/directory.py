@@ -13,7 +13,7 @@ from dataclasses import replace
 from functools import partial
 
 from shellbot.clocks import BaseClock
-from shellbot.errors import ChannelNotFound
+from shellbot.errors import ChannelNotFound, MessageRefused
 from shellbot.events import Channel, Event, Person
 from shellbot.spaces.base import bus_safe, direct_channel
 from shellbot.spaces.webex import ledger
@@ -79,7 +79,7 @@ class Directory:
         raise ChannelNotFound(f"there is no channel {channel_id!r} on Webex that this bot knows of")
 
     def direct(self, known: Known) -> Channel:
-        return direct_channel(Person(known.id, known.name))
+        return direct_channel(Person(known.id, known.name, known.address))
 
     def group(self, room: Room) -> Channel:
         return Channel(room.channel, room.title or "a room without a name")
@@ -87,8 +87,26 @@ class Directory:
     async def open_direct(self, person: Person) -> Channel:
         """The direct channel with somebody; the first message to it makes the room there."""
         if person.id not in self._people:
-            await self._keep_people([Known(person.id, person.name, "", direct_channel(person).id)])
+            await self._keep_people([_known(person.id, person.name, person.address)])
         return self.direct(self._people[person.id])
+
+    async def find(self, address: str) -> Person | None:
+        """Who has this address, in a room of ours or not.
+
+        Raises:
+            SpaceError: The platform cannot be asked now.
+        """
+        known = next((one for one in self._people.values() if one.address.casefold() == address.casefold()), None)
+        if known is None:
+            try:
+                found = await self._client.people(address)
+            except (ChannelNotFound, MessageRefused):  # no address, or nobody's
+                return None
+            if len(found) != 1:
+                return None
+            known = _known(str(found[0]["id"]), str(found[0].get("displayName") or address), address)
+            await self._keep_people([known])
+        return Person(known.id, known.name, known.address) if self.is_heard(known) else None
 
     # --- rooms
 
@@ -192,12 +210,12 @@ class Directory:
         for id_, membership in list(before.items()):
             if person_id in (None, id_) and (id_ not in here or here[id_]["id"] != membership):
                 known = self._people[id_]
-                yield leave_of(membership, channel, Person(id_, known.name), now)
+                yield leave_of(membership, channel, Person(id_, known.name, known.address), now)
                 before.pop(id_, None)
                 self._store.post(partial(ledger.drop_member, room=room.id, person=id_))
         for id_, each in here.items():
             if id_ not in before and self.is_heard(self._people[id_]):
-                yield join_of(each, channel, Person(id_, self._people[id_].name), now)
+                yield join_of(each, channel, Person(id_, self._people[id_].name, self._people[id_].address), now)
                 before[id_] = str(each["id"])
                 self._store.post(partial(ledger.keep_member, room=room.id, person=id_, membership=before[id_]))
 

@@ -89,7 +89,7 @@ class WebexSpace(Space):
 
     name: ClassVar[str] = "webex"
     # No ids: a message whose fate is unknown is sent once more, marked. No veils: Webex keeps what people say.
-    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, at_once=20, a_second=10.0)
 
     def __init__(
         self,
@@ -191,6 +191,14 @@ class WebexSpace(Space):
     async def open_direct(self, person: Person) -> Channel:
         """Give the direct channel; the room itself is made by the first message. Asks nobody."""
         return await self._directory.open_direct(person)
+
+    async def find(self, address: str) -> Person | None:
+        """Who has this address on Webex, whether in a room of ours or not; a bot is nobody.
+
+        Raises:
+            SpaceError: It cannot be asked now; to be repeated.
+        """
+        return await self._directory.find(address)
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
