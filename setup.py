@@ -57,7 +57,11 @@ setup(
     license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=find_packages(include=["shellbot", "shellbot.*"]),
-    package_data={"shellbot": ["py.typed"], "shellbot.server": ["templates/*", "static/*"]},
+    package_data={
+        "shellbot": ["py.typed"],
+        "shellbot.server": ["templates/*", "static/*"],
+        "shellbot.testing.fakewebex": ["templates/*", "static/*"],
+    },
     install_requires=CORE,
     extras_require=EXTRAS,
     entry_points={

@@ -7,7 +7,7 @@ from benchmarks.figures import Figure, Group, Trial, at_most, of
 
 def groups() -> list[Group]:
     """All that is measured, in the order of the table."""
-    return [_vote(1_000), _vote(10_000), _reply(), _rooms(), _slow(), _streams()]
+    return [_vote(1_000), _vote(10_000), _reply(), _rooms(), _slow(), _streams(), _webex()]
 
 
 def _vote(people: int) -> Group:
@@ -97,3 +97,14 @@ def _streams() -> Group:
         ),
     ]
     return Group("streams", [trial], figures, rounds=3)
+
+
+def _webex() -> Group:
+    arguments = {"people": 300, "latency": 0.1, "parallel": 20}
+    trial = Trial("webex", "webex", arguments, {"people": 10, "latency": 0.01})
+    title = "300 ballots on Webex, 0.1 s a call, 20 at once"
+    figures = [
+        Figure(f"{title}: until the last has it", of("webex", "s"), "s", at_most(3)),
+        Figure(f"{title}: sent twice", of("webex", "doubled"), "", at_most(0), None, 0, True),
+    ]
+    return Group("webex", [trial], figures, rounds=3)

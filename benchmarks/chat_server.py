@@ -8,14 +8,16 @@ import socket
 from multiprocessing.connection import Connection
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, cast
 
 import uvicorn
-from a2wsgi import WSGIMiddleware
 from flask import Flask, Response, jsonify, request
 
 from shellbot.clocks import AsyncioClock
 from shellbot.engine import Engine
+from shellbot.server.asgi import Receive, Scope, Send
+from shellbot.server.bodies import gather
+from shellbot.server.bridge import Bridge
 from shellbot.server.chat import THREADS, ChatServer
 from shellbot.server.limits import Limits
 from shellbot.spaces.web import WebSpace
@@ -56,7 +58,13 @@ async def _serve_bare(connection: Connection) -> None:
     def say() -> Response:
         return jsonify(ok=bool(request.form["text"]))
 
-    pages: Any = WSGIMiddleware(app, workers=THREADS)  # type of the bridge and of the server differ in words only
+    bridge = Bridge(cast(Any, app), THREADS)
+
+    async def pages(scope: Scope, receive: Receive, send: Send) -> None:
+        body = await gather(scope, receive, send, _LIMITS)
+        if body is not None:
+            await bridge(scope, body, send)
+
     config = uvicorn.Config(
         pages, http="h11", loop="none", ws="none", lifespan="off", log_config=None, access_log=False
     )

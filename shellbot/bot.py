@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
@@ -34,6 +34,7 @@ from shellbot.questions import Questions
 from shellbot.roster import Member, Roster
 from shellbot.stores.base import Store
 from shellbot.switchboard import Switchboard
+from shellbot.trail import Attempt, Use
 from shellbot.turns import Topic, current_topic, new_id
 
 if TYPE_CHECKING:
@@ -68,6 +69,20 @@ class Hooks(Protocol):
     async def on_close(self, bot: ShellBot) -> None: ...
 
 
+class Guards(Protocol):
+    """Who is asked who may do what; see :class:`shellbot.commands.guard.Guard`."""
+
+    def is_admin(self, person: Person) -> bool: ...
+
+    def may(self, person: Person, channel: Channel, keyword: str, use: Use) -> bool: ...
+
+    def refusal(self, person: Person, channel: Channel) -> str: ...
+
+    def check(self, attempt: Attempt, refusal: str = "") -> None: ...
+
+    def described(self) -> Iterator[str]: ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """What all bots of one engine work with. Each is owned by the engine; bots only call it.
@@ -86,6 +101,7 @@ class Desk:
     publisher: Publisher
     switchboard: Switchboard
     dialogs: Dialogs
+    guard: Guards
     folder: Path
     keys: Path
     commands: Mapping[str, Hooks]
@@ -269,7 +285,8 @@ class ShellBot(Agent):
 
         Questions are shown one at a time, first asked first. The turn is given back while waiting, and the wait does
         not count against the command's time limit. After a restart an instruction is carried out again, so its
-        question is asked once more, marked "(again)".
+        question is asked once more, marked "(again)". In a group, what a command asks is answered only by who may use
+        that command.
 
         Args:
             timeout: Seconds from showing the question; None waits for ever.
@@ -280,7 +297,8 @@ class ShellBot(Agent):
         topic = current_topic.get()
         mark = " (again)" if topic is not None and topic.is_again else ""
         reply = Reply(id=f"{new_id()}{'~again' if mark else ''}", text=question + mark)
-        answer = await self.wait(self.questions.ask(lambda: self.reply(reply), timeout))
+        do = topic.do if topic is not None and topic.instruction is None else ""
+        answer = await self.wait(self.questions.ask(lambda: self.reply(reply), timeout, do))
         if topic is not None and answer is not None:
             topic.hops = 0  # a person has said something
         return answer
@@ -481,7 +499,8 @@ class ShellBot(Agent):
         if envelope.group != self.id or command is None:
             return
         report = Report(
-            person=self._heard[channel],
+            # the roll of an old poll knows neither today's name nor the address
+            person=self.desk.roster.person(self.id, channel) or self._heard[channel],
             channel=channel,
             message=envelope.body,
             do=envelope.do,

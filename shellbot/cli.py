@@ -10,6 +10,7 @@ import shutil
 import sys
 import webbrowser
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic
@@ -26,7 +27,9 @@ from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
-from shellbot.instance import default_folder, read_facts
+from shellbot.instance import default_folder, read_facts, usual_folder
+from shellbot.stores.memory import MemoryStore
+from shellbot.tools.access import access
 from shellbot.tools.backup import backup
 from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
@@ -84,12 +87,15 @@ def main() -> None:
 
 @cli.command()
 @click.argument("bot", required=False, type=click.Path(exists=True, dir_okay=False))
-@click.option("--space", type=click.Choice(["web", "console"]), help="Where people chat; web by default.")
+@click.option("--space", type=click.Choice(["web", "console", "webex"]), help="Where people chat; web by default.")
 @click.option("--instance", type=click.Path(file_okay=False), help="Folder of this server: store, keys, instance.json.")
 @click.option("--port", type=click.IntRange(0, 65535), help="First port to try for the page; 8080 by default.")
 @click.option("--bus", help="Address of the bus; a socket of this server's own by default.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
+@click.option(
+    "--fake", is_flag=True, help="With --space webex: one on this machine, played on a page, without an account."
+)
 @click.option("--private", is_flag=True, help="Let people in by a join link only; one is printed.")
 @click.option("--standby", is_flag=True, help="Where another process serves the instance, take its place when it ends.")
 @click.option("--open", "is_opened", is_flag=True, help="Open the page in a browser.")
@@ -103,6 +109,7 @@ def run(
     bus: str | None,
     settings: str | None,
     demo: bool,
+    fake: bool,
     private: bool,
     standby: bool,
     is_opened: bool,
@@ -124,8 +131,25 @@ def run(
         context.apply({key: value for key, value in given.items() if value is not None})
         if private:
             context.set("server.private", True)
-        engine = Engine(context, commands=load_commands(bot) if bot else (), is_demo=demo, is_standby=standby)
-        engine.run(ready=_companion(demo, is_opened, beside))
+        with ExitStack() as stack:
+            page = ""
+            if fake:
+                if context.check("space.type") != "webex":
+                    raise click.UsageError("--fake goes with --space webex")
+                from shellbot.testing.fakewebex.stage import stage
+
+                page = stack.enter_context(stage(context))
+                if instance is None:
+                    context.set("instance.folder", str(default_folder("fake")))
+            engine = Engine(
+                context,
+                commands=load_commands(bot) if bot else (),
+                # what it knew would be of a platform that is gone
+                store=MemoryStore() if fake else None,
+                is_demo=demo,
+                is_standby=standby,
+            )
+            engine.run(ready=_companion(demo, is_opened, beside, page))
 
     if not is_anew:
         serve()
@@ -135,9 +159,13 @@ def run(
         serve_anew(serve, Path(bot), *([Path(settings)] if settings else []))
 
 
-def _companion(demo: bool, is_opened: bool, others: Sequence[Beside]) -> Callable[[Engine], Any]:
+def _companion(demo: bool, is_opened: bool, others: Sequence[Beside], page: str = "") -> Callable[[Engine], Any]:
     def ready(engine: Engine) -> Any:
         url = engine.server.url if engine.server is not None else ""
+        if page:
+            print(f"shellbot: {page}", flush=True)
+            if is_opened:
+                webbrowser.open(page)
         if is_opened and engine.server is not None:
             webbrowser.open(engine.server.link() if engine.context.check("server.private") else url)
         beside: list[Awaitable[None]] = [other(engine) for other in others]
@@ -165,7 +193,7 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
     if address is None and instance is None:
         address = context.get("bus.address")
     if address is None:
-        folder = instance or context.get("instance.folder") or default_folder()
+        folder = instance or context.get("instance.folder") or usual_folder()
         facts = read_facts(folder)
         if facts is not None:
             address = facts.get("bus")
@@ -189,9 +217,13 @@ def pub(address: str | None, instance: str | None, timeout: float, channel: str,
     bus = _find_bus(address, instance)
     texts: Iterator[str] = iter(messages) if messages else (line for line in sys.stdin if line.strip())
     with bus.publish() as publisher:
+        begun = monotonic()
         if timeout > 0:
             try:
                 publisher.wait_ready(channel, timeout)
+                if _is_first(bus, publisher.pid):
+                    # Who waited for a bus looks for one every 0.2 s, and only one of them was waited for.
+                    select.select([], [], [], max(0.0, begun + _COMING - monotonic()))
             except BusTimeout:
                 raise BusTimeout(
                     f"nobody subscribed to {channel!r} within {timeout:g} s; start `shellbot sub {channel}`, "
@@ -199,6 +231,15 @@ def pub(address: str | None, instance: str | None, timeout: float, channel: str,
                 ) from None
         for text in texts:
             publisher.put(channel, _parsed(text))
+
+
+def _is_first(bus: Bus, pid: int | None) -> bool:
+    """Whether nobody else published there, so that readers are only coming."""
+    try:
+        with Look(bus.context) as look:
+            return look.facts().pid == pid
+    except BusError:
+        return False
 
 
 def _parsed(text: str) -> Any:
@@ -241,6 +282,8 @@ def spy(address: str | None, instance: str | None, count: int | None, timeout: f
     _print_frames(_find_bus(address, instance), "", count, timeout)
 
 
+# Seconds until all have come who waited for a bus.
+_COMING = 0.3
 # Between two looks whether the bus is back.
 _LOOK_EVERY = 0.25
 # Another program is the hub so many seconds after one has ended, or there is none.
@@ -393,6 +436,7 @@ cli.add_command(conversations)
 cli.add_command(config)
 cli.add_command(doctor)
 cli.add_command(polls)
+cli.add_command(access)
 cli.add_command(backup)
 
 

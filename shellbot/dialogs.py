@@ -152,12 +152,16 @@ class Dialogs:
         dialog = self._meant(bot, message.person, text)
         if dialog is None:
             return False
-        await self._move(bot, dialog, _cancel if _is_cancel(text) else _happen("input", text=text), message)
+        await self._move(bot, dialog, _cancel if is_cancel(text) else _happen("input", text=text), message)
         return True
 
-    def is_for_one(self, bot: Speaks, person: Person, text: str) -> bool:
-        """Whether a machine would take this now."""
-        return self._meant(bot, person, text) is not None
+    def taking(self, bot: Speaks, person: Person, text: str) -> Progress | None:
+        """The dialog whose machine would take this now."""
+        return self._meant(bot, person, text)
+
+    def of_card(self, bot: Speaks, card: str) -> Progress | None:
+        """The dialog that this card is one of."""
+        return self._dialogs.get(bot.id, {}).get(card.rpartition("/")[0])
 
     async def act(self, bot: Speaks, action: CardAction) -> bool:
         """Take the press of a button, if it belongs to a machine.
@@ -165,7 +169,7 @@ class Dialogs:
         Raises:
             UsageError, NotAllowed: Not this button any more, or not this person.
         """
-        dialog = self._dialogs.get(bot.id, {}).get(action.card.rpartition("/")[0])
+        dialog = self.of_card(bot, action.card)
         if dialog is None:
             return False
         if dialog.key and dialog.key != action.person.id:
@@ -191,7 +195,7 @@ class Dialogs:
         """The dialog that takes what this person says."""
         dialog = self.find(bot.id, _key(bot, person))
         # one for everybody in a group is not cancelled by a word in passing, while it asks nothing
-        if dialog is None or self._is_listening(bot, dialog) or (_is_cancel(text) and (dialog.key or bot.is_direct)):
+        if dialog is None or self._is_listening(bot, dialog) or (is_cancel(text) and (dialog.key or bot.is_direct)):
             return dialog
         return None
 
@@ -293,7 +297,7 @@ class Dialogs:
     def _hand_over(self, bot: Speaks, dialog: Progress, *, is_again: bool = False) -> None:
         """Give the answers to the command, in a turn of its own; again after a crash, until that is over."""
         command = self._commands[dialog.do]
-        topic = Topic(f"{dialog.id}/end", instruction=dialog.instruction, is_again=is_again)
+        topic = Topic(f"{dialog.id}/end", instruction=dialog.instruction, is_again=is_again, do=dialog.do)
 
         async def turn() -> None:
             try:
@@ -340,7 +344,8 @@ def _happen(event: str, **given: Any) -> Act:
     return lambda machine, now: machine.step(event, now=now, **given)
 
 
-def _is_cancel(text: str) -> bool:
+def is_cancel(text: str) -> bool:
+    """Whether this ends a dialog."""
     return text.casefold().rstrip(".!") == CANCEL
 
 

@@ -16,13 +16,16 @@ from shellbot.agents.container import Container
 from shellbot.bot import Desk, ShellBot
 from shellbot.bus.bus import Bus
 from shellbot.clocks import BaseClock
+from shellbot.commands.access import Access
 from shellbot.commands.base import Command
 from shellbot.commands.echo import Echo
+from shellbot.commands.guard import Guard
 from shellbot.commands.help import Help
 from shellbot.commands.link import Link
 from shellbot.commands.shell import Shell
 from shellbot.commands.start import Start
 from shellbot.commands.version import Version
+from shellbot.commands.whomay import WhoMay
 from shellbot.context import Context
 from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
@@ -30,7 +33,7 @@ from shellbot.errors import ConfigError, InstanceInUse, ShellbotError, UsageErro
 from shellbot.events import Channel, Person
 from shellbot.files import shelf as files
 from shellbot.inbox import Inbox
-from shellbot.instance import Instance, default_folder, read_key
+from shellbot.instance import Instance, default_folder, own_folder, read_key
 from shellbot.instructions import SCHEMA as INSTRUCTIONS
 from shellbot.machines.factory import MachineFactory
 from shellbot.notes import SCHEMA as NOTES
@@ -41,14 +44,17 @@ from shellbot.reception import Reception, Side
 from shellbot.roster import Roster
 from shellbot.runtime import runtime_folder
 from shellbot.spaces.base import Space
+from shellbot.spaces_by_type import hook_path, hook_url, make_space, posts_here
 from shellbot.stores.base import Store
 from shellbot.stores.memory import MemoryStore
 from shellbot.stores.sqlite import SqliteStore
 from shellbot.switchboard import Switchboard
+from shellbot.trail import Trail
 
 if TYPE_CHECKING:
     from shellbot.bus.publisher import Publisher
     from shellbot.server.chat import ChatServer
+    from shellbot.server.hooks import HookServer
 
 logger = getLogger(__name__)
 
@@ -60,6 +66,7 @@ COLLECT = (2_000, 10, 50)
 # and a message waits for it some ten times.
 SWITCH = 0.001
 STANDBY_LOOK = 0.2  # seconds between two tries to hold the folder: no descriptor tells when a lock is free
+LAST_WORDS = 0.5  # seconds of silence after which nothing more is expected then
 LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
 
 
@@ -74,7 +81,7 @@ class Engine(Container):
 
     Args:
         context: Settings; ``settings``: more of them, dotted or nested.
-        type: Kind of space: ``web``, ``console`` or ``memory``; stands for the setting ``space.type``.
+        type: Kind of space: ``web``, ``console``, ``webex`` or ``memory``; stands for the setting ``space.type``.
         commands: Commands besides the built-in ones; one with the keyword of a built-in replaces it.
         space: A space made elsewhere, instead of ``type``.
         store: A store made elsewhere, instead of the file in the instance's folder.
@@ -116,15 +123,18 @@ class Engine(Container):
         if settings:
             self.context.apply(settings)
         self.type = type or self.context.check("space.type") or "web"
-        builtin: list[Command] = [Echo(), Help(lambda bot: self.shell.available(bot)), PollCommand(), Version(VERSION)]
+        helping = Help(lambda bot, person: self.shell.available(bot, person))
+        builtin: list[Command] = [Echo(), helping, PollCommand(), Version(VERSION), WhoMay()]
         if self.type == "web" and space is None:
             builtin.append(Link(self))
         if machine_factory is not None:
             builtin.append(Start(machine_factory))
         self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
-        folder = instance or self.context.check("instance.folder") or default_folder("demo" if is_demo else "default")
+        own = default_folder("demo") if is_demo else own_folder(self.type)
+        folder = instance or self.context.check("instance.folder") or own
         self.instance = Instance(folder)
         self.server: ChatServer | None = None
+        self.hooks: HookServer | None = None
         self.publisher = publisher
         self.ended = asyncio.Event()
         self.desk: Desk
@@ -156,6 +166,7 @@ class Engine(Container):
 
     async def _start(self) -> None:
         self.context.set("general.switch", "on")
+        access = Access.read(self.context, self.shell.commands)
         self._tune()
         await self._hold_instance()
         self._undo.callback(self.instance.close)
@@ -174,11 +185,22 @@ class Engine(Container):
         )
         await store.create(files.SCHEMA)
         await asyncio.to_thread(shelf.open, await store.read(files.all_sizes))
-        space = self.space = self._given_space or self._make_space(store)
+        space = self.space = self._given_space or make_space(
+            self.type,
+            self.context,
+            store=store,
+            clock=self.clock,
+            shelf=shelf,
+            instance=self.instance.folder.name,
+            hook_url=await self._open_hooks(),
+        )
         roster, inbox = Roster(store), Inbox(store)
         outbox = Outbox(store, space.post, self.clock)
         dialogs = Dialogs(store, outbox, self.shell.commands, space.capabilities)
-        switchboard = Switchboard(bus, publisher, Seal(key))
+        seal = Seal(key)
+        switchboard = Switchboard(bus, publisher, seal)
+        trail = Trail(store, seal, self.clock.utcnow)
+        await trail.open()
         self._undo.push_async_callback(switchboard.stop)
         self.desk = Desk(
             context=self.context,
@@ -191,6 +213,7 @@ class Engine(Container):
             publisher=publisher,
             switchboard=switchboard,
             dialogs=dialogs,
+            guard=Guard(access, trail),
             folder=self.instance.folder,
             keys=self.instance.keys,
             commands=self.shell.commands,
@@ -260,7 +283,7 @@ class Engine(Container):
             {
                 "publisher_pid": self.publisher.pid,
                 "bus": self.context.check("bus.address"),
-                "web": self.server.url if self.server else None,
+                "web": self.server.url if self.server else self.hooks.url if self.hooks else None,
             }
         )
 
@@ -323,6 +346,11 @@ class Engine(Container):
         if isinstance(space_ended := getattr(self.space, "ended", None), asyncio.Event):
             await space_ended.wait()
             await self.reception.settle(LAST_TURNS)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LAST_TURNS):
+                    # what was asked for over the bus comes behind the turn that asked for it
+                    while await self.desk.outbox.wait_shown(LAST_WORDS):
+                        pass
             self.ended.set()
 
     # --- 2017 and convenience
@@ -363,25 +391,23 @@ class Engine(Container):
         bus.check()
         return bus
 
-    def _make_space(self, store: Store) -> Space:
-        title = self.context.check("space.title") or "Everybody"
-        if self.type == "web":
-            from shellbot.spaces.web import WebSpace
+    async def _open_hooks(self) -> str:
+        """Listen for what the platform posts, where it does; gives where it is to post to."""
+        if self._given_space is not None or not posts_here(self.type, self.context):
+            return ""
+        from shellbot.server.hooks import HookServer
 
-            bot = self.context.check("bot.name") or "Shelly"
-            return WebSpace(store=store, clock=self.clock, title=title, bot=bot, shelf=self._shelf)
-        if self.type == "console":
-            from shellbot.spaces.console import ConsoleSpace
-
-            return ConsoleSpace(clock=self.clock)
-        if self.type == "memory":
-            from shellbot.spaces.memory import MemorySpace
-
-            return MemorySpace(clock=self.clock)
-        raise ConfigError(
-            f"there is no space {self.type!r}; take web, console or memory (webex comes with a later version)",
-            key="space.type",
+        self.hooks = HookServer(
+            lambda body, signature: self.space.receive(body, signature),
+            host=self.context.check("server.address") or "127.0.0.1",
+            port=self._port(),
+            path=hook_path(self.context),
+            public_url=self.context.check("server.public_url") or "",
+            is_well=lambda: self.space.is_well,
         )
+        await self.hooks.start()
+        self._undo.push_async_callback(self.hooks.stop)
+        return hook_url(self.context, self.hooks.url)
 
     async def _take_roll(self) -> None:
         for group, people in self._roll.items():

@@ -29,6 +29,9 @@
         RemoteError
       SpaceError
         RateLimited
+        OutcomeUnknown
+        SpaceUnauthorized (PermissionError)
+        MessageRefused (ValueError)
         LinkRefused (PermissionError)
         ChannelNotFound (LookupError)
         FileRefused (ValueError)
@@ -248,6 +251,18 @@ class RateLimited(SpaceError):
     def __init__(self, text: str, *, retry_after: float) -> None:
         super().__init__(text)
         self.retry_after = retry_after
+
+
+class OutcomeUnknown(SpaceError):
+    """The connection broke after the platform was asked, so that it may have done it or not."""
+
+
+class SpaceUnauthorized(SpaceError, PermissionError):
+    """The platform does not know the bot's token any more. Nothing is tried again until the next start."""
+
+
+class MessageRefused(SpaceError, ValueError):
+    """The platform does not take this, and would not take it again: it is malformed, too long, a wrong kind of file."""
 
 
 class LinkRefused(SpaceError, PermissionError):

@@ -77,11 +77,13 @@ class Message(Event):
     """A person said ``text``, with these files; the text may then be empty.
 
     ``sealed`` is what was said in truth, where a command keeps that from all others; ``text`` then does not tell it.
+    ``is_called``: the platform says that it is for the bot, as where it was mentioned; the mention is not in the text.
     """
 
     text: str
     sealed: str = ""
     files: tuple[File, ...] = ()
+    is_called: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,6 +24,23 @@ def default_folder(name: str = "default") -> Path:
     return Path(state) / "shellbot" / name
 
 
+# Kinds of space whose people are not those of the web chat: they have a folder of their own.
+APART = ("console", "webex")
+# Where a server may be, where nothing else is said; the last ones keep nothing.
+USUAL = ("default", *APART, "demo", "fake")
+
+
+def own_folder(kind: str) -> Path:
+    """The folder of a server with this kind of space, where nothing else is said."""
+    return default_folder(kind if kind in APART else "default")
+
+
+def usual_folder() -> Path:
+    """The folder that is meant where none is named: that of the server that runs, else that of the web chat."""
+    folders = [default_folder(name) for name in USUAL]
+    return next((folder for folder in folders if read_facts(folder) is not None), folders[0])
+
+
 class Instance:
     """The folder, held by one process from :meth:`open` to :meth:`close`.
 

@@ -6,6 +6,7 @@ Sending is at least once. Where the space takes our ids it is shown exactly once
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sqlite3
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -15,7 +16,15 @@ from logging import getLogger
 import msgspec
 
 from shellbot.clocks import BaseClock
-from shellbot.errors import ChannelNotFound, FileRefused, RateLimited, SpaceError, StoreError
+from shellbot.errors import (
+    ChannelNotFound,
+    FileRefused,
+    MessageRefused,
+    RateLimited,
+    SpaceError,
+    SpaceUnauthorized,
+    StoreError,
+)
 from shellbot.events import File, Reply
 from shellbot.files import shelf
 from shellbot.markup import plain
@@ -76,6 +85,7 @@ class Outbox:
         self._clock = clock
         self._lines: dict[str, _Line] = {}
         self._is_open = False
+        self._shown = asyncio.Event()
 
     async def load(self) -> None:
         """Take up what an earlier run did not get shown. Sending begins with :meth:`start`."""
@@ -102,6 +112,14 @@ class Outbox:
             await asyncio.gather(*late, return_exceptions=True)
         self._is_open = False
 
+    async def wait_shown(self, timeout: float) -> bool:
+        """Whether something is shown, anywhere, within so many seconds from now."""
+        self._shown.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._shown.wait()
+        return self._shown.is_set()
+
     async def keep(self, channel: str, reply: Reply, files: Awaitable[tuple[File, ...]]) -> Reply:
         """Have a reply on disk together with files that are being copied; gives the reply to be shown.
 
@@ -123,7 +141,8 @@ class Outbox:
             is_kept: It is on disk. ``kept``: a :meth:`keep` of it that is under way.
 
         Returns:
-            A future: True once it is shown, False if the person or channel cannot be reached. Nobody needs to await it.
+            A future: True once it is shown, False if the person or channel cannot be reached, or the platform refuses
+            it. Nobody needs to await it. Where the bot's token is not good any more it waits for the next run.
         """
         line = self._lines.setdefault(channel, _Line())
         if len(line.items) >= MAX_LINE:
@@ -148,7 +167,12 @@ class Outbox:
                         item.reply = await item.kept
                     except StoreError:  # the store has logged it; a disk that is full must not silence the bots
                         logger.warning("reply is shown but not kept channel=%s", channel)
-                is_shown = await self._show(channel, item.reply)
+                try:
+                    is_shown = await self._show(channel, item.reply)
+                except SpaceUnauthorized as error:
+                    self._give_up(error)
+                    return
+                self._shown.set()
                 line.items.popleft()
                 self._forget(channel, item.reply)
                 if not item.shown.done():
@@ -167,12 +191,23 @@ class Outbox:
             except ChannelNotFound as error:
                 logger.warning("reply cannot be delivered channel=%s: %s", channel, error)
                 return False
+            except MessageRefused as error:
+                logger.error("reply is lost, for it is refused channel=%s reply=%s: %s", channel, reply.id, error)
+                return False
+            except SpaceUnauthorized:
+                raise
             except RateLimited as error:
                 await self._clock.sleep(max(error.retry_after, 0.0))
             except (SpaceError, StoreError, OSError) as error:
                 logger.warning("reply is tried again in %.0f s channel=%s: %s", pause, channel, error)
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+
+    def _give_up(self, error: SpaceUnauthorized) -> None:
+        """Send nothing more in this run; all that waits is on disk for the next."""
+        if self._is_open:
+            self._is_open = False
+            logger.error("nothing more is sent until the next start, and nothing of it is lost: %s", error)
 
     def _forget(self, channel: str, reply: Reply) -> None:
         key = (channel, reply.id, reply.version)

@@ -15,19 +15,21 @@ class Questions:
         self._clock = clock
         self._one = asyncio.Lock()  # first asked, first shown
         self._answer: asyncio.Future[str | None] | None = None
+        self.do = ""  # keyword of the command that asks the open one
 
-    async def ask(self, show: Callable[[], None], timeout: float | None) -> str | None:
+    async def ask(self, show: Callable[[], None], timeout: float | None, do: str = "") -> str | None:
         """Show a question when its time comes and wait for what is said next.
 
         Args:
             timeout: Seconds from showing it; None waits for ever.
+            do: Keyword of the command that asks.
 
         Returns:
             The text, or None on time-out.
         """
         async with self._one:
             answer: asyncio.Future[str | None] = asyncio.get_running_loop().create_future()
-            self._answer = answer
+            self._answer, self.do = answer, do
             timer = self._clock.call_in(timeout, self._give_up, answer) if timeout is not None else None
             try:
                 show()

@@ -181,7 +181,7 @@ class Reception:
                 return handled
             case Message():
                 call = None if event.sealed else self._shell.find(bot, event.text)
-                if (call is not None or self._shell.is_for(bot, event.text)) and not self._is_slow(bot, event):
+                if (call is not None or self._shell.is_for(bot, event)) and not self._is_slow(bot, event):
                     self._over(bot, event, None)
                     return handled
                 if call is None:

@@ -32,6 +32,7 @@ class Setting:
         default: What a room reads when nothing is said; None means that there is none.
         is_secret: Never shown, neither in a repr nor in a log.
         doc: One line for ``shellbot config`` and the pages.
+        is_bare_wrong: Written down without a value it is a mistake: who did that did not mean that nothing is set.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Setting:
     default: Any
     doc: str
     is_secret: bool = False
+    is_bare_wrong: bool = False
 
 
 _DECLARED = (
@@ -70,6 +72,16 @@ _DECLARED = (
     Setting("space.team", str, None, "team that the group channel belongs to"),
     Setting("space.token", str, None, "token of the bot on its platform", is_secret=True),
     Setting("space.audit_token", str, None, "token of the person on whose behalf a channel is audited", is_secret=True),
+    Setting("webex.api_url", str, "https://webexapis.com/v1/", "where Webex is; another for tests and proxies"),
+    Setting(
+        "webex.way",
+        Literal["webhook", "polling", "websocket"],
+        None,
+        "how messages come in; webhook where server.public_url is set, else polling",
+    ),
+    Setting("webex.poll_every", Seconds, 2.0, "seconds between two looks for messages, when polling"),
+    Setting("webex.parallel", Size, 20, "calls to Webex at once"),
+    Setting("webex.bots", list[str], [], "ids or addresses of other bots that are listened to; none by default"),
     Setting("server.address", str, "127.0.0.1", "address that the web server listens on"),
     Setting("server.port", Port, 8080, "first port that it tries"),
     Setting("server.public_url", str, None, "address under which others reach it"),
@@ -86,6 +98,15 @@ _DECLARED = (
     Setting("sqlite.db", str, "store.db", "file of the store, in the folder of the instance"),
     Setting("file.updater.path", str, "/var/log/shellbot.log", "file that an audited channel is copied to"),
     Setting("elasticsearch.updater.host", str, "localhost:9200", "index that an audited channel is copied to"),
+    *(
+        Setting(f"access.{name}", list[str], None, doc, is_bare_wrong=True)
+        for name, doc in (
+            ("admins", "ids or addresses of those who may everything"),
+            ("people", "ids or addresses of those who may use the bot; everybody if not set"),
+            ("domains", "domains whose people may use the bot, besides access.people"),
+            ("rooms", "ids of the rooms where the bot takes commands; all if not set"),
+        )
+    ),
     Setting("polls.timezone", str, None, "zone of times in polls, e.g. Europe/Paris; the machine's by default"),
     Setting("retention.days", Size, None, "days after which votes, events and the web chat's history are forgotten"),
     Setting("listener.lock", str, "off", "'on' while no message is handled"),
@@ -93,6 +114,15 @@ _DECLARED = (
     Setting("audit.has_been_armed", bool, False, "whether channels can be audited"),
 )
 DECLARED: Mapping[str, Setting] = {setting.key: setting for setting in _DECLARED}
+
+# Keys whose last part is up to the program.
+FAMILIES = tuple(
+    Setting(key, list[str] | str, None, doc, is_bare_wrong=True)
+    for key, doc in (
+        ("access.roles.", "ids, addresses or domains (@example.com) of who has this role"),
+        ("access.commands.", "who may use this command: roles, ids, addresses, domains, everybody or nobody"),
+    )
+)
 
 # Under these a program keeps what it likes: bot.store and store.<id> are copied into the stores of bots,
 # localized.<text> translates, the others are per channel.
@@ -109,6 +139,13 @@ _IN_URL = re.compile(r"(://)[^/@\s]+(?=@)|([?&](?:\w*token|\w*secret|password|\w
 _SWITCHES = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
 
 
+def declared(key: str) -> Setting | None:
+    """What is declared for a key, by itself or as one of a family such as ``access.roles.NAME``."""
+    if key in DECLARED:
+        return DECLARED[key]
+    return next((family for family in FAMILIES if key.startswith(family.key) and key != family.key), None)
+
+
 def is_counter(key: str) -> bool:
     """Whether this is one of the counters of work done: ``publisher.counter`` and its like. They are always shared."""
     return key.endswith(".counter")
@@ -116,7 +153,7 @@ def is_counter(key: str) -> bool:
 
 def is_secret(key: str) -> bool:
     """Whether the value of this key is not to be seen: declared so, or its last word is token, password and so on."""
-    setting = DECLARED.get(key)
+    setting = declared(key)
     return bool(_SECRET.search(key)) if setting is None else setting.is_secret
 
 
@@ -138,10 +175,14 @@ def masked(key: str, value: Any) -> Any:
 def nearest(key: str) -> str | None:
     """The known key that was probably meant by one that is not known, or None when it seems to be meant as it is."""
     section, _, name = key.partition(".")
-    if key in DECLARED or section not in _SECTIONS or is_counter(key):
+    if declared(key) or section not in _SECTIONS or is_counter(key):
         return None
     if any(key == free or key.startswith(free + ".") for free in FREE):
         return None
+    head, _, rest = name.partition(".")
+    heads = [family.key.split(".")[1] for family in FAMILIES if rest and family.key.startswith(section + ".")]
+    if families := difflib.get_close_matches(head.lower(), heads, n=1, cutoff=_CLOSE):
+        return f"{section}.{families[0]}.{rest}"
     # A key above known ones is a section written as one value, which is another mistake.
     names = {known[len(section) + 1 :].lower(): known for known in DECLARED if known.startswith(section + ".")}
     found = difflib.get_close_matches(name.lower().replace("-", "_"), names, n=1, cutoff=_CLOSE)
@@ -151,6 +192,15 @@ def nearest(key: str) -> str | None:
 def variable(key: str) -> str:
     """The environment variable that stands for a key: ``SHELLBOT_BUS_PUT_TIMEOUT`` for ``bus.put_timeout``."""
     return "SHELLBOT_" + re.sub(r"\W", "_", key).upper()
+
+
+def in_family(name: str) -> str | None:
+    """The key in a family that a variable stands for: ``access.roles.leads`` for ``SHELLBOT_ACCESS_ROLES_LEADS``."""
+    for family in FAMILIES:
+        beginning = variable(family.key)
+        if name.startswith(beginning) and name != beginning:
+            return family.key + name.removeprefix(beginning).lower()
+    return None
 
 
 def convert(key: str, value: Any, kind: Any, *, is_text: bool = False) -> Any:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from shellbot.errors import ConfigError
-from shellbot.settings import DECLARED, ENVIRONMENT, convert, nearest, variable
+from shellbot.settings import DECLARED, ENVIRONMENT, convert, declared, in_family, nearest, variable
 
 logger = logging.getLogger(__name__)
 
@@ -103,9 +103,12 @@ def mistakes_in(source: Source) -> Iterator[ConfigError]:
         known = nearest(key)
         if known:
             yield ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
-        if key in DECLARED and value is not None and not is_reference(value):
+        setting = declared(key)
+        if setting is not None and setting.is_bare_wrong and value is None:
+            yield ConfigError(f"{source.place(key)}: {key}: no value; write [] for none, or take the line out", key=key)
+        if setting is not None and value is not None and not is_reference(value):
             try:
-                convert(key, _as_switch(key, value), DECLARED[key].kind)
+                convert(key, _as_switch(key, value), setting.kind)
             except ConfigError as error:
                 yield ConfigError(f"{source.place(key)}: {error}", key=key)
 
@@ -127,13 +130,14 @@ def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 def keys_in(environ: Mapping[str, str]) -> list[str]:
     """The keys that variables stand for."""
     known = {variable(key): key for key in DECLARED}
-    return [known[name] for name in environ if name in known]
+    return [key for name in environ if (key := known.get(name) or in_family(name)) is not None]
 
 
 def slips_in(environ: Mapping[str, str]) -> list[tuple[str, str]]:
     """Variables that are none of ours, but close to one, each with that one."""
     known = {variable(key) for key in DECLARED}
-    others = [name for name in environ if name.startswith("SHELLBOT_") and name not in known | ENVIRONMENT]
+    ours = [name for name in environ if name.startswith("SHELLBOT_") and in_family(name) is None]
+    others = [name for name in ours if name not in known | ENVIRONMENT]
     near = [(name, difflib.get_close_matches(name, known, n=1, cutoff=0.8)) for name in others]
     return [(name, found[0]) for name, found in near if found]
 
@@ -148,7 +152,8 @@ def from_environment(key: str, environ: Mapping[str, str], kind: Any = None) -> 
     if text is None:
         return None
     if kind is None:
-        kind = DECLARED[key].kind if key in DECLARED else str
+        setting = declared(key)
+        kind = setting.kind if setting is not None else str
     try:
         return convert(key, text, kind, is_text=True)
     except ConfigError as error:

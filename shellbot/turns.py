@@ -20,6 +20,7 @@ class Topic:
     A turn cut off by a crash is run again from its event or instruction. As the ids of what it says are made of the id
     of the cause and a count, the repeat says nothing twice.
 
+    ``do``: keyword of the command that somebody's word has called, if that is what it is about.
     ``hops``: how often bots have answered each other, on the way from what a person said to this turn.
     """
 
@@ -28,6 +29,7 @@ class Topic:
     instruction: Envelope | None = None
     is_again: bool = False
     last_report: dict[str, Any] | None = None
+    do: str = ""
     hops: int = 0
     broadcasts: set[str] = field(default_factory=set)
     keeping: list[asyncio.Future[Any]] = field(default_factory=list)  # what must be on disk before the turn is over

@@ -11,6 +11,7 @@ import signal
 import socket
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,42 @@ def test_what_is_published_is_printed_by_sub(address):
         assert done.returncode == 0, done.stderr
         assert sub.communicate(timeout=15)[0] == 'room-1 {"choice":"sushi"}\nroom-1 "second"\n'
         assert sub.returncode == 0
+
+
+def test_pub_reaches_all_who_waited_for_a_bus(runtime_folder):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        url = f"tcp://127.0.0.1:{free.getsockname()[1]}"
+    with ExitStack() as stack:
+        readers = [stack.enter_context(running("sub", "room", "--bus", url, "--count", "1")) for _ in range(6)]
+        wait_until(lambda: all(state_of(reader.pid) == "S" for reader in readers))
+        # They look for a bus more and more seldom, so that the last one finds it 0.2 s after the first.
+        select.select([], [], [], 1.5)
+        assert shellbot("pub", "room", "1", "--bus", url).returncode == 0
+        assert [reader.communicate(timeout=15)[0] for reader in readers] == ["room 1\n"] * 6
+
+
+def test_a_console_that_is_fed_says_all_that_comes_of_it_before_it_ends(tmp_path):
+    """The ballot comes over the bus, behind the turn of who opened the vote."""
+    done = shellbot(
+        "run", "--space", "console", "--instance", str(tmp_path), input='Person A: poll "Q?" Red, Blue in 10m\n'
+    )
+    assert done.returncode == 0, done.stderr
+    assert "[group] Vote #1" in done.stdout
+    assert "[Person A] Vote #1" in done.stdout
+    assert " 2. Blue" in done.stdout
+
+
+def test_each_kind_of_place_has_a_folder_of_its_own_and_the_bus_of_the_running_one_is_found(tmp_path):
+    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
+    with started("-m", "shellbot", "run", "--space", "console", env=environment) as server:
+        facts = tmp_path / "shellbot" / "console" / "instance.json"
+        wait_until(facts.exists)
+        done = shellbot("bus", "top", "--once", env=environment)
+        assert json.loads(facts.read_text())["bus"] in done.stdout
+        assert server.communicate("", timeout=10)[1] == ""
+        assert server.returncode == 0
+    assert not (tmp_path / "shellbot" / "default").exists()
 
 
 def test_pub_reads_lines_when_no_message_is_given(address):

@@ -37,6 +37,9 @@ BREAKS = [
     ("click", "engine.py", "import click"),
     ("flask", "engine.py", "import flask"),
     ("flask", "spaces/base.py", "from uvicorn import Server"),
+    ("webex", "spaces/webex/space.py", "import webexteamssdk"),
+    ("webex", "engine.py", "import requests"),
+    ("pure", "spaces/webex/cards.py", "import asyncio"),
 ]
 
 

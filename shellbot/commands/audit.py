@@ -10,6 +10,7 @@ from shellbot.bot import ShellBot
 from shellbot.commands.base import Command
 from shellbot.events import Message, Person
 from shellbot.markup import plain
+from shellbot.trail import Use
 from shellbot.updaters import Updater
 
 NOTE = "audit"  # under which a channel remembers since when it is audited, or until when it is not
@@ -20,8 +21,9 @@ SHORTEST, LONGEST = timedelta(seconds=1), timedelta(days=7)
 class Audit(Command):
     """Hands what people say in a group to an updater, from ``audit on`` until ``audit off``.
 
-    Nobody is audited before somebody in the group has said so, everybody can read there whether it is on, and anybody
-    can have a while without it. What is said in that while is never handed on, and nothing of a direct channel ever is.
+    Nobody is audited before an admin has said so in the group, everybody can read there whether it is on, and anybody
+    can have a while without it, whatever the rules of access say of this command. What is said in that while is never
+    handed on, and nothing of a direct channel ever is.
 
     Args:
         updater: Where it goes.
@@ -36,6 +38,12 @@ class Audit(Command):
     def __init__(self, updater: Updater, pause: timedelta = timedelta(minutes=10)) -> None:
         self._updater = updater
         self._pause = pause
+
+    def use_of(self, arguments: str) -> Use:
+        word = (arguments.split(None, 1) or [""])[0].casefold()
+        if word in ("", "off"):
+            return Use("own", f"{self.keyword} {word}".rstrip(), is_noted=word != "")
+        return Use("administer", f"{self.keyword} on" if word == "on" else self.keyword)
 
     async def execute(
         self,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 from shellbot.errors import MachineError
 from shellbot.events import CardAction, Message, Person
 from shellbot.machines.base import Machine
+from shellbot.trail import Use
 
 if TYPE_CHECKING:
     from shellbot.bot import ShellBot
@@ -30,6 +31,10 @@ class Command:
     in_group: bool = True
     in_direct: bool = True
     is_hidden: bool = False
+    is_admin: bool = False
+    """Whether this administers: then nobody may use it but admins, and who is named for it in the settings."""
+    is_asking: ClassVar[bool] = False
+    """Whether its buttons and ``on_text`` take what people were asked for, as ballots: who was asked may answer."""
     timeout: ClassVar[float] = 30.0
 
     def execute(self, bot: ShellBot, *args: Any, **kwargs: Any) -> Any:
@@ -51,6 +56,13 @@ class Command:
             UsageError: Its text is said in the channel.
         """
         bot.say(self.usage_message or f"`{self.keyword}` does nothing yet.")
+
+    def use_of(self, arguments: str) -> Use:
+        """What a line asks for that calls this command; ``arguments`` stand after the keyword. See ``docs/access.md``.
+
+        Write it where only some of what the command does administers. The words of ``deed`` stand in the log.
+        """
+        return Use("administer" if self.is_admin else "use", self.keyword)
 
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group has broadcast ``{"do": keyword, ...}``, and the frame arrived."""

@@ -21,6 +21,7 @@ class Close(Command):
     information_message = "Close this room for good"
     usage_message = "close now"
     in_direct = False
+    is_admin = True
 
     async def execute(self, bot: ShellBot, sure: str = "", *, person: Person) -> None:
         for command in bot.desk.commands.values():

@@ -8,6 +8,7 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.commands.base import Command
 from shellbot.errors import UsageError
+from shellbot.events import Person
 from shellbot.markup import plain
 
 
@@ -15,18 +16,18 @@ class Help(Command):
     """Lists the commands of the channel, or tells how one is used.
 
     Args:
-        available: Gives the commands of a bot's channel.
+        available: Gives the commands that a person may use in a bot's channel.
     """
 
     keyword = "help"
     information_message = "Say what I can do here"
     usage_message = "help [COMMAND]"
 
-    def __init__(self, available: Callable[[ShellBot], list[Command]]) -> None:
+    def __init__(self, available: Callable[[ShellBot, Person], list[Command]]) -> None:
         self._available = available
 
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
-        shown = [command for command in self._available(bot) if not command.is_hidden]
+        shown = [command for command in self._available(bot, kwargs["person"]) if not command.is_hidden]
         if not arguments:
             lines = [f"- `{c.usage_message or c.keyword}` {c.information_message}".rstrip() for c in shown]
             bot.say("What you can say here:\n\n" + "\n".join(lines))

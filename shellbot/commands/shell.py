@@ -15,9 +15,13 @@ from shellbot.commands.base import Command, Said
 from shellbot.commands.default import KEYWORD as DEFAULT
 from shellbot.commands.empty import KEYWORD as EMPTY
 from shellbot.commands.uploaded import KEYWORD as UPLOADED
+from shellbot.dialogs import is_cancel
 from shellbot.errors import AgentStopped, CommandError, ConfigError, FileRefused
-from shellbot.events import CardAction, Message
+from shellbot.events import CardAction, Message, Person
 from shellbot.markup import plain
+from shellbot.progress import Progress
+from shellbot.trail import Attempt, Use, Way
+from shellbot.turns import current_topic
 
 logger = getLogger(__name__)
 
@@ -37,7 +41,8 @@ class Shell:
     """The commands of one engine.
 
     In a direct channel every line is for the bot. In a group people also talk to each other, so there a line is for the
-    bot when it begins with a keyword, or is addressed: by the bot's name, or with ``/``, ``!`` or ``@``.
+    bot when it begins with a keyword, or is addressed: by the bot's name, or with ``/``, ``!`` or ``@``, or where the
+    platform says so.
     """
 
     def __init__(self, commands: Iterable[Command], name: str = "shelly") -> None:
@@ -53,12 +58,15 @@ class Shell:
             if not command.usage_message:
                 command.usage_message = taken.usage(command.keyword)
         self._listeners = [c for c in found.values() if type(c).on_message is not Command.on_message]
+        self._takers = [c for c in found.values() if type(c).on_text is not Command.on_text]
+        self._pressed = [c for c in found.values() if type(c).on_action is not Command.on_action]
+        self._unsealers = [c for c in found.values() if type(c).on_sealed is not Command.on_sealed]
         self.commands: Mapping[str, Command] = MappingProxyType(found)
 
-    def available(self, bot: ShellBot) -> list[Command]:
-        """The commands that may be used in this bot's channel, by keyword."""
-        usable = (c for c in self.commands.values() if (c.in_direct if bot.is_direct else c.in_group))
-        return sorted(usable, key=lambda command: command.keyword)
+    def available(self, bot: ShellBot, person: Person) -> list[Command]:
+        """The commands that this person may use in this bot's channel, by keyword."""
+        here = (c for c in self.commands.values() if (c.in_direct if bot.is_direct else c.in_group))
+        return sorted((c for c in here if self._may(bot, person, c)), key=lambda command: command.keyword)
 
     def find(self, bot: ShellBot, text: str) -> Call | None:
         """The command a line calls in this channel, if any."""
@@ -69,9 +77,9 @@ class Shell:
             return None
         return Call(command, arguments[0].strip() if arguments else "")
 
-    def is_for(self, bot: ShellBot, text: str) -> bool:
+    def is_for(self, bot: ShellBot, message: Message) -> bool:
         """Whether a line is for the bot, whatever it says."""
-        return self._addressed(bot, text)[0]
+        return message.is_called or self._addressed(bot, message.text)[0]
 
     async def run(self, bot: ShellBot, call: Call, message: Message) -> None:
         """Carry out a command in the running turn; what goes wrong is said in one line."""
@@ -81,6 +89,8 @@ class Shell:
     async def _carry_out(self, bot: ShellBot, call: Call, message: Message) -> None:
         command = call.command
         try:
+            self._check(bot, message, command, command.use_of(call.arguments), "typed")
+            self._about(command)
             execute = command.execute
             taken = self._arguments[command.keyword.casefold()]
             values = taken.fit(call.arguments, command.usage_message)
@@ -124,24 +134,26 @@ class Shell:
         text = message.text.strip()
         if text or not message.files:  # files alone answer no question
             await self._hear_words(bot, message, text, self._line(bot, text))
-        elif (call := self._uploaded(bot, "")) is not None:
+        elif (call := self._uploaded(bot, "", message.person)) is not None:
             await self._carry_out(bot, call, message)
 
     async def _hear_words(self, bot: ShellBot, message: Message, text: str, line: str) -> None:
-        is_claimed = self._is_claimed(bot, message)
-        if not is_claimed and (await bot.desk.dialogs.hear(bot, message, line) or bot.questions.answer(text)):
-            return
         try:
-            for command in self.commands.values():
-                if await command.on_text(bot, message):
-                    return
+            if not self._is_claimed(bot, message) and await self._answers(bot, message, text, line):
+                return
+            for command in self._takers:
+                if self._may_answer(bot, message.person, command):
+                    self._about(command)
+                    if await command.on_text(bot, message):
+                        return
         except CommandError as error:
             bot.say(str(error))
             return
-        call = (self._uploaded(bot, line) if message.files else None) or self._last(bot, text)
+        call = self._uploaded(bot, line, message.person) if message.files else None
+        call = call or self._last(bot, message)
         if call is not None:
             await self._carry_out(bot, call, message)
-        elif hint := self._hint(bot, text):
+        elif hint := self._hint(bot, message):
             bot.say(hint)
 
     async def act(self, bot: ShellBot, action: CardAction) -> None:
@@ -150,11 +162,22 @@ class Shell:
             await self._hear_sealed(bot, action)
             return
         try:
-            if await bot.desk.dialogs.act(bot, action):
+            if (dialog := bot.desk.dialogs.of_card(bot, action.card)) is not None:
+                self._check_answer(bot, action, dialog)
+                await bot.desk.dialogs.act(bot, action)
                 return
-            for command in self.commands.values():
+            barred: Command | None = None
+            for command in self._pressed:
+                if not self._may_answer(bot, action.person, command):
+                    barred = barred or command
+                    continue
+                self._about(command)
                 if await command.on_action(bot, action):
+                    if command.is_admin:
+                        self._check(bot, action, command, _answering(command), "button")
                     return
+            if barred is not None:  # whether the card is its own, only the command itself could say
+                self._check(bot, action, barred, _answering(barred), "button")
         except CommandError as error:
             bot.say(str(error))
             return
@@ -162,17 +185,92 @@ class Shell:
 
     async def _hear_sealed(self, bot: ShellBot, event: Said) -> None:
         try:
-            for command in self.commands.values():
-                if await command.on_sealed(bot, event):
-                    return
+            for command in self._unsealers:
+                if self._may_answer(bot, event.person, command):
+                    self._about(command)
+                    if await command.on_sealed(bot, event):
+                        return
         except CommandError as error:
             bot.say(str(error))
+
+    # --- who may
+
+    def _may(self, bot: ShellBot, person: Person, command: Command) -> bool:
+        return bot.desk.guard.may(person, bot.channel, command.keyword, command.use_of(""))
+
+    def _check(
+        self,
+        bot: ShellBot,
+        event: Said,
+        command: Command,
+        use: Use,
+        way: Way,
+        *,
+        owner: str | None = None,
+        refusal: str = "",
+    ) -> None:
+        """Let it pass, or raise NotAllowed; see :meth:`Guard.check`."""
+        attempt = Attempt(
+            cause=f"{bot.id}/{event.id}",
+            person=event.person,
+            channel=bot.channel,
+            keyword=command.keyword,
+            use=use,
+            owner=owner,
+            way=way,
+        )
+        bot.desk.guard.check(attempt, refusal)
+
+    def _check_answer(self, bot: ShellBot, event: Said, dialog: Progress) -> None:
+        """Who answers a dialog must be allowed to use its command, unless it was the group that asked this person."""
+        if dialog.instruction is not None:
+            return
+        command = self.commands[dialog.do]
+        way: Way = "button" if isinstance(event, CardAction) else "answer"
+        if dialog.key not in ("", event.person.id):
+            use, refusal = Use("own", command.keyword), "This question is for somebody else."
+            self._check(bot, event, command, use, way, owner=dialog.key, refusal=refusal)
+        self._check(bot, event, command, _answering(command), way)
+
+    async def _answers(self, bot: ShellBot, message: Message, text: str, line: str) -> bool:
+        """Give a line to the dialog or question that waits for it.
+
+        In a group others talk meanwhile: what is asked of all is answered by those who may.
+
+        Raises:
+            NotAllowed: It is this person's own dialog, and its command is not for this person any more.
+        """
+        dialogs, questions = bot.desk.dialogs, bot.questions
+        dialog = dialogs.taking(bot, message.person, line)
+        if dialog is not None:
+            is_own = bot.is_direct or dialog.key != ""
+            if is_own or self._may_answer(bot, message.person, self.commands[dialog.do]):
+                if not is_cancel(line):
+                    self._check_answer(bot, message, dialog)
+                if await dialogs.hear(bot, message, line):
+                    return True
+        if not questions.is_open:
+            return False
+        asking = self.commands.get(questions.do.casefold())
+        return (bot.is_direct or self._may_answer(bot, message.person, asking)) and questions.answer(text)
+
+    def _may_answer(self, bot: ShellBot, person: Person, command: Command | None) -> bool:
+        """Whether somebody may press or answer what this command shows; without one, what the bot itself asks."""
+        if command is None:
+            return not bot.desk.guard.refusal(person, bot.channel)
+        return command.is_asking or bot.desk.guard.may(person, bot.channel, command.keyword, _answering(command))
+
+    @staticmethod
+    def _about(command: Command) -> None:
+        """What is asked from now on in this turn, this command asks."""
+        if (topic := current_topic.get()) is not None:
+            topic.do = command.keyword
 
     def _is_for_another(self, bot: ShellBot, message: Message) -> bool:
         if self._is_claimed(bot, message):
             return False
         line = self._line(bot, message.text)
-        is_asked = bot.questions.is_open or bot.desk.dialogs.is_for_one(bot, message.person, line)
+        is_asked = bot.questions.is_open or bot.desk.dialogs.taking(bot, message.person, line) is not None
         return is_asked or self.find(bot, message.text) is not None
 
     def _is_claimed(self, bot: ShellBot, message: Message) -> bool:
@@ -203,27 +301,33 @@ class Shell:
             except Exception:
                 logger.exception("a listener failed keyword=%s channel=%s", command.keyword, bot.id)
 
-    def _uploaded(self, bot: ShellBot, line: str) -> Call | None:
-        """The command for files that come with no other, where there is one."""
+    def _uploaded(self, bot: ShellBot, line: str, person: Person) -> Call | None:
+        """The command for files that come with no other, where there is one that this person may use."""
         command = self.commands.get(UPLOADED)
         if command is None or not (command.in_direct if bot.is_direct else command.in_group):
             return None
-        return Call(command, line)
+        return Call(command, line) if self._may(bot, person, command) else None
 
-    def _last(self, bot: ShellBot, text: str) -> Call | None:
-        """The command for lines that call none, if there is one, and the line is for the bot."""
-        is_addressed, line = self._addressed(bot, text)
+    def _last(self, bot: ShellBot, message: Message) -> Call | None:
+        """The command for lines that call none, if there is one, the line is for the bot, and it may be used."""
+        line = self._addressed(bot, message.text)[1]
+        is_addressed = self.is_for(bot, message)
         is_alone = not line or line.rstrip(":,!?").casefold() == self._name
         command = self.commands.get(EMPTY if is_alone else DEFAULT)
-        if command is None or not (is_addressed or (is_alone and line)):
+        if command is None or not (is_addressed or (is_alone and line)) or not self._may(bot, message.person, command):
             return None
         return Call(command, "" if is_alone else line)
 
-    def _hint(self, bot: ShellBot, text: str) -> str:
-        is_addressed, line = self._addressed(bot, text)
+    def _hint(self, bot: ShellBot, message: Message) -> str:
+        person = message.person
+        line = self._addressed(bot, message.text)[1]
+        is_addressed = self.is_for(bot, message)
+        if refusal := bot.desk.guard.refusal(person, bot.channel):
+            return refusal if is_addressed else ""
         word = line.split(None, 1)[0].casefold() if line else ""
-        shown = [command for command in self.available(bot) if not command.is_hidden]
-        if elsewhere := self.commands.get(word):
+        shown = [command for command in self.available(bot, person) if not command.is_hidden]
+        elsewhere = self.commands.get(word)
+        if elsewhere is not None and self._may(bot, person, elsewhere):
             where = "in a group channel" if elsewhere.in_group else "in your direct channel"
             return f"`{elsewhere.keyword}` works {where}."
         near = difflib.get_close_matches(word, [command.keyword.casefold() for command in shown], n=1, cutoff=_NEAR)
@@ -233,3 +337,8 @@ class Shell:
         if is_addressed:
             return "I do not know that. Say `help` for what I can do."
         return ""
+
+
+def _answering(command: Command) -> Use:
+    """What a button or an answer asks for, which has no line: what the command does without any words."""
+    return Use("administer" if command.is_admin else "use", command.keyword)

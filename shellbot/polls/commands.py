@@ -31,6 +31,7 @@ from shellbot.polls.spec import USAGE
 from shellbot.polls.standing import Standings
 from shellbot.polls.zone import read_zone
 from shellbot.stores.base import Store
+from shellbot.trail import Attempt, Use
 from shellbot.turns import current_topic, new_id
 
 logger = getLogger(__name__)
@@ -44,6 +45,7 @@ class PollCommand(Command):
     keyword = "poll"
     information_message = f"Ask everybody in the direct channel, and the result comes to the group. {HERE}"
     usage_message = USAGE
+    is_asking = True
 
     def __init__(self) -> None:
         self._chairs: dict[str, Chair] = {}
@@ -105,6 +107,21 @@ class PollCommand(Command):
         """How the polls of this group stand, for pages and exports."""
         return Standings(lambda: self._chairs.get(group), read_zone(context), clock)
 
+    def use_of(self, arguments: str) -> Use:
+        """Whose a poll is that an order changes, :class:`Orders` knows; an opening is noted where it is one."""
+        try:
+            words = orders.read(arguments or "list")
+        except UsageError:
+            words = None
+        if words is None:
+            return Use("use", self.keyword)
+        return Use("own" if words.op in orders.CHANGING else "use", f"{self.keyword} {words.op}")
+
+    def _check_opening(self, bot: ShellBot, poll: str, person: Person) -> None:
+        use = Use("use", f"{self.keyword} open", is_noted=True)
+        attempt = Attempt(cause=f"{bot.id}/{poll}", person=person, channel=bot.channel, keyword=self.keyword, use=use)
+        bot.desk.guard.check(attempt)
+
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
         message: Message = kwargs["message"]
         words = orders.read(arguments or "list")
@@ -129,6 +146,7 @@ class PollCommand(Command):
             # the id is made of the message's, so that a message dealt with again after a crash opens no second vote
             poll = _id(bot, message.id)
             now = bot.clock.utcnow()
+            self._check_opening(bot, poll, message.person)
             await self.chair(bot).open(poll, found.spec, message.person, now, found.closes_at, found.opens_at)
 
     def get_machine(self, bot: ShellBot, question: str = "", **options: Any) -> Machine:
@@ -140,6 +158,7 @@ class PollCommand(Command):
         spec, length = asked(answers)
         now = bot.clock.utcnow()
         poll = _id(bot, new_id())  # the same where this is called again
+        self._check_opening(bot, poll, person)
         await self.chair(bot).open(poll, spec, person, now, now + length if length is not None else None)
 
     # --- both sides of the bus
@@ -184,6 +203,16 @@ class PollCommand(Command):
             if order is None:
                 logger.warning("order that makes no sense channel=%s", report.channel)
                 return
+            # here again: the direct side may be another program, with other rules
+            attempt = Attempt(
+                cause=order.id,
+                person=order.person,
+                channel=bot.channel,
+                keyword=self.keyword,
+                use=self.use_of(report.message["words"]),
+                way="order",
+            )
+            bot.desk.guard.check(attempt)
             answer = await self._orders[bot.id].carry_out(order)
         except CommandError as error:
             answer = Answer(str(error))

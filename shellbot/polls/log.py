@@ -6,12 +6,12 @@ change, nor add, nor take out an entry unnoticed, except the last ones of a poll
 
 from __future__ import annotations
 
-import hmac
 import sqlite3
 from typing import Any
 
 import orjson
 
+from shellbot.chain import Chain
 from shellbot.envelope import Seal
 
 SCHEMA = """
@@ -26,32 +26,21 @@ class Log:
     """Writes and reads the entries; in jobs of the store, in the transaction of what they tell of."""
 
     def __init__(self, seal: Seal) -> None:
-        self._key = seal.key_for("polls")
+        self._chain = Chain(seal.key_for("polls"))
 
     def add(self, db: sqlite3.Connection, poll: str, entry: Entry) -> None:
         """Append to the log of a poll. ``entry["do"]`` is ``open``, ``vote``, ``close`` or ``reopen``."""
         last = db.execute("SELECT seq, mac FROM poll_log WHERE poll = ? ORDER BY seq DESC LIMIT 1", (poll,)).fetchone()
         seq, before = (last[0] + 1, last[1]) if last else (1, b"")
         body = orjson.dumps(entry)
-        db.execute("INSERT INTO poll_log VALUES (?, ?, ?, ?)", (poll, seq, body, self._mac(poll, seq, before, body)))
+        row = (poll, seq, body, self._chain.seal(poll, seq, before, body))
+        db.execute("INSERT INTO poll_log VALUES (?, ?, ?, ?)", row)
 
     def read(self, db: sqlite3.Connection, poll: str) -> tuple[list[Entry], str]:
         """The entries as far as they are genuine, and what is wrong with the next one, or ``""``."""
-        entries: list[Entry] = []
-        before = b""
         query = "SELECT seq, CAST(entry AS BLOB), CAST(mac AS BLOB) FROM poll_log WHERE poll = ? ORDER BY seq"
-        rows = db.execute(query, (poll,))
-        for place, (seq, body, mac) in enumerate(rows, 1):
-            if seq != place:
-                return entries, f"entry {place} of its log is gone"
-            if not hmac.compare_digest(mac, self._mac(poll, seq, before, body)):
-                return entries, f"entry {place} of its log was changed: {body[:200].decode(errors='replace')}"
-            entries.append(orjson.loads(body))
-            before = mac
-        return entries, ""
-
-    def _mac(self, poll: str, seq: int, before: bytes, body: bytes) -> bytes:
-        return hmac.digest(self._key, before + f"{poll} {seq} ".encode() + body, "sha256")
+        bodies, _, broken = self._chain.follow(poll, db.execute(query, (poll,)))
+        return [orjson.loads(body) for body in bodies], str(broken or "")
 
 
 def length(db: sqlite3.Connection, poll: str) -> int:

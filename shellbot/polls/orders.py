@@ -1,4 +1,4 @@
-"""What people say of polls that are there: ``list``, ``show``, ``history``; who opened one, ``close`` and more.
+"""What people say of polls that are there: ``list``, ``show``, ``history``; who opened it, ``close`` and more.
 
 Said in the group or handed over from a direct channel, an order is carried out once: its answer is kept in the
 transaction of its effect, and is given again to its repeat.
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from shellbot.bot import ShellBot
-from shellbot.errors import NotAllowed, UsageError
+from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.markup import plain
 from shellbot.polls import numbers, records
@@ -24,6 +24,7 @@ from shellbot.polls.rehearsal import Rehearsal
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
 from shellbot.polls.when import FARTHEST, duration, moment, shown
+from shellbot.trail import Attempt, Use
 
 READING = ("list", "show", "history", "rehearse")
 CHANGING = ("close", "cancel", "extend", "reopen", "remind", "stop", "resume")
@@ -147,8 +148,17 @@ class Orders:
     async def _change(self, order: Order) -> Answer:
         op, rest = order.words.op, order.words.rest
         round = await self._meant(order, "closed" if op == "reopen" else "", is_any=False)
-        if order.person.id != round.opener.id:
-            raise NotAllowed(f"Only {plain(round.opener.name)}, who opened it, can {op} vote #{round.number}.")
+        attempt = Attempt(
+            cause=order.id,
+            person=order.person,
+            channel=self._bot.channel,
+            keyword="poll",
+            use=Use("own", f"poll {op} #{round.number}", is_noted=True),
+            owner=round.opener.id,
+            way="order" if order.is_direct else "typed",
+        )
+        refusal = f"Only {plain(round.opener.name)}, who opened it, can {op} vote #{round.number}."
+        self._bot.desk.guard.check(attempt, refusal)
         name, who = f"vote #{round.number}", plain(order.person.name)
         question = plain(round.spec.question)
         match op:

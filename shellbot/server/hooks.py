@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from logging import getLogger
+from math import ceil
 from urllib.parse import urlsplit
 
-from shellbot.errors import ConfigError, SignatureInvalid, SpaceError, StoreError
+from shellbot.errors import ConfigError, RateLimited, SignatureInvalid, SpaceError, StoreError
 from shellbot.server.asgi import ASGIMessage, Receive, Scope, Send, header, refuse
 from shellbot.server.bodies import gather
 from shellbot.server.hosts import Hosts
@@ -17,7 +18,7 @@ logger = getLogger(__name__)
 
 Take = Callable[[bytes, str | None], Awaitable[None]]
 """``await take(body, signature)`` returns when the delivery is kept. SignatureInvalid: it is not the platform's.
-SpaceError: it makes no sense. StoreError: it cannot be kept now."""
+RateLimited, StoreError: it should come again. SpaceError: it makes no sense."""
 
 AT_ONCE = 64  # deliveries that are being taken; a platform tries again
 SIGNATURE = b"x-spark-signature"
@@ -29,7 +30,7 @@ _SAFE = [
 
 
 class Hooks:
-    """Serves one path for deliveries, and ``/healthz`` for whoever watches the server. No thread, no cookie, no page.
+    """Serves one path for deliveries, and at ``/healthz`` and ``/`` whether all is well. No thread, no cookie, no page.
 
     Args:
         take: Takes a delivery.
@@ -56,7 +57,7 @@ class Hooks:
 
         if not self._hosts.allows(header(scope, b"host") or ""):
             await refuse(safely, 421, "This server does not answer for that host name.")
-        elif scope["path"] == "/healthz":
+        elif scope["path"] in ("/", "/healthz"):
             await self._tell_health(safely)
         elif scope["path"] != self._path:
             await refuse(safely, 404, "There is nothing here.")
@@ -82,6 +83,8 @@ class Hooks:
         except SignatureInvalid:
             # Without a word of what was wrong with it.
             await refuse(send, 401, "This delivery is not signed as it should be.")
+        except RateLimited as error:
+            await refuse(send, 503, "Try again later.", (b"retry-after", str(ceil(error.retry_after)).encode()))
         except StoreError as error:
             logger.error("a delivery could not be kept: %s", error)
             await refuse(send, 503, "It cannot be kept now; try again.", (b"retry-after", b"5"))
@@ -119,7 +122,7 @@ class HookServer:
         is_well: Callable[[], bool] = lambda: True,
         limits: Limits | None = None,
     ) -> None:
-        if not path.startswith("/") or path == "/healthz" or path != urlsplit(path).path:
+        if not path.startswith("/") or path in ("/", "/healthz") or path != urlsplit(path).path:
             raise ConfigError(f"server.hook is {path!r}; it should be a path such as /hook", key="server.hook")
         self.url = ""
         self._take = take

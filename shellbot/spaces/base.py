@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 from uuid import uuid4
 
+from shellbot.errors import SignatureInvalid
 from shellbot.events import Capabilities, Channel, Event, Person, Reply
 from shellbot.stores.base import Store
 
@@ -98,6 +99,25 @@ class Space(ABC):
         Raises:
             ChannelNotFound: This person cannot be reached.
         """
+
+    @property
+    def is_well(self) -> bool:
+        """Whether it can hear and say anything; False where the bot's token is not good any more."""
+        return True
+
+    async def receive(self, body: bytes, signature: str | None) -> None:
+        """Take what the platform posted; returns when that is kept.
+
+        Args:
+            body: As it came, byte for byte.
+            signature: What the platform signed it with, if anything.
+
+        Raises:
+            SignatureInvalid: It does not come from the platform.
+            RateLimited: It should come again later.
+            SpaceError: It makes no sense.
+        """
+        raise SignatureInvalid("nothing is posted to this space")
 
     async def find(self, address: str) -> Person | None:
         """Who has this address on the platform, whether in a room of ours or not; None where it knows of nobody.

@@ -1,7 +1,7 @@
 """Several people in one terminal: ``NAME: text`` is said in the group, ``NAME> text`` in NAME's direct channel.
 
 A name is one person however it is typed: case, outer and repeated blanks, and forms of a letter that look the same
-(Unicode NFKC) do not count. The first spelling is the one that is shown.
+(Unicode NFKC) do not count. The first spelling is the one that is shown, also by later runs.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from shellbot.files.names import size_text
 from shellbot.spaces.base import GROUP, Deliver, Space, bus_safe, new_id
 from shellbot.spaces.plaintext import from_markdown, lines_of
 from shellbot.spaces.terminal import MAX_LINE, LineReader, LineWriter
+from shellbot.stores.base import Store
 
 logger = logging.getLogger(__name__)
 HELP = "usage: 'NAME: text' speaks in the group, 'NAME> text' in NAME's direct channel"
@@ -29,6 +30,7 @@ INDENT = "  "  # of all lines but the first of a message: only a head begins at 
 MAX_NAME = 40
 MOST_TYPED = 100  # lines that wait for the bot to take them
 MOST_REMEMBERED = 10_000  # replies that were shown
+SCHEMA = "CREATE TABLE IF NOT EXISTS console_people (id TEXT PRIMARY KEY, name TEXT NOT NULL)"
 _LINE = re.compile(r"\s*([^:>]*[^:>\s])\s*([:>])(?:\s+(.*))?", re.DOTALL)
 _DIRECT = "direct-"
 
@@ -59,13 +61,21 @@ class ConsoleSpace(Space):
         self._people: dict[str, Person] = {}  # by id
         self._joined: set[str] = set()  # ids of people the bot was told of in this run
         self._shown: dict[tuple[str, str], None] = {}  # channel and id of replies, oldest first
+        self._store: Store | None = None
         self._deliver: Deliver | None = None
         self._writer: LineWriter | None = None
         self._reader: LineReader | None = None
         self._prompting: asyncio.Task[None] | None = None
 
+    def share(self, store: Store) -> None:
+        self._store = store
+
     async def start(self, deliver: Deliver) -> None:
         self._deliver = deliver
+        if self._store is not None:
+            await self._store.create(SCHEMA)
+            known = await self._store.read(lambda db: db.execute("SELECT id, name FROM console_people").fetchall())
+            self._people = {id_: Person(id=id_, name=name) for id_, name in known}
         self._writer = LineWriter(self._output)
         if _is_terminal(self._input) and _is_terminal(self._output):
             self._prompting = asyncio.create_task(self._prompt(self._writer))
@@ -109,7 +119,7 @@ class ConsoleSpace(Space):
         if not channel_id.startswith(_DIRECT):
             raise ChannelNotFound(f"the console has no channel {channel_id}")
         person_id = channel_id.removeprefix(_DIRECT)
-        person = self._people.get(person_id)  # not there: somebody of an earlier run
+        person = self._people.get(person_id)  # not there: somebody of an earlier run, and no store
         return " ".join(lines_of(person.name if person is not None else unquote(person_id)))
 
     def _lines(self, channel_id: str, title: str, reply: Reply) -> list[str]:
@@ -169,6 +179,9 @@ class ConsoleSpace(Space):
             await self._give(Join(id=new_id(), channel=self._group, person=person, time=self._clock.utcnow()))
             self._joined.add(person_id)
             self._people[person_id] = person
+            if self._store is not None:
+                row = (person.id, person.name)
+                self._store.post(lambda db: db.execute("INSERT OR IGNORE INTO console_people VALUES (?, ?)", row))
         return person
 
     async def _give(self, event: Event) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Self
@@ -38,6 +38,9 @@ class Server:
         clock: Moves its time; only for the server for tests. Real time without it.
         port: First port to try; 0 takes any. A restart must get the same one, as cookies hold it in their name.
         output: Folder for the files ``stdout`` and ``stderr``; ``FOLDER.output`` by default.
+        environment: Variables besides those of this process.
+        python: The Python that runs it; this one by default.
+        is_typed_to: Leave its input open; see :meth:`write_line`. Otherwise it has none.
     """
 
     def __init__(
@@ -48,6 +51,9 @@ class Server:
         clock: Clock | None = None,
         port: int = 0,
         output: str | Path | None = None,
+        environment: Mapping[str, str] | None = None,
+        python: str | Path = sys.executable,
+        is_typed_to: bool = False,
     ) -> None:
         self.folder = Path(folder).absolute()
         self.clock = clock
@@ -57,6 +63,9 @@ class Server:
         self._program = program
         self._port = port
         self._output = Path(output or self.folder.with_name(f"{self.folder.name}.output"))
+        self._environment = dict(environment or {})
+        self._python = python
+        self._is_typed_to = is_typed_to
         self._process: asyncio.subprocess.Process | None = None
         self._publisher: asyncio.Future[None] | None = None
 
@@ -95,7 +104,7 @@ class Server:
     # --- up and down
 
     async def start(self, timeout: float = 15.0, *, crash_at: int = 0) -> None:
-        """Start it; returns once its page answers.
+        """Start it; returns once it answers, or, where it has neither page nor door, once it serves.
 
         Args:
             crash_at: Have it end at this step, as by -9; see :mod:`shellbot.testing.crashing`. 0: at none.
@@ -107,8 +116,9 @@ class Server:
         try:
             async with asyncio.timeout(timeout):
                 await self._wait_for_facts()
-                answer = await Browser(self.url).get()
-                assert answer.status == 200, answer
+                if self.url:
+                    answer = await Browser(self.url).get()
+                    assert answer.status == 200, answer
         except (OSError, EOFError) as error:
             await self.close()
             raise ServerEnded(f"it went away while it answered: {self.stderr[-2000:] or error!r}") from error
@@ -122,6 +132,7 @@ class Server:
         assert not self.is_up, "it runs already"
         self._output.mkdir(exist_ok=True)
         arguments = [*self._program, *self._options, "--instance", str(self.folder), "--port", str(self._port)]
+        crashes = {crashing.VARIABLE: str(crash_at)} if crash_at else {}
         theirs = None
         if self.clock is not None:
             theirs = await self.clock.connect()
@@ -129,12 +140,12 @@ class Server:
         try:
             with self._log("stdout") as out, self._log("stderr") as err:
                 self._process = await asyncio.create_subprocess_exec(
-                    sys.executable,
+                    self._python,
                     *arguments,
-                    stdin=asyncio.subprocess.DEVNULL,
+                    stdin=asyncio.subprocess.PIPE if self._is_typed_to else asyncio.subprocess.DEVNULL,
                     stdout=out,
                     stderr=err,
-                    env={**os.environ, crashing.VARIABLE: str(crash_at)} if crash_at else None,
+                    env={**os.environ, **self._environment, **crashes},
                     start_new_session=True,
                     pass_fds=[theirs.fileno()] if theirs is not None else [],
                 )
@@ -173,6 +184,13 @@ class Server:
         """End it, asked or killed, and start it again on the same folder and port."""
         await (self.kill() if kill else self.stop())
         await self.start()
+
+    async def write_line(self, line: str) -> None:
+        """Write a line to its input."""
+        assert self._process is not None
+        assert self._process.stdin is not None, "it is not typed to"
+        self._process.stdin.write(f"{line}\n".encode())
+        await self._process.stdin.drain()
 
     async def signal(self, number: int) -> None:
         """Send it a signal."""
@@ -219,10 +237,11 @@ class Server:
             if not self.is_up:
                 raise ServerEnded(f"exit code {await self.wait()}: {self.stderr[-2000:] or self.stdout[-2000:]}")
             await asyncio.sleep(PAUSE)
-        if self.url and facts["web"] != self.url:
-            raise ServerEnded(f"it came back at {facts['web']}, not at {self.url}: somebody took the port")
-        self.facts, self.url = facts, facts["web"]
-        self._port = urlsplit(self.url).port or 0
+        url = facts["web"] or ""
+        if self.url and url != self.url:
+            raise ServerEnded(f"it came back at {url}, not at {self.url}: somebody took the port")
+        self.facts, self.url = facts, url
+        self._port = urlsplit(self.url).port or self._port
 
 
 async def wait_gone(pid: int) -> None:

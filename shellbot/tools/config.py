@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from shellbot.commands.access import mistakes as mistaken_rules
+from shellbot.commands.loading import load_commands
 from shellbot.errors import ConfigError
 from shellbot.instance import default_folder
-from shellbot.settings import DECLARED, convert, is_secret, masked, variable
+from shellbot.settings import DECLARED, convert, declared, is_secret, masked, variable
 from shellbot.sources import Source, from_environment, is_reference, keys_in, mistakes_in, parse_file, slips_in
 
 DEFAULT = "default"
@@ -38,8 +40,12 @@ class Survey:
     values: Mapping[str, Any]
 
 
-def survey(file: Path | None, environ: Mapping[str, str]) -> Survey:
-    """Look at all settings; a mistake in one does not hide the others."""
+def survey(file: Path | None, environ: Mapping[str, str], commands: Collection[str] = ()) -> Survey:
+    """Look at all settings; a mistake in one does not hide the others.
+
+    Args:
+        commands: Keywords of the bot's own, for the rules on who may use which.
+    """
     mistakes: list[ConfigError] = []
     rows: dict[str, Row] = {}
     values: dict[str, Any] = {}
@@ -71,6 +77,9 @@ def survey(file: Path | None, environ: Mapping[str, str]) -> Survey:
             continue
         over = f", over {rows[key].origin}" if key in rows else ""
         rows[key] = Row(key, _shown(key, values[key]), variable(key) + over)
+    for key, text in mistaken_rules(values, commands):
+        place = source.place(key) if key in source.lines else variable(key)
+        mistakes.append(ConfigError(f"{place}: {key}: {text}", key=key))
     slips = [f"{name}: no setting is read from it; did you mean {meant}?" for name, meant in slips_in(environ)]
     return Survey(tuple(rows[key] for key in sorted(rows)), (*map(str, mistakes), *slips), values)
 
@@ -79,7 +88,8 @@ def _looked_up(key: str, value: Any, environ: Mapping[str, str]) -> Any:
     if not is_reference(value) or value[1:] not in environ:
         return None if is_reference(value) else value
     text = environ[value[1:]]
-    return convert(key, text, DECLARED[key].kind, is_text=True) if key in DECLARED else text
+    setting = declared(key)
+    return convert(key, text, setting.kind, is_text=True) if setting is not None else text
 
 
 def defaults(without: Container[str]) -> Iterator[Row]:
@@ -100,20 +110,32 @@ def _shown(key: str, value: Any) -> str:
     return "".join(character if character.isprintable() else "?" for character in text)
 
 
+def bot_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The option ``--bot``."""
+    path = click.Path(exists=True, dir_okay=False)
+    return click.option("--bot", type=path, help="The bot's file: rules of access may name its commands.")(command)
+
+
+def keywords_of(bot: str | None) -> list[str]:
+    """Keywords of the commands in this file."""
+    return [command.keyword for command in load_commands(bot)] if bot else []
+
+
 @click.command()
 @click.option(
     "--settings", type=click.Path(path_type=Path, dir_okay=False), help="As of shellbot run: a YAML or TOML file."
 )
+@bot_option
 @click.option("--all", "is_all", is_flag=True, help="Also what has its default, and what each key is for.")
-def config(settings: Path | None, is_all: bool) -> None:
+def config(settings: Path | None, bot: str | None, is_all: bool) -> None:
     """Show what is set, and from where. Every mistake in it is told; secrets are not shown."""
-    found = survey(settings, os.environ)
+    found = survey(settings, os.environ, keywords_of(bot))
     rows = [*found.rows, *(defaults({row.key for row in found.rows}) if is_all else ())]
     width = max((len(row.key) for row in rows), default=0)
     for row in sorted(rows, key=lambda row: row.key):
         click.echo(f"{row.key:<{width}}  {row.value}  ({row.origin})")
-        if is_all and row.key in DECLARED:
-            click.echo(f"{'':<{width}}    {DECLARED[row.key].doc}")
+        if is_all and (setting := declared(row.key)) is not None:
+            click.echo(f"{'':<{width}}    {setting.doc}")
     if not is_all:
         click.echo(f"{len(found.rows)} set; the others have their defaults: shellbot config --all")
     for mistake in found.mistakes:

@@ -25,9 +25,9 @@ from shellbot.bus.holder import holder_of
 from shellbot.bus.hub.facts import Look
 from shellbot.context import Context
 from shellbot.errors import BusError, BusTimeout, ShellbotError
-from shellbot.instance import default_folder, read_facts
+from shellbot.instance import own_folder, read_facts, usual_folder
 from shellbot.runtime import runtime_folder
-from shellbot.tools.config import Survey, survey
+from shellbot.tools.config import Survey, bot_option, keywords_of, survey
 
 OLDEST = (3, 11)
 LEAST_ROOM = 100 * 2**20  # bytes
@@ -259,6 +259,16 @@ def _clock(place: Place) -> Said:
         yield "ok", shown
 
 
+def _webex(place: Place) -> Said:
+    if place.setting("space.type", "web") != "webex":
+        yield "ok", "not asked for"
+    else:
+        from shellbot.tools import doctor_webex
+
+        is_served = place.facts is not None
+        yield from doctor_webex.examine(place.setting, os.environ.get, place.folder.name, is_served)
+
+
 def _retention(place: Place) -> Said:
     days = place.setting("retention.days", None)
     if days is None:
@@ -278,6 +288,7 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
     "bus": _bus,
     "port": _port,
     "clock": _clock,
+    "webex": _webex,
     "retention": _retention,
 }
 
@@ -287,10 +298,15 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
     "--settings", type=click.Path(path_type=Path, dir_okay=False), help="As of shellbot run: a YAML or TOML file."
 )
 @click.option("--instance", type=click.Path(path_type=Path), help="As of shellbot run: the folder of the server.")
-def doctor(settings: Path | None, instance: Path | None) -> None:
+@click.option("--space", type=click.Choice(["web", "console", "webex"]), help="As of shellbot run: where people chat.")
+@bot_option
+def doctor(settings: Path | None, instance: Path | None, space: str | None, bot: str | None) -> None:
     """Check whether a server can run here. Where it cannot, say what to do."""
-    found = survey(settings, os.environ)
-    folder = Path(instance or found.values.get("instance.folder") or default_folder()).expanduser().absolute()
+    environment = {**os.environ, **({"SHELLBOT_SPACE_TYPE": space} if space else {})}
+    found = survey(settings, environment, keywords_of(bot))
+    kind = found.values.get("space.type")
+    usual = own_folder(kind) if kind else usual_folder()
+    folder = Path(instance or found.values.get("instance.folder") or usual).expanduser().absolute()
     is_fine = True
     for finding in examine(Place(folder, read_facts(folder), found)):
         is_fine = is_fine and finding.state != "wrong"

@@ -12,7 +12,7 @@ import click
 
 from shellbot.context import Context
 from shellbot.errors import StoreError
-from shellbot.instance import Instance, default_folder
+from shellbot.instance import Instance, usual_folder
 
 
 def instance_option(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +24,7 @@ def folder_of(instance: str | None) -> Path:
     """The folder that is meant: the option, the settings, or the usual one."""
     context = Context()
     context.apply_environment()
-    return Path(instance or context.get("instance.folder") or default_folder()).expanduser().absolute()
+    return Path(instance or context.get("instance.folder") or usual_folder()).expanduser().absolute()
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Fixtures of the scenarios, for the faults of servers and votes."""
+"""Fixtures of the scenarios, for the faults of servers and votes, and of the platform."""
 
 from tests.scenarios.conftest import clock, party
+from tests.spaces.webex.conftest import fake
 
-__all__ = ["clock", "party"]
+__all__ = ["clock", "fake", "party"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import logging
 import subprocess
 import sys
@@ -18,6 +17,7 @@ from shellbot.markup import one_line, plain
 from shellbot.server.markdown import Markdown
 from shellbot.testing import ScriptedPerson, Server
 from shellbot.testing.servers import PRODUCT
+from tests.faults.canaries import LEAKY, command_line, found_in, keys_in
 
 ROOT = Path(__file__).parents[2]
 CANARY = "canary-5e1f"
@@ -110,29 +110,6 @@ def test_c13_code_that_runs_words_is_found_by_the_check(line, rule):
 # -- C15: what is secret
 
 
-LEAKY = """
-import logging
-from shellbot import Command
-
-class Leaky(Command):
-    keyword = "leak"
-
-    async def execute(self, bot, arguments="", **kwargs):
-        logging.getLogger(__name__).debug("on the way: %s", bot.desk.context.get("space.token"))
-        bot.say("done")
-
-class Broken(Command):
-    keyword = "break"
-
-    async def execute(self, bot, arguments="", **kwargs):
-        raise ValueError(f"with {bot.desk.context!r}")
-"""
-
-
-def command_line(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
-
-
 async def traces(tmp_path, *lines) -> tuple[dict[str, str], set[str]]:
     """What a server at -vv writes down of a vote with all its secrets, and which of them are found there."""
     bot, settings = tmp_path / "leaky.py", tmp_path / "settings.yaml"
@@ -159,13 +136,9 @@ async def traces(tmp_path, *lines) -> tuple[dict[str, str], set[str]]:
         written |= {"stdout": server.stdout, "stderr": server.stderr}
     secrets = {"token": f"{CANARY}-token", "audit token": f"{CANARY}-audit", "form token": token}
     secrets |= {f"cookie {name}": value for name, value in cookies.items()}
-    for key in (server.folder / "keys").iterdir():
-        body = key.read_bytes()
-        secrets |= {f"{key.name} hex": body.hex(), f"{key.name} base64": base64.b64encode(body).decode().rstrip("=")}
-        secrets |= {f"{key.name} repr": repr(body)[2:-1]}
-    assert all(len(secret) > 8 for secret in secrets.values())
+    secrets |= keys_in(server.folder)
     assert "DEBUG" in written["stderr"]
-    return written, {name for name, secret in secrets.items() if any(secret in text for text in written.values())}
+    return written, found_in(written, secrets)
 
 
 async def test_c15_no_secret_is_written_down_at_debug(tmp_path):

@@ -18,6 +18,8 @@ from shellbot.commands.step import Step
 from shellbot.commands.update import Update
 from shellbot.updaters import FileUpdater, Updater
 
+ADMIN = {"access.admins": ["person-a"]}
+
 
 async def test_pass_does_nothing(party):
     async with party("Person A", commands=[Noop()]) as people:
@@ -113,7 +115,7 @@ class Heard(Updater):
 
 async def test_audit_hands_on_what_is_said_in_the_group_from_on_until_off(party, clock):
     updater = Heard()
-    async with party("Person A", "Person B", commands=[Audit(updater)]) as people:
+    async with party("Person A", "Person B", commands=[Audit(updater)], settings=ADMIN) as people:
         await people.say("Person A", "before")
         await people.say("Person A", "audit")
         await people.hears("What is said here is not audited.")
@@ -142,7 +144,7 @@ async def test_audit_hands_on_what_is_said_in_the_group_from_on_until_off(party,
 
 async def test_a_while_without_audit_lasts_over_a_restart_and_ends_in_time(party, clock, tmp_path):
     log = tmp_path / "audit.log"
-    async with party("Person A", commands=[Audit(FileUpdater(log))]) as people:
+    async with party("Person A", commands=[Audit(FileUpdater(log))], settings=ADMIN) as people:
         await people.say("Person A", "audit on")
         await people.say("Person A", 'a "line"\nand another')
         clock.advance(1)
@@ -163,7 +165,7 @@ async def test_a_while_without_audit_lasts_over_a_restart_and_ends_in_time(party
 
 
 async def test_close_asks_first_and_then_the_bot_is_silent_in_that_group_only(party):
-    async with party("Person A", commands=[Close()]) as people:
+    async with party("Person A", commands=[Close()], settings=ADMIN) as people:
         await people.say("Person A", "close")
         await people.hears("To do it, say: `close now`")
         await people.say("Person A", "echo still open")

@@ -132,7 +132,7 @@ async def test_observe_hears_only_what_answers_this_run_unless_all_are_asked_for
 async def test_words_on_the_wrong_side_or_of_the_wrong_shape_are_told(party):
     async with party("Person A") as people:
         group, direct = people.engine.agent("group"), people.engine.agent(people.direct("Person A"))
-        with pytest.raises(UsageError, match="keyword of a command: echo, help, poll"):
+        with pytest.raises(UsageError, match="keyword of a command: access, echo, help, poll"):
             group.broadcast({"question": "?"})
         with pytest.raises(UsageError, match="from a group to its direct channels"):
             direct.broadcast({"do": "poll"})

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager, suppress
 
 import pytest
 
-from shellbot.errors import ConfigError, SignatureInvalid, SpaceError, StoreError
+from shellbot.errors import ConfigError, RateLimited, SignatureInvalid, SpaceError, StoreError
 from shellbot.server.hooks import AT_ONCE, HookServer
 from shellbot.server.limits import Limits
 
@@ -108,6 +108,7 @@ async def test_a_delivery_is_answered_when_it_is_kept():
         (SignatureInvalid("it ends in 7f"), 401),
         (SpaceError("This is no delivery: a list."), 400),
         (StoreError("store.db: no space left"), 503),
+        (RateLimited("too much waits", retry_after=2.5), 503),
         (RuntimeError("a fault of ours"), 500),
     ],
 )
@@ -126,7 +127,7 @@ async def test_what_cannot_be_taken_is_told_by_its_status(trouble, code, caplog)
     ("sent", "code"),
     [
         (request(method="GET", body=b""), 405),
-        (request(path="/"), 404),
+        (request(path="/nowhere"), 404),
         (request(path="/hook/../etc"), 404),
         (request(kind="text/html"), 415),
         (request(kind=""), 415),
@@ -193,7 +194,7 @@ async def test_who_watches_the_server_hears_whether_the_bot_works():
         assert status(await raw(server, request(method="GET", path="/healthz", body=b""))) == 503
 
 
-@pytest.mark.parametrize("path", ["hook", "", "/healthz", "/hook?x=1", "https://bot.test/hook"])
+@pytest.mark.parametrize("path", ["hook", "", "/", "/healthz", "/hook?x=1", "https://bot.test/hook"])
 def test_a_path_that_is_none_is_refused_at_once(path):
     with pytest.raises(ConfigError, match=r"server\.hook"):
         HookServer(Platform().take, host="127.0.0.1", port=0, path=path, public_url="")

@@ -28,6 +28,7 @@ from shellbot.clocks import ExternalClock
 from shellbot.errors import ChannelNotFound, SpaceError
 from shellbot.events import Button, Card, Event, File, Join, Message, Person, Reply
 from shellbot.spaces.console import HELP, ConsoleSpace
+from shellbot.stores.memory import MemoryStore
 
 START = datetime(2026, 11, 20, tzinfo=UTC)
 LUNCH = Card(id="c", title="Lunch?", buttons=(Button("p", "Pizza"), Button("s", "Sushi")))
@@ -330,6 +331,20 @@ async def test_when_nobody_reads_the_output_it_is_told_and_the_console_ends() ->
         os.close(typist)
         with contextlib.suppress(BrokenPipeError):
             output.close()
+
+
+async def test_who_spoke_in_an_earlier_run_is_called_by_the_name_of_then() -> None:
+    store = MemoryStore()
+    await store.open()
+    for typed in ("Person B: hello\n", "", "PERSON B> hello\n"):
+        room = Console(io.StringIO(typed))
+        room.space.share(store)
+        await room.space.start(room.deliver)
+        await room.space.ended.wait()
+        await room.space.post("direct-person%20b", Reply(id="1", text="your ballot"))
+        await room.space.close()
+        assert room.output.lines() == ["[Person B] your ballot"]
+    await store.close()
 
 
 TERMINAL = """
