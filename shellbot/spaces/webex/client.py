@@ -110,6 +110,10 @@ class Client:
     async def person(self, person_id: str) -> Json:
         return await self._call(lambda api: _json(api.people.get(person_id)))
 
+    async def people(self, address: str) -> list[Json]:
+        """Those with this address: one, or none."""
+        return await self._call(lambda api: _all(api.people.list(email=address)))
+
     async def room(self, room_id: str) -> Json:
         return await self._call(lambda api: _json(api.rooms.get(room_id)))
 

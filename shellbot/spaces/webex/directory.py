@@ -79,7 +79,7 @@ class Directory:
         raise ChannelNotFound(f"there is no channel {channel_id!r} on Webex that this bot knows of")
 
     def direct(self, known: Known) -> Channel:
-        return direct_channel(Person(known.id, known.name))
+        return direct_channel(Person(known.id, known.name, known.address))
 
     def group(self, room: Room) -> Channel:
         return Channel(room.channel, room.title or "a room without a name")
@@ -168,6 +168,18 @@ class Directory:
             known = self._people[person_id]
         return known
 
+    async def find(self, address: str) -> Person | None:
+        """Who has this address, in a room with the bot or not; None where nobody has."""
+        wanted = address.casefold()
+        known = next((each for each in self._people.values() if each.address.casefold() == wanted), None)
+        if known is None:
+            found = await self._client.people(address)
+            if not found:
+                return None
+            known = _known(str(found[0]["id"]), str(found[0].get("displayName") or address), address)
+            await self._keep_people([known])
+        return Person(known.id, known.name, known.address)
+
     def is_heard(self, known: Known) -> bool:
         """Whether this one is listened to."""
         return is_heard(known.id, known.address, self.me, self._bots)
@@ -192,12 +204,12 @@ class Directory:
         for id_, membership in list(before.items()):
             if person_id in (None, id_) and (id_ not in here or here[id_]["id"] != membership):
                 known = self._people[id_]
-                yield leave_of(membership, channel, Person(id_, known.name), now)
+                yield leave_of(membership, channel, Person(id_, known.name, known.address), now)
                 before.pop(id_, None)
                 self._store.post(partial(ledger.drop_member, room=room.id, person=id_))
         for id_, each in here.items():
             if id_ not in before and self.is_heard(self._people[id_]):
-                yield join_of(each, channel, Person(id_, self._people[id_].name), now)
+                yield join_of(each, channel, Person(id_, self._people[id_].name, self._people[id_].address), now)
                 before[id_] = str(each["id"])
                 self._store.post(partial(ledger.keep_member, room=room.id, person=id_, membership=before[id_]))
 

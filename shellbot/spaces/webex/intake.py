@@ -272,11 +272,11 @@ class Intake:
         room = await self._directory.room(notice.room)
         if room.person:
             await self._directory.is_direct_with(room.id, known.id)
-            return self._directory.direct(known), Person(known.id, known.name)
+            return self._directory.direct(known), Person(known.id, known.name, known.address)
         if not self._directory.is_member(room, known.id):
             # all, where nobody of them is known yet
             await self.meet(room.id, known.id if self._directory.has_members(room) else None)
-        return self._directory.group(room), Person(known.id, known.name)
+        return self._directory.group(room), Person(known.id, known.name, known.address)
 
     async def _give(self, event: Event) -> None:
         # One after the other for each channel: the lock lets in first who asked first.

@@ -88,8 +88,9 @@ class WebexSpace(Space):
     """
 
     name: ClassVar[str] = "webex"
-    # No ids: a message whose fate is unknown is sent once more, marked. No veils: Webex keeps what people say.
-    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True)
+    # No ids: a message whose fate is unknown is sent once more, marked. No veils: Webex keeps what people say. As many
+    # at once as webex.parallel has by default; how many a second nobody has written down, so it is a careful guess.
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, at_once=20, a_second=10.0)
 
     def __init__(
         self,
@@ -191,6 +192,10 @@ class WebexSpace(Space):
     async def open_direct(self, person: Person) -> Channel:
         """Give the direct channel; the room itself is made by the first message. Asks nobody."""
         return await self._directory.open_direct(person)
+
+    async def find(self, address: str) -> Person | None:
+        """Who has this address, in a room with the bot or not."""
+        return await self._directory.find(address)
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
