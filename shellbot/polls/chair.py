@@ -118,6 +118,8 @@ class Chair:
             await self._seating.check(spec)
         else:
             await self._seating.fill(new)
+            if poll in self._rounds:  # opened meanwhile by the same words
+                return self._rounds[poll]
 
         await self._secrets.make(new)
 

@@ -15,7 +15,6 @@ from shellbot.instance import Instance, read_facts
 from shellbot.markup import one_line
 from shellbot.polls import forgetting
 from shellbot.polls.keys import Keys
-from shellbot.spaces.web import ledger
 from shellbot.tools.places import folder_of, instance_option
 
 PATIENCE = 10.0  # seconds for a server that writes just now
@@ -32,6 +31,8 @@ def forget(instance: str | None, yes: bool, name: str) -> None:
     It must be over. What is deleted is overwritten. A line stays that there was a vote of this number. The server may
     run meanwhile.
     """
+    from shellbot.spaces.web import ledger  # brings the web space along, which other commands need not wait for
+
     folder = folder_of(instance)
     store = Instance(folder).store_path
     if not store.exists():
