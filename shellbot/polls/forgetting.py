@@ -48,7 +48,11 @@ def hindrance(db: sqlite3.Connection, place: Place, *, is_served: bool) -> str:
     """
     name = f"vote #{place.number}"
     row = db.execute("SELECT state, note FROM polls WHERE id = ?", (place.id,)).fetchone()
-    papers = "SELECT count(*) FROM booth WHERE poll = ? AND (is_open OR (? AND NOT is_confirmed))"
+    # who could not be reached is not told of the end either, and votes in nothing
+    papers = (
+        "SELECT count(*) FROM booth WHERE poll = ? AND (is_open OR (? AND NOT is_confirmed)) AND NOT EXISTS "
+        "(SELECT 1 FROM poll_roll r WHERE r.poll = booth.poll AND r.direct = channel AND r.reached = 'unreachable')"
+    )
     if (row and row[0] not in ("closed", "cancelled")) or db.execute(papers, (place.id, False)).fetchone()[0]:
         state = row[0] if row else "open"
         return f"{name} is {state}; say `poll close #{place.number}` or `poll cancel #{place.number}` in the chat first"

@@ -188,3 +188,19 @@ async def test_what_the_chat_page_showed_of_it_is_blanked_and_the_page_goes_on(d
     assert "Hello" in await group.say("Person B", "echo Hello")
     await dialogue.restart(kill=True)
     assert "again" in await group.say("Person B", "echo again")
+
+
+async def test_somebody_who_could_not_be_reached_hinders_nothing(party, clock, folder, shellbot):
+    async with party("Person A", "Person B", "Person C") as people:
+        people.space.unreachable.add(people.people["Person C"].id)
+        await people.say("Person A", SECRET)
+        for name in ("Person A", "Person B"):
+            await people.ballot(name, "Shall Zanzibar go?")
+            await people.press(name, "Quetzal")
+        await people.say("Person A", "poll close #1")
+        await people.hears("Result of vote #1")
+        for name in ("Person A", "Person B"):
+            await people.hears("Closed. Your vote", name)
+        await is_quiet(people)
+        assert shellbot("forget", "1", "--yes") == "Vote #1 is forgotten.\n"
+    assert traces(folder) == {}
