@@ -159,13 +159,15 @@ class Capabilities:
 
     ``cards``: shows buttons; ``edit``: replaces a message by a higher version; ``ids``: takes our id, so that a
     message sent twice is shown once; ``veils``: keeps of what people say only what the bot has left of it, see
-    :attr:`shellbot.spaces.base.Space.veil`.
+    :attr:`shellbot.spaces.base.Space.veil`; ``stamps``: events may come in another order than they happened, and
+    their times, all of the platform's one clock, tell which was first.
     """
 
     cards: bool = False
     edit: bool = False
     ids: bool = False
     veils: bool = False
+    stamps: bool = False
 
 
 NO_CAPABILITIES = Capabilities()

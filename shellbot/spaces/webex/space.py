@@ -89,7 +89,7 @@ class WebexSpace(Space):
 
     name: ClassVar[str] = "webex"
     # No ids: a message whose fate is unknown is sent once more, marked. No veils: Webex keeps what people say.
-    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True)
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, stamps=True)
 
     def __init__(
         self,
