@@ -80,6 +80,7 @@ class Client:
         self._resume_at = 0.0  # of the clock: no call before
         self._failures = 0  # in a row
         self._probing = asyncio.Lock()
+        self._sleeps: set[asyncio.Future[None]] = set()  # of calls that wait until they are wanted
         self._running = 0
         self._idle = asyncio.Event()
         self._idle.set()
@@ -89,6 +90,8 @@ class Client:
     async def close(self) -> None:
         """Let calls under way end, for some seconds, and take no others."""
         self._is_open = False
+        for sleep in list(self._sleeps):
+            sleep.cancel()
         try:
             async with asyncio.timeout(CLOSING):
                 await self._idle.wait()
@@ -231,7 +234,13 @@ class Client:
             wait = self._resume_at - self._clock.time()
             if wait <= 0:
                 break
-            await self._clock.sleep(wait)
+            sleep = asyncio.ensure_future(self._clock.sleep(wait))
+            self._sleeps.add(sleep)
+            try:
+                await asyncio.wait({sleep})
+            finally:
+                self._sleeps.discard(sleep)
+                sleep.cancel()
         self._running += 1
         self._idle.clear()
         # Whoever waits for it may give up; the call itself goes on, and is counted to its end.

@@ -7,6 +7,7 @@ which the platform says that they happened; one that fails is tried again before
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -274,8 +275,9 @@ class Intake:
             await self._directory.is_direct_with(room.id, known.id)
             return self._directory.direct(known), Person(known.id, known.name)
         if not self._directory.is_member(room, known.id):
-            # all, where nobody of them is known yet
-            await self.meet(room.id, known.id if self._directory.has_members(room) else None)
+            with contextlib.suppress(ChannelNotFound):  # it may not be told who is there; what is said is heard
+                # all, where nobody of them is known yet
+                await self.meet(room.id, known.id if self._directory.has_members(room) else None)
         return self._directory.group(room), Person(known.id, known.name)
 
     async def _give(self, event: Event) -> None:

@@ -76,7 +76,10 @@ class Rounds:
     async def _look_through(self, room_id: str, activity: str, *, meets: bool) -> None:
         try:
             if meets:
-                await self._intake.meet(room_id)
+                try:
+                    await self._intake.meet(room_id)
+                except ChannelNotFound as error:  # what is said there may be heard all the same
+                    logger.warning("it is not told who is in a room room=%s: %s", room_id, error)
             await self._read(room_id, activity)
         except ChannelNotFound:
             await self._directory.is_gone(room_id)

@@ -103,7 +103,8 @@ class WebexSpace(Space):
         instance: str = "default",
         context: Context | None = None,
     ) -> None:
-        if not token.strip():
+        token = token.strip()
+        if not token:
             raise ConfigError("Webex needs the bot's token; set WEBEX_TEAMS_ACCESS_TOKEN", key="space.token")
         self.options = options or Options()
         self.way: Way = self.options.way or ("webhook" if hook_url else "polling")
@@ -120,7 +121,7 @@ class WebexSpace(Space):
         self._clock = clock
         self._shelf = shelf
         self._context = context
-        self._client = Client(token.strip(), self.options.api_url, clock, parallel=self.options.parallel)
+        self._client = Client(token, self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
         self._sender = Sender(store, self._client, clock, self._placed, can_press=self.way != "polling")
         self._later = Later(store, clock, self.post)

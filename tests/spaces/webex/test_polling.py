@@ -166,3 +166,16 @@ async def test_what_cannot_be_kept_now_is_heard_when_it_can(fake):
         await ear.wait(Message)
     assert len(tries) == 4
     assert ear.texts == ["hello"]
+
+
+async def test_where_it_is_not_told_who_is_in_a_room_people_are_heard_all_the_same(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    fake.faults.next(403, path="memberships", method="GET", count=1_000)
+    room = fake.room("Team", [ann], bots=[bot])
+    async with on_webex(fake) as (_, ear):
+        await fake.aio.wait_until(lambda: any(asked.status == 403 for asked in fake.requests))
+        ann.say(room, "hello", mention=bot)
+        await ear.wait(Message)
+        ann.say(room, "once more", mention=bot)
+        await ear.wait(Message, 2)
+    assert ear.texts == ["hello", "once more"]

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import pytest
 
 from shellbot.clocks import AsyncioClock, ExternalClock
-from shellbot.errors import ChannelNotFound, MessageRefused
+from shellbot.errors import ChannelNotFound, MessageRefused, RateLimited, SpaceError
 from shellbot.events import Button, Card, CardAction, File, Join, Message, Person, Reply
 from shellbot.files.shelf import Limits, Shelf
 from shellbot.outbox import Outbox
@@ -254,3 +254,18 @@ async def test_what_the_sdk_itself_does_not_take_is_no_doubt(fake):
         with pytest.raises(MessageRefused, match="cannot be sent"):
             await space._client.send({"roomId": 7}, "text")
     assert not [asked for asked in fake.requests if asked.path == "messages"]
+
+
+async def test_the_end_does_not_wait_until_the_platform_wants_calls_again(fake):
+    ann = fake.person("Person A")
+    async with on_webex(fake) as (space, _):
+        channel = (await space.open_direct(Person(ann.id, "Person A"))).id
+        fake.faults.next(429, path="messages", method="POST", headers={"Retry-After": "300"})
+        with pytest.raises(RateLimited):
+            await space.post(channel, Reply(id="a", text="a"))
+        waiting = [asyncio.create_task(space.post(channel, Reply(id=str(n), text="later"))) for n in range(30)]
+        await asyncio.sleep(0)
+        await asyncio.wait_for(space.close(), 5)
+        outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+    assert all(isinstance(outcome, SpaceError) for outcome in outcomes)
+    assert fake.messages((fake.bot("Shelly"), ann)) == []
