@@ -164,7 +164,8 @@ class Capabilities:
     ``cards``: shows buttons; ``edit``: replaces a message by a higher version; ``ids``: takes our id, so that a
     message sent twice is shown once; ``veils``: keeps of what people say only what the bot has left of it, see
     :attr:`shellbot.spaces.base.Space.veil`. ``at_once``: how many messages it takes side by side, 0 for any number;
-    ``a_second``: how many it is expected to take in a second, 0 where nobody knows.
+    ``a_second``: how many it is expected to take in a second, 0 where nobody knows; ``stamps``: events may come in another order than they happened,
+    and their times, all of the platform's one clock, tell which was first.
     """
 
     cards: bool = False
@@ -173,6 +174,7 @@ class Capabilities:
     veils: bool = False
     at_once: int = 0
     a_second: float = 0.0
+    stamps: bool = False
 
 
 NO_CAPABILITIES = Capabilities()

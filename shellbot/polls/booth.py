@@ -253,6 +253,10 @@ class Booth:
         at = event.time.timestamp()
         if not paper.is_open or (paper.closes_at is not None and at >= paper.closes_at):
             raise PollClosed(marking.closed(paper))
+        if self._is_overtaken(paper, at):
+            logger.info("a vote came after one that was cast later, and is let be channel=%s", self._bot.id)
+            await self._store.write(lambda db: finish(db, event.id))
+            return
         vote |= {"n": self._bot.instructions.next_number(), "at": at, "is_confirmed": False}
         vote["is_typed"] = isinstance(event, Message)
         voted = replace(paper, **vote)
@@ -265,6 +269,10 @@ class Booth:
         for name, value in vote.items():
             setattr(paper, name, value)
         self._handing.begin(paper)
+
+    def _is_overtaken(self, paper: Paper, at: float) -> bool:
+        """Whether the vote that stands was cast after this one. Of several choices each press says something else."""
+        return self._bot.desk.capabilities.stamps and paper.spec.kind != "multiple" and at < paper.at
 
     # --- what the person sees
 

@@ -1,4 +1,4 @@
-"""The whole server on Webex, as a process, and what others do to it: rows C1, C5, C6, C10 and C15 of docs/faults.md."""
+"""The whole server on Webex, as a process, and what others do to it: rows of docs/faults.md from C1 to C15."""
 
 from __future__ import annotations
 
@@ -154,6 +154,36 @@ def test_c01_a_signature_that_is_wrong_early_takes_as_long_as_one_that_is_wrong_
             took[name].append(time.perf_counter_ns() - began)
     early, late = (statistics.median(took[name]) for name in ("early", "late"))
     assert 1 / 3 < early / late < 3
+
+
+# -- C4: in the wrong order
+
+
+@pytest.mark.parametrize("kind", ["", "anonymous"], ids=["with names", "anonymous"])
+async def test_c04_of_two_votes_that_come_in_the_wrong_order_the_later_one_counts(
+    fake: FakeWebex, tmp_path: Path, kind: str
+) -> None:
+    bot, ann, bea = fake.bot("Shelly"), fake.person("Person A"), fake.person("Person B")
+    room = fake.room("Team", [ann, bea], bots=[bot])
+    async with webex_server(fake, tmp_path / "instance", "webhook"):
+        await is_told(fake)
+        ann.say(room, f'poll "Lunch?" Pizza, Sushi {kind}', mention=bot)
+        for person in (ann, bea):
+            await fake.aio.wait_for((bot, person), lambda message: bool(message.cards))
+        await fake.aio.wait_delivered()
+        fake.faults.delivery("reorder", resource="attachmentActions")
+        [card] = [message for message in fake.messages((bot, ann)) if message.cards]
+        pressed = [ann.press(card, label="Pizza").id]
+        await asyncio.sleep(0.003)  # Webex has milliseconds
+        pressed.append(ann.press(card, label="Sushi").id)
+        await fake.aio.wait_delivered()
+        told = [one.envelope["data"]["id"] for one in fake.deliveries if one.resource == "attachmentActions"]
+        assert told == pressed[::-1]
+        ann.say(bot, "echo both were heard")
+        await fake.aio.wait_for((bot, ann), lambda message: message.text == "both were heard")
+        bea.press(bot, label="Sushi")
+        result = await fake.aio.wait_for(room, lambda message: "Result of vote #1" in message.text)
+        assert "Sushi has the most votes. 2 of 2 voted" in result.text
 
 
 # -- C5 and C6: what is taken is on disk

@@ -90,7 +90,7 @@ class WebexSpace(Space):
     name: ClassVar[str] = "webex"
     # No ids: a message whose fate is unknown is sent once more, marked. No veils: Webex keeps what people say. As many
     # at once as webex.parallel has by default; how many a second nobody has written down, so it is a careful guess.
-    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, at_once=20, a_second=10.0)
+    capabilities: ClassVar[Capabilities] = Capabilities(cards=True, edit=True, stamps=True, at_once=20, a_second=10.0)
 
     def __init__(
         self,
