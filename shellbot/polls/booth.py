@@ -18,7 +18,7 @@ from shellbot.commands.base import Said
 from shellbot.errors import PollClosed, UnknownChoice
 from shellbot.events import CardAction, Message, Reply
 from shellbot.inbox import finish
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.outbox import insert as keep_reply
 from shellbot.polls import ballot, marking
 from shellbot.polls.ballot import DONE
@@ -72,6 +72,7 @@ class Booth:
                 closes_at=message["closes_at"],
                 told=message.get("version", 0),
                 seal=message.get("seal", ""),
+                is_reopened=message.get("op") == "reopen",
             )
             self._papers[paper.poll] = paper
         if paper.spec.anonymous and not paper.seal:
@@ -101,6 +102,7 @@ class Booth:
         if version > paper.told and not paper.is_cancelled:
             was_open, paper.is_open = paper.is_open, True
             paper.told, paper.closes_at = version, message["closes_at"]
+            paper.is_reopened = paper.is_reopened or message.get("op") == "reopen"
             halt = message.get("halt", "")
             text = still_open(paper, self._when(paper), was_open=was_open, halt=halt)
             is_seen = was_open and self._can_edit and not halt  # on the card
@@ -113,7 +115,7 @@ class Booth:
         if paper is not None and paper.is_open and not paper.has_voted:
             text = (
                 f"You have not voted yet. Vote #{paper.number} closes {self._when(paper)}: "
-                f"{plain(paper.spec.question)} Please answer with {ballot.answers(paper.spec)}."
+                f"{sentence(plain(paper.spec.question))} Please answer with {ballot.answers(paper.spec)}."
             )
             await self._say(Reply(id=f"{paper.poll}/remind/{reminder}", text=text))
         self._bot.report({"op": "reminded", "poll": message["poll"], "reminder": reminder})
@@ -306,7 +308,8 @@ class Booth:
         return self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)
 
     def _when(self, paper: Paper) -> str:
-        return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)
+        now = self._bot.clock.utcnow()
+        return closing_time(_time(paper.closes_at), now, self._zone, is_reopened=paper.is_reopened)
 
     def _free_number(self, number: int) -> int:
         """The group's number for the poll, unless another open one here has it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from shellbot.events import Reply
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.records import Halt, Round
 
@@ -40,7 +40,8 @@ class Halting:
 
 def lapsed(round: Round) -> str:
     """What the group hears of a poll that is still stopped at its close: it would have a result of a few."""
+    question = sentence(plain(round.spec.question))
     return (
-        f"**Vote #{round.number} is cancelled: {plain(round.spec.question)}** It was stopped while its ballots went "
+        f"**Vote #{round.number} is cancelled: {question}** It was stopped while its ballots went "
         "out, and nobody let it go on before its close. There is no result."
     )

@@ -14,7 +14,7 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.errors import UsageError
 from shellbot.events import Person
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls import records
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import check_span
@@ -160,7 +160,7 @@ class Orders:
         refusal = f"Only {plain(round.opener.name)}, who opened it, can {op} vote #{round.number}."
         self._bot.desk.guard.check(attempt, refusal)
         name, who = f"vote #{round.number}", plain(order.person.name)
-        question = plain(round.spec.question)
+        question = sentence(plain(round.spec.question))
         match op:
             case "close":
                 self._must_be(round, "opening", "open")
@@ -242,7 +242,7 @@ class Orders:
         """What the group is told of it. UsageError: there is nothing to stop, or to go on with."""
         self._must_be(round, "opening", "open")
         is_stopped, number = round.halt == "stopped", round.number
-        head = f"{plain(round.spec.question)}**"
+        head = f"{sentence(plain(round.spec.question))}**"
         out = f"{len(round.seats) - len(round.unseen)} of {round.asked} ballots are out"
         if op == "resume":
             if not is_stopped:
@@ -276,7 +276,7 @@ class Orders:
 
     def _extended(self, round: Round, words: str, at: datetime) -> datetime:
         """A bare duration is added to the close that was set; everything else is a time from now."""
-        by = re.sub(r"\Aby\s+", "", words, flags=re.IGNORECASE)
+        by = re.sub(r"\A(?:by|for)\s+", "", words, flags=re.IGNORECASE)
         if round.closes_at is not None and re.match(r"\d+(\.\d+)?\s*[a-z]", by, re.IGNORECASE) and ":" not in by:
             seconds = duration(by)
             if seconds > FARTHEST.total_seconds():

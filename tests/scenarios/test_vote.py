@@ -15,7 +15,10 @@ LUNCH = 'poll "Lunch?" Pizza, Sushi, Salad in 10m'
 async def test_a_vote_goes_out_to_all_and_its_result_comes_back(party):
     async with party("Person A", "Person B", "Person C") as people:
         await people.say("Person A", LUNCH)
-        assert "3 people have a ballot" in await people.hears("Vote #1: Lunch?")
+        opened = await people.hears("Vote #1: Lunch?")
+        assert "Its choices: Pizza, Sushi, Salad." in opened  # so that a slip is seen at once
+        assert "3 people have a ballot" in opened
+        assert "Person A can end it before that with `poll close #1`" in opened
         for name in people.people:
             card = await people.ballot(name)
             assert [button.label for button in card.buttons] == ["Pizza", "Sushi", "Salad"]
