@@ -103,9 +103,12 @@ class Shell:
             }
             kwargs = {name: handed[name] for name in taken.handed}
             if command.is_async:
-                await execute(bot, *values, **kwargs)
+                returned = await execute(bot, *values, **kwargs)
             else:
-                await bot.home.run_blocking(lambda: execute(bot, *values, **kwargs))
+                returned = await bot.home.run_blocking(lambda: execute(bot, *values, **kwargs))
+            if isinstance(returned, str):
+                name = type(command).__name__
+                logger.warning("%s.execute returned a text, which nobody is told; say it with bot.say(...)", name)
         except CommandError as error:
             bot.say(str(error))
         except FileRefused as error:

@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from shellbot.commands.base import Command
-from shellbot.server.chat import Chat
+from shellbot.server.chat import ChatServer
 
 
 class Hello(Command):
@@ -90,7 +90,7 @@ async def test_a_poll_with_another_word_before_it_gets_its_line_back(party, line
 
 
 async def test_the_line_that_an_empty_room_of_the_web_chat_shows_opens_a_vote(party):
-    shown = inspect.signature(Chat).parameters["hint"].default
+    shown = inspect.signature(ChatServer).parameters["hint"].default
     line = re.search(r"poll .*10m", shown)[0]
     async with party("Person A") as people:
         await people.say("Person A", line)
