@@ -107,10 +107,14 @@ class CardAction(Event):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One thing to press: ``label`` is shown, ``value`` comes back in the :class:`CardAction`."""
+    """One thing to press: ``label`` is shown, ``value`` comes back in the :class:`CardAction`.
+
+    ``is_action``: it chooses nothing, but ends a choice, and is shown so where buttons can look different.
+    """
 
     value: str
     label: str
+    is_action: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

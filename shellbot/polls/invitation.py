@@ -59,7 +59,7 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
     is_typed = not capabilities.cards or (spec.anonymous and spec.kind == "multiple")
     buttons = [Button(choice, choice) for choice in spec.choices] if not is_typed else []
     if spec.kind == "multiple" and not is_typed:
-        buttons.append(Button(DONE, "Done"))
+        buttons.append(Button(DONE, "Done", is_action=True))
     note = paper_note(
         ballot.worded(paper.vote),
         when,

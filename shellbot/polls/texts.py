@@ -13,7 +13,7 @@ from shellbot.polls.when import shown
 LATE = timedelta(minutes=1)  # after its time, from when on it is said that a poll closes late
 NAMED = 20  # names said in one line of a group; above that the rest is a number
 EVERY = 500  # names said to who opened a vote
-WHEN_ENDED = "when who opened it ends it"
+WHEN_ENDED = "when its opener ends it"
 _SILENT = "Did not confirm the close, so a last vote of theirs may be missing"
 
 
@@ -59,11 +59,12 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     of_roll = f" of the roll {plain(round.spec.roll)}" if round.spec.roll else ""
     people = f"{round.asked} people{of_roll} have" if round.asked > 1 else f"One person{of_roll} has"
     has_own_choices = round.spec.kind in ("yesno", "rating")
+    when = closes(round, now, zone).removesuffix(f", or {WHEN_ENDED}")
     # so that who opened it sees at once what was taken for a choice
     choices = "" if has_own_choices else f"Its choices: {', '.join(map(_choice, round.spec.choices))}.\n\n"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n{choices}"
-        f"{people} a ballot in the direct channel. It closes {closes(round, now, zone)}."
+        f"{people} a ballot in the direct channel. It closes {when}."
         f"{_rules(round.spec)} "
         f"{plain(round.opener.name)} can end it before that with `poll close #{round.number}`."
     )

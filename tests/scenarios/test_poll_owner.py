@@ -80,7 +80,7 @@ async def test_texts_about_a_vote_read_well_where_its_question_has_no_mark_and_i
         await opened(people, 'poll "Soon" Pizza, Sushi', "Soon")
         assert "The last vote closes it." in await people.hears("closes when all have voted, or when", "Person B")
         await people.press("Person B", "Sushi")
-        await people.hears("You may change it until all have voted, or who opened it ends it.", "Person B")
+        await people.hears("You may change it until all have voted, or its opener ends it.", "Person B")
         await people.say("Person A", "poll cancel #1")
         await people.hears("is cancelled by Person A: Soon.** There is no result.")
 
@@ -93,7 +93,7 @@ async def test_open_again_the_last_vote_does_not_close_it_and_no_ballot_says_so(
         await people.say("Person A", "poll reopen #1")
         await people.hears("open again", "Person B")
         ballots = [reply.text for reply in people.space.heard(people.direct("Person B")) if reply.card]
-        assert "closes when who opened it ends it" in ballots[-1]
+        assert "closes when its opener ends it" in ballots[-1]
         assert "last vote" not in ballots[-1]
 
 
