@@ -22,6 +22,7 @@ from shellbot.commands.echo import Echo
 from shellbot.commands.guard import Guard
 from shellbot.commands.help import Help
 from shellbot.commands.link import Link
+from shellbot.commands.loading import warn_of_doubles
 from shellbot.commands.shell import Shell
 from shellbot.commands.start import Start
 from shellbot.commands.version import Version
@@ -129,6 +130,8 @@ class Engine(Container):
             builtin.append(Link(self))
         if machine_factory is not None:
             builtin.append(Start(machine_factory))
+        commands = list(commands)
+        warn_of_doubles(commands)
         self.shell = Shell([*builtin, *commands], name=self.context.check("bot.name") or "Shelly")
         own = default_folder("demo") if is_demo else own_folder(self.type)
         folder = instance or self.context.check("instance.folder") or own

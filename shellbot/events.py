@@ -107,10 +107,14 @@ class CardAction(Event):
 
 @dataclass(frozen=True, slots=True)
 class Button:
-    """One thing to press: ``label`` is shown, ``value`` comes back in the :class:`CardAction`."""
+    """One thing to press: ``label`` is shown, ``value`` comes back in the :class:`CardAction`.
+
+    ``is_action``: it chooses nothing, but ends a choice, and is shown so where buttons can look different.
+    """
 
     value: str
     label: str
+    is_action: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,8 +168,8 @@ class Capabilities:
     ``cards``: shows buttons; ``edit``: replaces a message by a higher version; ``ids``: takes our id, so that a
     message sent twice is shown once; ``veils``: keeps of what people say only what the bot has left of it, see
     :attr:`shellbot.spaces.base.Space.veil`. ``at_once``: how many messages it takes side by side, 0 for any number;
-    ``a_second``: how many it is expected to take in a second, 0 where nobody knows; ``stamps``: events may come in another order than they happened,
-    and their times, all of the platform's one clock, tell which was first.
+    ``a_second``: how many it is expected to take in a second, 0 where nobody knows. ``stamps``: events may come in
+    another order than they happened, and their times, all of the platform's one clock, tell which was first.
     """
 
     cards: bool = False

@@ -28,6 +28,11 @@ def plain(text: str) -> str:
     return _AT_START.sub(r"\1\\", _MARKDOWN.sub(r"\\\1", one_line(text)))
 
 
+def sentence(text: str) -> str:
+    """The text with a mark at its end: a question has its own, or gets a full stop."""
+    return text if text[-1:] in tuple("?!.…。？！") else f"{text}."
+
+
 def unescape(markdown: str) -> str:
     """Take back the backslashes of :func:`plain`, where markdown is shown as text."""
     return _ESCAPED.sub(r"\1", markdown)

@@ -189,6 +189,11 @@ def nearest(key: str) -> str | None:
     return names[found[0]] if found else None
 
 
+def section_keys(name: str) -> list[str]:
+    """The known keys of the section of this name; none where it is no section."""
+    return [known for known in DECLARED if known.startswith(f"{name}.")] if name in _SECTIONS else []
+
+
 def variable(key: str) -> str:
     """The environment variable that stands for a key: ``SHELLBOT_BUS_PUT_TIMEOUT`` for ``bus.put_timeout``."""
     return "SHELLBOT_" + re.sub(r"\W", "_", key).upper()

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 from shellbot.errors import ConfigError
-from shellbot.settings import DECLARED, ENVIRONMENT, convert, declared, in_family, nearest, variable
+from shellbot.settings import DECLARED, ENVIRONMENT, convert, declared, in_family, nearest, section_keys, variable
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +103,16 @@ def mistakes_in(source: Source) -> Iterator[ConfigError]:
         known = nearest(key)
         if known:
             yield ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
+        name = key.removeprefix("general.")
+        if (
+            value is not None and key not in source.lines and (keys := section_keys(name))
+        ):  # `bot: Waiter` at the top is nobody's general.bot
+            example = f"{name}.name" if f"{name}.name" in keys else keys[0]
+            yield ConfigError(
+                f"{source.place(key)}: '{name}' has settings under it and no value of its own; "
+                f"write e.g. '{example}: ...'",
+                key=key,
+            )
         setting = declared(key)
         if setting is not None and setting.is_bare_wrong and value is None:
             yield ConfigError(f"{source.place(key)}: {key}: no value; write [] for none, or take the line out", key=key)

@@ -73,6 +73,18 @@ class Command:
     async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group answers one report; never repeated by itself."""
 
+    def help_here(self, bot: ShellBot) -> tuple[str, str]:
+        """What `help` says of it in this channel: how it is used there, and what it does."""
+        return self.usage_message or self.keyword, self.information_message
+
+    def hint(self, bot: ShellBot, message: Message, line: str) -> str:
+        """What to say to a line that nobody took and that may have been meant for this command; ``""`` for nothing.
+
+        In a group people talk to each other, so say something only where it is nearly sure. ``line``: the text without
+        the name of the bot.
+        """
+        return ""
+
     async def on_message(self, bot: ShellBot, message: Message) -> None:
         """Called with all that people say in a group, before it is dealt with; never with what is said in private.
 

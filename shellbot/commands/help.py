@@ -29,11 +29,12 @@ class Help(Command):
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
         shown = [command for command in self._available(bot, kwargs["person"]) if not command.is_hidden]
         if not arguments:
-            lines = [f"- `{c.usage_message or c.keyword}` {c.information_message}".rstrip() for c in shown]
+            lines = [f"- `{usage}` {about}".rstrip() for usage, about in (c.help_here(bot) for c in shown)]
             bot.say("What you can say here:\n\n" + "\n".join(lines))
             return
         for command in shown:
             if command.keyword.casefold() == arguments.casefold():
-                bot.say(f"`{command.usage_message or command.keyword}`\n\n{command.information_message}")
+                usage, about = command.help_here(bot)
+                bot.say(f"`{usage}`\n\n{about}")
                 return
         raise UsageError(f"There is no command {plain(arguments[:40])} here. Say `help` for all of them.")

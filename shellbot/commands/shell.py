@@ -59,6 +59,7 @@ class Shell:
                 command.usage_message = taken.usage(command.keyword)
         self._listeners = [c for c in found.values() if type(c).on_message is not Command.on_message]
         self._takers = [c for c in found.values() if type(c).on_text is not Command.on_text]
+        self._hinting = [c for c in found.values() if type(c).hint is not Command.hint]
         self._pressed = [c for c in found.values() if type(c).on_action is not Command.on_action]
         self._unsealers = [c for c in found.values() if type(c).on_sealed is not Command.on_sealed]
         self.commands: Mapping[str, Command] = MappingProxyType(found)
@@ -102,9 +103,12 @@ class Shell:
             }
             kwargs = {name: handed[name] for name in taken.handed}
             if command.is_async:
-                await execute(bot, *values, **kwargs)
+                returned = await execute(bot, *values, **kwargs)
             else:
-                await bot.home.run_blocking(lambda: execute(bot, *values, **kwargs))
+                returned = await bot.home.run_blocking(lambda: execute(bot, *values, **kwargs))
+            if isinstance(returned, str):
+                name = type(command).__name__
+                logger.warning("%s.execute returned a text, which nobody is told; say it with bot.say(...)", name)
         except CommandError as error:
             bot.say(str(error))
         except FileRefused as error:
@@ -322,6 +326,9 @@ class Shell:
         person = message.person
         line = self._addressed(bot, message.text)[1]
         is_addressed = self.is_for(bot, message)
+        for command in self._hinting:
+            if self._may_answer(bot, person, command) and (hint := command.hint(bot, message, line)):
+                return hint
         if refusal := bot.desk.guard.refusal(person, bot.channel):
             return refusal if is_addressed else ""
         word = line.split(None, 1)[0].casefold() if line else ""
@@ -333,7 +340,7 @@ class Shell:
         near = difflib.get_close_matches(word, [command.keyword.casefold() for command in shown], n=1, cutoff=_NEAR)
         if near and (is_addressed or len(word) > 3):
             command = self.commands[near[0]]
-            return f"Did you mean `{command.usage_message or command.keyword}`?"
+            return f"Did you mean `{command.help_here(bot)[0]}`?"
         if is_addressed:
             return "I do not know that. Say `help` for what I can do."
         return ""

@@ -12,6 +12,7 @@ from shellbot.machines.base import Machine
 from shellbot.machines.input import Input
 from shellbot.machines.menu import Menu
 from shellbot.machines.sequence import Sequence
+from shellbot.polls.grammar import cut_opener
 from shellbot.polls.spec import Spec, make
 
 # What can be picked, and how long the poll is open then.
@@ -26,11 +27,16 @@ _QUESTION = re.compile(r"\"([^\"]+)\"|“([^”]+)”|([^,\"“]+\?)")
 
 
 def lacking(arguments: str) -> str | None:
-    """The question of a poll that lacks all other words, ``""`` for ``new``, which lacks it too; None for the rest."""
-    text = arguments.strip()
-    if text.casefold() == "new":
+    """The question of a poll that lacks all other words, ``""`` for ``new``, which lacks it too; None for the rest.
+
+    Raises:
+        UsageError: It may be meant in two ways.
+    """
+    text = cut_opener(arguments)
+    if not text and arguments.strip():
         return ""
-    found = _QUESTION.fullmatch(text) if text[:9].casefold() != "anonymous" else None  # nothing by halves
+    is_plain = not re.match(r"anonymous|yesno\b|yes/no\b", text, re.IGNORECASE)
+    found = _QUESTION.fullmatch(text) if is_plain else None  # nothing by halves
     return next(filter(None, found.groups())).strip() if found is not None else None
 
 

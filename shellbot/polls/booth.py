@@ -72,6 +72,7 @@ class Booth:
                 closes_at=message["closes_at"],
                 told=message.get("version", 0),
                 seal=message.get("seal", ""),
+                is_reopened=message.get("op") == "reopen",
             )
             self._papers[paper.poll] = paper
         if paper.spec.anonymous and not paper.seal:
@@ -101,6 +102,7 @@ class Booth:
         if version > paper.told and not paper.is_cancelled:
             was_open, paper.is_open = paper.is_open, True
             paper.told, paper.closes_at = version, message["closes_at"]
+            paper.is_reopened = paper.is_reopened or message.get("op") == "reopen"
             halt = message.get("halt", "")
             text = still_open(paper, self._when(paper), was_open=was_open, halt=halt)
             is_seen = was_open and self._can_edit and not halt  # on the card
@@ -307,7 +309,8 @@ class Booth:
         return self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)
 
     def _when(self, paper: Paper) -> str:
-        return closing_time(_time(paper.closes_at), self._bot.clock.utcnow(), self._zone)
+        now = self._bot.clock.utcnow()
+        return closing_time(_time(paper.closes_at), now, self._zone, is_reopened=paper.is_reopened)
 
     def _free_number(self, number: int) -> int:
         """The group's number for the poll, unless another open one here has it."""

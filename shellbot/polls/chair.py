@@ -18,7 +18,7 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.errors import BusTimeout, StoreError, UsageError
 from shellbot.events import Person, Reply
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.observation import Report
 from shellbot.polls import records, sealed
 from shellbot.polls.changes import Changes, lapsed
@@ -78,7 +78,7 @@ class Chair:
                 round.mark(channel, is_gone=not round.spec.roll and seat.member.person.id not in here)
             self._bot.listen_to(seat.member for seat in round.seats.values())
             if not can_go_on:
-                question = plain(round.spec.question)
+                question = sentence(plain(round.spec.question))
                 text = f"**Vote #{round.number} is cancelled: {question}** The key that opens its votes is gone."
                 await self.cancel(round, text)
                 continue
@@ -304,7 +304,7 @@ class Chair:
         try:
             await self._seating.fill(round)
         except UsageError as error:
-            question = plain(round.spec.question)
+            question = sentence(plain(round.spec.question))
             await self.cancel(round, f"**Vote #{round.number} is cancelled: {question}** {error}")
             return
         if round.is_over:  # cancelled meanwhile

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from shellbot.clocks import BaseClock
 from shellbot.events import Reply
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls.keeping import Keeper, Note
 from shellbot.polls.records import Halt, Round
 from shellbot.polls.timers import Timers
@@ -75,6 +75,6 @@ class Changes:
 def lapsed(round: Round) -> str:
     """What the group hears of a poll that is still stopped at its close: it would have a result of a few."""
     return (
-        f"**Vote #{round.number} is cancelled: {plain(round.spec.question)}** It was stopped while its ballots went "
+        f"**Vote #{round.number} is cancelled: {sentence(plain(round.spec.question))}** It was stopped while its ballots went "
         "out, and nobody let it go on before its close. There is no result."
     )

@@ -16,6 +16,7 @@ from shellbot.context import Context
 from shellbot.errors import CommandError, UsageError
 from shellbot.events import CardAction, Message, Person
 from shellbot.machines.base import Machine
+from shellbot.markup import plain
 from shellbot.observation import Report
 from shellbot.polls import orders, papers, records, sealed, slips
 from shellbot.polls.asking import asked, asking, lacking
@@ -25,6 +26,7 @@ from shellbot.polls.grammar import parse
 from shellbot.polls.handing import Queues
 from shellbot.polls.invitation import Printer
 from shellbot.polls.mirror import Mirror
+from shellbot.polls.misplaced import meant_poll, misplaced
 from shellbot.polls.orders import Answer, Order, Orders
 from shellbot.polls.slips import Slips
 from shellbot.polls.spec import USAGE
@@ -36,6 +38,7 @@ from shellbot.turns import current_topic, new_id
 
 logger = getLogger(__name__)
 
+ABOUT = "Ask everybody in the direct channel, and the result comes to the group."
 HERE = "`poll list`, `show`, `history`; of yours `close`, `cancel`, `extend 10m`, `reopen`, `remind`, `stop`, with `#N`"
 
 
@@ -43,7 +46,7 @@ class PollCommand(Command):
     """Opens votes in a group, takes ballots in direct channels, and orders about votes in both."""
 
     keyword = "poll"
-    information_message = f"Ask everybody in the direct channel, and the result comes to the group. {HERE}"
+    information_message = f"{ABOUT} {HERE}"
     usage_message = USAGE
     is_asking = True
 
@@ -127,7 +130,7 @@ class PollCommand(Command):
         words = orders.read(arguments or "list")
         if bot.is_direct:
             if words is None:
-                raise UsageError(f"Opening a poll works in a group channel. {HERE}")
+                raise UsageError(f"Say it in the group: votes open there. What you can say here: {HERE}")
             paper = await self._booths[bot.id].paper_of(words.number) if words.number is not None else None
             group, poll = (paper.group, paper.poll) if paper is not None else ("", "")
             if words.op == "rehearse" and len(groups := bot.desk.roster.groups(bot.id)) == 1:
@@ -148,6 +151,23 @@ class PollCommand(Command):
             now = bot.clock.utcnow()
             self._check_opening(bot, poll, message.person)
             await self.chair(bot).open(poll, found.spec, message.person, now, found.closes_at, found.opens_at)
+
+    def help_here(self, bot: ShellBot) -> tuple[str, str]:
+        if bot.is_direct:
+            return "poll list", f"The votes that are open. {HERE}. A vote is opened in the group."
+        return self.usage_message, self.information_message
+
+    def hint(self, bot: ShellBot, message: Message, line: str) -> str:
+        meant = meant_poll(line)
+        if bot.is_direct:
+            return f"Did you mean `{self.keyword} {meant}`? Say it in the group." if meant else ""
+        if misplaced(line, self._chairs[bot.id].find(None), message.person):
+            return (
+                f"{plain(message.person.name)}, please vote in your direct channel, where your ballot is: "
+                "here everybody reads it, and it does not count."
+            )
+        may_open = meant and bot.desk.guard.may(message.person, bot.channel, self.keyword, self.use_of(meant))
+        return f"Did you mean `{self.keyword} {meant}`?" if may_open else ""
 
     def get_machine(self, bot: ShellBot, question: str = "", **options: Any) -> Machine:
         return asking(question)

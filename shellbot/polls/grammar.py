@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 from typing import Literal, cast
 
 from shellbot.errors import UsageError
+from shellbot.markup import one_line
+from shellbot.polls.almost import almost_time
 from shellbot.polls.spec import USAGE, Kind, Showing, Spec, make
-from shellbot.polls.when import DAY, DURATION, FARTHEST, ISO, TIME, duration, moment
+from shellbot.polls.when import DAY, FARTHEST, HOUR, ISO, SPAN, TIME, duration, is_span, moment
 
 SHORTEST = timedelta(seconds=1)  # that a poll may be open
 LONGEST_TEXT = 20_000  # characters
@@ -21,9 +24,11 @@ _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'"}
 _KINDS: dict[str, Kind] = {"yesno": "yesno", "yes/no": "yesno", "multiple": "multiple", "rating": "rating"}
 _KIND = re.compile(r"([a-z/]+)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?(\d{1,4}))?\s*(?=(.?))", re.IGNORECASE)
 _BARE = re.compile(
-    rf"(?:\A|(?<=[\s,;]))(?:in\s+{DURATION}|{DAY}\s+(?:at\s+)?{TIME}|at\s+{TIME}|{ISO})\s*\Z", re.IGNORECASE
+    rf"(?:\A|(?<=[\s,;]))(?:{SPAN}|{DAY}\s+(?:(?:at\s+)?{TIME}|at\s+{HOUR})|at\s+{TIME}|{ISO})\s*\Z", re.IGNORECASE
 )
-_BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until)\s*\Z", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until|till|by)\s*\Z", re.IGNORECASE)
+_ON = re.compile(r"(?<=[^\s,;])\s+on\s*\Z", re.IGNORECASE)  # `off, on friday 17:00`: a choice
+_OPENER = re.compile(r"(create|start|new|open|make)\b[\s:,]*(.*)\Z", re.IGNORECASE | re.DOTALL)
 _ANONYMOUS_KIND = re.compile(
     r"((?:yesno|yes/no|multiple|rating)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?\d{1,4})?(?=\s))?\s*"
     r"anonymous(?:ly)?(?:[\s:,]+|\Z)(.*)\Z",
@@ -61,15 +66,22 @@ def parse(text: str, now: datetime, zone: tzinfo) -> Asked:
     """
     if len(text) > LONGEST_TEXT:
         raise UsageError("That is too long for a poll.")
-    is_anonymous, rest = _cut_anonymous(text.strip())
+    is_anonymous, rest = _cut_anonymous(cut_opener(text))
     kind, most, rest = _cut_kind(rest)
-    question, rest = _cut_question(rest)
+    head = [
+        *(["anonymous"] if is_anonymous else []),
+        *([kind] if kind != "single" else []),
+        *([str(most)] if most else []),
+    ]
+    question, rest = _cut_question(rest, head)
     rest, terms = _cut_terms(rest)
     if _ANONYMOUS_KIND.match(rest.lstrip(" :,;")):
         raise UsageError(_WHICH)
+    choices = _split(rest)
+    _check_last(rest, choices, kind)
     spec = make(
         question,
-        _split(rest),
+        choices,
         kind=kind,
         most=most,
         results=cast(Showing, terms.get("results", "hidden").casefold()),
@@ -95,7 +107,7 @@ def span(
     start = opens_at or now
     match closes:
         case str() as words:
-            closes_at: datetime | None = moment(words, start if words[:3].casefold() == "in " else now, zone)
+            closes_at: datetime | None = moment(words, start if is_span(words) else now, zone)
         case int() | float() as seconds:
             closes_at = start + timedelta(seconds=seconds)
         case at:
@@ -113,6 +125,28 @@ def check_span(start: datetime, end: datetime) -> None:
         raise UsageError("It would close before it opens.")
     if not SHORTEST <= end - start <= FARTHEST:
         raise UsageError("A poll is open between one second and a year, e.g. `in 10m`.")
+
+
+def cut_opener(text: str) -> str:
+    """What stands behind ``create``, ``start``, ``new`` or ``open``, which opens a poll as no word at all does.
+
+    Raises:
+        UsageError: The word may as well belong to a question without quotes.
+    """
+    found = _OPENER.match(text.strip())
+    if found is None:
+        return text.strip()
+    word, rest = found[1], found[2]
+    kind = rest.split(None, 1)[0].casefold() if rest else ""
+    if not rest or rest[0] in _QUOTES or kind in _KINDS or kind == "anonymous":
+        return rest
+    if word[0].isupper() or "?" not in rest:
+        return text.strip()  # `Open the window? yes, no`
+    question, choices = _cut_question(rest)
+    raise UsageError(
+        f'Write `poll "{_short(question)}"{_short(choices.rstrip(), " ")}`, without {word}; '
+        f'a question that begins with this word goes into quotes: `poll "{_short(f"{word} {question}")}" ...`.'
+    )
 
 
 def _cut_anonymous(text: str) -> tuple[bool, str]:
@@ -151,7 +185,8 @@ def _cut_kind(text: str) -> tuple[Kind, int | None, str]:
     return "single", None, text
 
 
-def _cut_question(text: str) -> tuple[str, str]:
+def _cut_question(text: str, head: Sequence[str] = ()) -> tuple[str, str]:
+    """The question and what stands behind it; ``head``: the words that were cut before it."""
     end = _QUOTES.get(text[:1])
     if end is not None:
         closing = text.find(end, 1)
@@ -159,6 +194,12 @@ def _cut_question(text: str) -> tuple[str, str]:
             raise UsageError(f"The question has no closing {end} after it. Write: `{USAGE}`")
         return text[1:closing], text[closing + 1 :]
     mark = text.find("?")
+    if (quote := re.search(r'["“„«]', text if mark < 0 else text[:mark])) and (
+        mark < 0 or _QUOTES[quote[0]] not in text[quote.end() : mark]
+    ):
+        if text.find(_QUOTES[quote[0]], quote.end()) < 0:
+            raise UsageError(f"A quote in the question has no end. Write: `{USAGE}`")
+        raise UsageError(f"The question begins at its quote. Did you mean `{_meant(text, quote.start(), head)}`?")
     if mark < 0:
         raise UsageError(f"I cannot tell the question from the choices. Write: `{USAGE}`")
     return text[: mark + 1], text[mark + 1 :]
@@ -185,17 +226,21 @@ def _cut_time(text: str) -> tuple[str, Term, str] | None:
     words, before = found[0].strip(), text[: found.start()]
     if named := _BEFORE.search(before):
         return before[: named.start()].rstrip(" \t\n,;"), _term(named[1]), words
-    is_span = words[:3].casefold() == "in "
-    if before.rstrip().endswith((",", ";")) and not is_span:
+    if (on := _ON.search(before)) and re.match(
+        r"\d|next|(?!tod|tom|ton)[a-z]{3,6}day|[mtwfs][a-z]{2,3}\b", words, re.IGNORECASE
+    ):
+        before = before[: on.start()]
+    is_long = is_span(words)
+    if before.rstrip().endswith((",", ";")) and not is_long:
         return None  # a choice of its own
     if any(_BARE.search(part) for part in before.split(",")[:-1]):
         return None  # other choices end with a time, too
-    if is_span:
+    if is_long:
         try:
             duration(words)
         except UsageError:
             unit = re.search(r"[a-z]+", words[3:], re.IGNORECASE)
-            if not unit or len(unit[0]) > 3:
+            if not unit or len(unit[0]) > 3 or words[:2].casefold() != "in":
                 return None
             raise
     return before.rstrip(" \t\n,;"), "closes", words
@@ -228,7 +273,43 @@ def _cut_roll(text: str) -> tuple[str, Term, str] | None:
 
 
 def _term(word: str) -> Term:
-    return "closes" if word.casefold() == "until" else cast(Term, word.casefold())
+    return "closes" if word.casefold() in ("until", "till", "by") else cast(Term, word.casefold())
+
+
+def _check_last(text: str, choices: list[str], kind: Kind) -> None:
+    """UsageError where the last choice ends in what looks like a time and is none, and the others do not."""
+    last = text.rpartition(",")[2].strip()
+    found = almost_time(last) if last[-1:] not in _QUOTES else None
+    has_own_choices = kind in ("yesno", "rating")
+    if found is None or (not found.start and not (has_own_choices and len(choices) == 1)):
+        return  # a choice that is only this is one
+    if any(almost_time(choice) or _BARE.search(choice) for choice in choices[:-1]):
+        return  # other choices end so, too
+    another = "tomorrow 9:00" if found.instead.startswith("in ") else "in 10m"
+    of_day = "" if found.instead.startswith("in ") else " (a day needs a time of day)"
+    told = (
+        f"I cannot read `{_short(found.words)}` as a time. "
+        f"For the close write `{_short(found.instead)}` or `{another}`{of_day}"
+    )
+    if has_own_choices:
+        raise UsageError(f"{told}.")
+    raise UsageError(f'{told}; words of a choice that look like a time go into quotes: `"{_short(last)}"`.')
+
+
+def _meant(text: str, quote: int, head: Sequence[str]) -> str:
+    """The poll that is likely meant where other words stand before a quoted question."""
+    words = text[:quote].casefold().replace(",", " ").split()
+    numbers = [word for word in words if re.fullmatch(r"\d{1,4}", word)]
+    kinds = [near for word in words for near in difflib.get_close_matches(word, _KINDS, n=1, cutoff=0.75)]
+    found = [*kinds[:1], *(numbers[:1] if kinds and _KINDS[kinds[0]] != "yesno" else [])]
+    return " ".join(["poll", *head, *(found if not head else []), _short(text[quote:])])
+
+
+def _short(text: str, before: str = "") -> str:
+    """Words of somebody, to be told back between backticks; with something before them unless they are none."""
+    words = one_line(text)
+    words = words if len(words) <= 60 else f"{words[:60]} ..."
+    return f"{before}{words}".replace("`", "'") if words else ""
 
 
 def _split(text: str) -> list[str]:

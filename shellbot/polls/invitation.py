@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from shellbot.events import Button, Capabilities, Card, Reply
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls import ballot
 from shellbot.polls.ballot import DONE
 from shellbot.polls.papers import Paper
 from shellbot.polls.spec import Spec, restored
-from shellbot.polls.texts import how_to_answer, paper_note
+from shellbot.polls.texts import change_until, how_to_answer, paper_note
 
 ANONYMOUS = "Anonymous: your vote is sealed, and after the close nobody can tell whose it was."
 PLATFORM = "What you write or press here, this chat platform itself keeps, readable for those who run it."
@@ -39,7 +39,7 @@ class Printer:
         """What to show; ``when`` says when it closes."""
         key = (
             paper.poll, paper.number, paper.spec, paper.vote, paper.is_cast, paper.is_done, paper.is_open,
-            paper.is_confirmed, paper.is_cancelled, paper.version, when, capabilities,
+            paper.is_confirmed, paper.is_cancelled, paper.is_reopened, paper.version, when, capabilities,
         )  # fmt: skip
         if key not in self._invitations:
             _trim(self._invitations)
@@ -59,7 +59,7 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
     is_typed = not capabilities.cards or (spec.anonymous and spec.kind == "multiple")
     buttons = [Button(choice, choice) for choice in spec.choices] if not is_typed else []
     if spec.kind == "multiple" and not is_typed:
-        buttons.append(Button(DONE, "Done"))
+        buttons.append(Button(DONE, "Done", is_action=True))
     note = paper_note(
         ballot.worded(paper.vote),
         when,
@@ -80,6 +80,8 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
     how = [how_to_answer(spec)] if paper.is_open else []
     if spec.anonymous and paper.is_open:
         how += [ANONYMOUS] if capabilities.veils else [ANONYMOUS, PLATFORM]
+    if paper.is_open and not paper.is_reopened:
+        how.append("The last vote closes it.")
     words = " ".join(filter(None, how))
     text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{words}" if words else "")
     if not capabilities.cards:
@@ -94,7 +96,7 @@ def receipt(paper: Paper, when: str) -> str:
     """What is said when the group has counted the vote on a paper; of an anonymous poll only that it has."""
     which = f": **{plain(ballot.worded(paper.vote))}**" if paper.vote else ""
     said = f"Your vote is counted{which}." if paper.has_voted else "Your vote is taken back."
-    until = f" You may change it until it closes {when}." if paper.is_open else ""
+    until = f" {change_until(when)}" if paper.is_open else ""
     return f"{said} ({plain(paper.spec.question)}){until}"
 
 
@@ -111,13 +113,13 @@ def reminding(paper: Paper, when: str) -> str:
     """What is said to who has not voted yet."""
     return (
         f"You have not voted yet. Vote #{paper.number} closes {when}: "
-        f"{plain(paper.spec.question)} Please answer with {ballot.answers(paper.spec)}."
+        f"{sentence(plain(paper.spec.question))} Please answer with {ballot.answers(paper.spec)}."
     )
 
 
 def still_open(paper: Paper, when: str, *, was_open: bool, halt: str) -> str:
     """What is said to who has a ballot when the close is another, or no further ballots go out, or they do again."""
-    question = plain(paper.spec.question)
+    question = sentence(plain(paper.spec.question))
     if halt == "stopped":
         return (
             f"Vote #{paper.number} is stopped for now, and no further ballots go out: {question} "

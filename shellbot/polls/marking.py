@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from shellbot.errors import PollClosed, UnknownChoice
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls import ballot
 from shellbot.polls.ballot import DONE, Vote
 from shellbot.polls.papers import Paper
@@ -53,7 +53,7 @@ def closed(paper: Paper) -> str:
         return f"Vote #{paper.number} was cancelled: {plain(paper.spec.question)}"
     which = f" for {plain(ballot.worded(paper.vote))}" if paper.vote else ""
     yours = f"Your vote{which} stands." if paper.has_voted else "You did not vote."
-    return f"Vote #{paper.number} is closed: {plain(paper.spec.question)} {yours}"
+    return f"Vote #{paper.number} is closed: {sentence(plain(paper.spec.question))} {yours}"
 
 
 def _which(papers: list[Paper]) -> str:

@@ -14,13 +14,14 @@ from typing import Any
 from shellbot.bot import ShellBot
 from shellbot.errors import UsageError
 from shellbot.events import Person
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls import numbers, records
 from shellbot.polls.chair import Chair
 from shellbot.polls.grammar import check_span
 from shellbot.polls.keeping import Note
 from shellbot.polls.records import Round
 from shellbot.polls.rehearsal import Rehearsal
+from shellbot.polls.spec import USAGE
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
 from shellbot.polls.when import FARTHEST, duration, moment, shown
@@ -29,8 +30,13 @@ from shellbot.trail import Attempt, Use
 READING = ("list", "show", "history", "rehearse")
 CHANGING = ("close", "cancel", "extend", "reopen", "remind", "stop", "resume")
 HISTORY = 10  # polls shown
+SEVERAL = 5  # polls named in one line
 
 _WORDS = re.compile(rf"({'|'.join(READING + CHANGING)})(?:\s+#(\S*))?(?:\s+(.*))?\Z", re.IGNORECASE | re.DOTALL)
+_BEHIND = r"\s*\Z|\s+(?:\d|(?:in|for|by|until|to|at|today|tomorrow)\b)"
+_BARE = re.compile(  # a number without its mark; `extend 10 minutes` has none
+    rf"((?:{'|'.join(READING + CHANGING)})\s+)(\d{{1,9}})(?={_BEHIND})", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,8 @@ def read(text: str) -> Words | None:
         UsageError: It is one, with something that it cannot have.
     """
     found = _WORDS.match(text.strip())
+    if found is not None and found[1].casefold() not in ("rehearse", "list", "history") and _BARE.match(text.strip()):
+        found = _WORDS.match(_BARE.sub(r"\1#\2", text.strip()))
     if found is not None and found[1].casefold() == "rehearse":
         return Words("rehearse", None, text.strip()[len("rehearse") :].strip())
     if found is None or (found[2] is None and re.search(r'[?"“„«]', found[3] or "")):
@@ -133,7 +141,8 @@ class Orders:
         now = self._bot.clock.utcnow()
         rounds = [round for round in self._chair.find(None) if self._knows(order, round)]
         lines = [status(round, now, self._zone) for round in rounds]
-        return Answer("\n".join(lines) or 'No vote is open. Write: `poll "QUESTION" CHOICE, CHOICE [in 10m]`')
+        where = "Open one in the group" if order.is_direct else "Write"
+        return Answer("\n".join(lines) or f"No vote is open. {where}: `{USAGE}`")
 
     async def _show(self, round: Round, order: Order) -> Answer:
         most = EVERY if order.is_direct and order.person.id == round.opener.id else NAMED
@@ -148,19 +157,10 @@ class Orders:
     async def _change(self, order: Order) -> Answer:
         op, rest = order.words.op, order.words.rest
         round = await self._meant(order, "closed" if op == "reopen" else "", is_any=False)
-        attempt = Attempt(
-            cause=order.id,
-            person=order.person,
-            channel=self._bot.channel,
-            keyword="poll",
-            use=Use("own", f"poll {op} #{round.number}", is_noted=True),
-            owner=round.opener.id,
-            way="order" if order.is_direct else "typed",
-        )
         refusal = f"Only {plain(round.opener.name)}, who opened it, can {op} vote #{round.number}."
-        self._bot.desk.guard.check(attempt, refusal)
+        self._bot.desk.guard.check(self._attempt(order, round), refusal)
         name, who = f"vote #{round.number}", plain(order.person.name)
-        question = plain(round.spec.question)
+        question = sentence(plain(round.spec.question))
         match op:
             case "close":
                 self._must_be(round, "opening", "open")
@@ -207,6 +207,17 @@ class Orders:
                 await self._chair.reopen(round, until_then, text, self._note(order, round, text))
         return Answer(text, is_told=True)
 
+    def _attempt(self, order: Order, round: Round) -> Attempt:
+        return Attempt(
+            cause=order.id,
+            person=order.person,
+            channel=self._bot.channel,
+            keyword="poll",
+            use=Use("own", f"poll {order.words.op} #{round.number}", is_noted=True),
+            owner=round.opener.id,
+            way="order" if order.is_direct else "typed",
+        )
+
     def _note(self, order: Order, round: Round, text: str) -> Note:
         return lambda db: records.put_answer(db, order.id, round.id, text, order.at)
 
@@ -233,7 +244,12 @@ class Orders:
         rounds = [round for round in rounds if self._knows(order, round)]
         if not rounds:
             raise UsageError("No vote is open.")
-        mine = [round for round in rounds if round.opener.id == order.person.id] or rounds
+        mine = [round for round in rounds if round.opener.id == order.person.id]
+        if not mine and order.words.op in CHANGING and len(rounds) > 1:
+            whose = ", ".join(f"#{round.number} is {plain(round.opener.name)}'s" for round in rounds[-SEVERAL:])
+            refusal = f"None of the votes here is yours, and only who opened one can {order.words.op} it: {whose}."
+            self._bot.desk.guard.check(self._attempt(order, rounds[-1]), refusal)  # an admin may
+        mine = mine or rounds
         if len(mine) > 1:
             raise UsageError("Which one? " + ", ".join(f"`poll {order.words.op} #{round.number}`" for round in mine))
         return mine[0]
@@ -242,7 +258,7 @@ class Orders:
         """What the group is told of it. UsageError: there is nothing to stop, or to go on with."""
         self._must_be(round, "opening", "open")
         is_stopped, number = round.halt == "stopped", round.number
-        head = f"{plain(round.spec.question)}**"
+        head = f"{sentence(plain(round.spec.question))}**"
         out = f"{len(round.seats) - len(round.unseen)} of {round.asked} ballots are out"
         if op == "resume":
             if not is_stopped:
@@ -276,7 +292,7 @@ class Orders:
 
     def _extended(self, round: Round, words: str, at: datetime) -> datetime:
         """A bare duration is added to the close that was set; everything else is a time from now."""
-        by = re.sub(r"\Aby\s+", "", words, flags=re.IGNORECASE)
+        by = re.sub(r"\A(?:by|for)\s+", "", words, flags=re.IGNORECASE)
         if round.closes_at is not None and re.match(r"\d+(\.\d+)?\s*[a-z]", by, re.IGNORECASE) and ":" not in by:
             seconds = duration(by)
             if seconds > FARTHEST.total_seconds():

@@ -31,11 +31,12 @@ ADDED = {
         "is_cancelled": "INTEGER NOT NULL DEFAULT 0",
         "seal": "TEXT NOT NULL DEFAULT ''",
         "is_cast": "INTEGER NOT NULL DEFAULT 0",
+        "is_reopened": "INTEGER NOT NULL DEFAULT 0",
     }
 }
 _COLUMNS = (
     "poll, number, group_id, instruction, question, choices, rules, closes_at, is_open, "
-    "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled, seal, is_cast"
+    "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled, seal, is_cast, is_reopened"
 )
 
 
@@ -45,7 +46,8 @@ class Paper:
 
     ``is_done``: nothing is to be added to the vote. ``told``: the version of the poll that it shows. ``n`` grows with
     each vote of this channel, 0 before the first; ``version`` with each showing of the card. Of an anonymous poll
-    ``seal`` is what seals a vote, ``sealed`` the vote until the close, and ``is_cast`` says that there is one.
+    ``seal`` is what seals a vote, ``sealed`` the vote until the close, and ``is_cast`` says that there is one. A poll
+    that ``is_reopened`` is not closed by the last vote.
     """
 
     poll: str
@@ -67,6 +69,7 @@ class Paper:
     seal: str = ""
     sealed: str = ""
     is_cast: bool = False
+    is_reopened: bool = False
 
     @property
     def has_voted(self) -> bool:
@@ -132,12 +135,14 @@ class Papers:
             f"INSERT INTO booth (channel, {_COLUMNS}) VALUES ({places}) "
             "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
             "closes_at = excluded.closes_at, is_cancelled = excluded.is_cancelled, "
-            "is_confirmed = excluded.is_confirmed, version = excluded.version, is_cast = excluded.is_cast",
+            "is_confirmed = excluded.is_confirmed, version = excluded.version, is_cast = excluded.is_cast, "
+            "is_reopened = excluded.is_reopened",
             (
                 self._channel, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
                 orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
                 paper.choice, paper.is_done, paper.n, paper.at, paper.is_typed,
                 paper.is_confirmed, paper.version, paper.told, paper.is_cancelled, paper.seal, paper.is_cast,
+                paper.is_reopened,
             ),
         )  # fmt: skip
 
@@ -171,6 +176,6 @@ def _paper(row: tuple[Any, ...]) -> Paper:
         fields["sealed"] = choice
     else:
         fields["vote"] = ballot.from_text(choice, fields["spec"])
-    for name in ("is_open", "is_done", "is_typed", "is_confirmed", "is_cancelled", "is_cast"):
+    for name in ("is_open", "is_done", "is_typed", "is_confirmed", "is_cancelled", "is_cast", "is_reopened"):
         fields[name] = bool(fields[name])
     return Paper(**fields)

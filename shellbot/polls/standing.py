@@ -10,7 +10,7 @@ from shellbot.clocks import BaseClock
 from shellbot.polls.chair import Chair
 from shellbot.polls.records import Round
 from shellbot.polls.tally import Result
-from shellbot.polls.texts import closing_time
+from shellbot.polls.texts import closes
 from shellbot.polls.when import shown
 
 RECENT = 100
@@ -92,9 +92,9 @@ def _state(round: Round, now: datetime, zone: tzinfo) -> str:
         case "opening":
             return "Opens as soon as the bus answers."
         case "open" if round.halt == "stopped":
-            return f"Stopped while its ballots go out. It closes {closing_time(round.closes_at, now, zone)}."
+            return f"Stopped while its ballots go out. It closes {closes(round, now, zone)}."
         case "open":
-            return f"Open. It closes {closing_time(round.closes_at, now, zone)}."
+            return f"Open. It closes {closes(round, now, zone)}."
         case "closing":
             return "Closing."
         case "cancelled":

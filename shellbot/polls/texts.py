@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, tzinfo
 
-from shellbot.markup import plain
+from shellbot.markup import plain, sentence
 from shellbot.polls.records import Round
 from shellbot.polls.spec import ABSTAIN, Spec
 from shellbot.polls.tally import Result, bars
@@ -13,14 +13,21 @@ from shellbot.polls.when import shown
 LATE = timedelta(minutes=1)  # after its time, from when on it is said that a poll closes late
 NAMED = 20  # names said in one line of a group; above that the rest is a number
 EVERY = 500  # names said to who opened a vote
-
-
+WHEN_ENDED = "when its opener ends it"
 _SILENT = "Did not confirm the close, so a last vote of theirs may be missing"
 
 
-def closing_time(closes_at: datetime | None, now: datetime, zone: tzinfo) -> str:
-    """When it closes, with the offset, and the date where that is not today."""
-    return "when all have voted, or when it is closed" if closes_at is None else f"at {shown(closes_at, now, zone)}"
+def closing_time(closes_at: datetime | None, now: datetime, zone: tzinfo, *, is_reopened: bool = False) -> str:
+    """When it closes, with the offset, and the date where that is not today. Open again, all may have voted."""
+    if closes_at is None:
+        return WHEN_ENDED if is_reopened else f"when all have voted, or {WHEN_ENDED}"
+    return f"at {shown(closes_at, now, zone)}"
+
+
+def change_until(when: str) -> str:
+    """Until when a vote may be changed; ``when`` as of :func:`closing_time`."""
+    until = f"it closes {when}" if when.startswith("at ") else when.removeprefix("when ").replace("or when", "or")
+    return f"You may change it until {until}."
 
 
 def how_to_answer(spec: Spec) -> str:
@@ -43,7 +50,7 @@ def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_con
         return "Closed. No vote of yours was counted."
     if has_voted and is_confirmed:
         which = f": {worded}" if worded else ""
-        return f"Your vote is counted{which}. You may change it until it closes {when}."
+        return f"Your vote is counted{which}. {change_until(when)}"
     return ""
 
 
@@ -51,11 +58,15 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when the vote is open."""
     of_roll = f" of the roll {plain(round.spec.roll)}" if round.spec.roll else ""
     people = f"{round.asked} people{of_roll} have" if round.asked > 1 else f"One person{of_roll} has"
+    has_own_choices = round.spec.kind in ("yesno", "rating")
+    when = closes(round, now, zone).removesuffix(f", or {WHEN_ENDED}")
+    # so that who opened it sees at once what was taken for a choice
+    choices = "" if has_own_choices else f"Its choices: {', '.join(map(_choice, round.spec.choices))}.\n\n"
     return (
-        f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n"
-        f"{people} a ballot in the direct channel. It closes {closing_time(round.closes_at, now, zone)}."
+        f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n{choices}"
+        f"{people} a ballot in the direct channel. It closes {when}."
         f"{_rules(round.spec)} "
-        f"{plain(round.opener.name)} can end it before with `poll close #{round.number}`."
+        f"{plain(round.opener.name)} can end it before that with `poll close #{round.number}`."
     )
 
 
@@ -73,8 +84,9 @@ def group_planned(round: Round, now: datetime, zone: tzinfo) -> str:
 def owner_planned(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said to who planned a vote."""
     assert round.opens_at is not None
+    question = sentence(plain(round.spec.question))
     return (
-        f"Your vote #{round.number} opens at {shown(round.opens_at, now, zone)}: {plain(round.spec.question)} "
+        f"Your vote #{round.number} opens at {shown(round.opens_at, now, zone)}: {question} "
         f"You may say `poll cancel #{round.number}` here, too."
     )
 
@@ -172,7 +184,7 @@ def status(round: Round, now: datetime, zone: tzinfo) -> str:
     if round.state == "planned" and round.opens_at is not None:
         return f"- #{round.number} {plain(round.spec.question)}: opens at {shown(round.opens_at, now, zone)}"
     state = {"opening": "opens as soon as the bus answers", "closing": "is closing"}.get(
-        round.state, f"closes {closing_time(round.closes_at, now, zone)}"
+        round.state, f"closes {closes(round, now, zone)}"
     )
     if round.halt == "stopped" and round.state in ("opening", "open"):
         out = len(round.seats) - len(round.unseen)
@@ -192,7 +204,7 @@ def past(round: Round, zone: tzinfo) -> str:
 def details(round: Round, now: datetime, zone: tzinfo, most: int = NAMED) -> str:
     """All on one poll but its votes. Of more than ``most`` names the rest is a number."""
     rules = _rules(round.spec)
-    choices = ", ".join(plain(choice) for choice in round.spec.choices)
+    choices = ", ".join(map(_choice, round.spec.choices))
     state = past(round, zone) if round.is_over else status(round, now, zone)
     lines = [state.removeprefix("- "), f"Choices: {choices}.{rules}", f"Opened by {plain(round.opener.name)}."]
     if round.state == "open" and (missed := tuple(person.name for person in round.unreachable())):
@@ -206,6 +218,16 @@ def names(people: tuple[str, ...], most: int = NAMED) -> str:
     """Names for reading; many are cut and counted."""
     shown = [plain(name) for name in people[:most]]
     return _and([*shown, f"{len(people) - most} more"] if len(people) > most else shown)
+
+
+def _choice(choice: str) -> str:
+    """A choice in a list with commas between."""
+    return f'"{plain(choice)}"' if "," in choice else plain(choice)
+
+
+def closes(round: Round, now: datetime, zone: tzinfo) -> str:
+    """When a vote closes, for reading."""
+    return closing_time(round.closes_at, now, zone, is_reopened=bool(round.reopened))
 
 
 def _and(parts: list[str]) -> str:

@@ -11,16 +11,22 @@ from shellbot.markup import one_line
 FARTHEST = timedelta(days=366)
 EXAMPLES = "`in 2h`, `tomorrow 9:00`, `friday 17:00`, `at 14:30` or `2026-11-21 09:00`"
 DAYS = ("monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday")
+NUMBER = "one|two|three|four|five|six|seven|eight|nine|ten"
 DURATION = r"(?:\d+(?:\.\d+)?\s*[a-z]+\s*)+(?:\d{1,2})?"  # what looks like one; duration() reads it
-DAY = rf"(?:today|tomorrow|(?:next\s+)?(?:{'|'.join(DAYS)}|mon|tue|wed|thu|fri|sat|sun))"
+SPAN = rf"(?:in|for)\s+(?:{DURATION}|(?:(?:half\s+)?an?|{NUMBER})\s+(?:minutes?|hours?|days?|weeks?)|half\s+hour)"
+DAY = rf"(?:today|tonight|tomorrow|(?:(?:next|this)\s+)?(?:{'|'.join(DAYS)}|mon|tue|wed|thu|fri|sat|sun))"
 TIME = r"(?:\d{1,2}:\d{2}(?::\d{2})?(?:\s*[ap]m)?|\d{1,2}\s*[ap]m|noon)"
+HOUR = r"\d{1,2}"  # a time of day behind a day and `at`
 ISO = r"\d{4}-\d{2}-\d{2}(?:[T\s]\s*\d{1,2}:\d{2}(?::\d{2})?\s*(?:Z|UTC|[+-]\d{2}(?::?\d{2})?)?)?"
 
-_UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hour": 3600}
-_UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
+UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3600, "hr": 3600, "hour": 3600}
+UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
+_WORDS = {"a": 1, "an": 1} | {word: number for number, word in enumerate(NUMBER.split("|"), start=1)}
+_WORD = re.compile(rf"\A(half\s+)?(?:({NUMBER}|an?)\s+)?(?=[a-z])", re.IGNORECASE)
+_IN = re.compile(r"\A(?:in|for)\s+", re.IGNORECASE)
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?(?=[\s\d]|\Z)", re.IGNORECASE)
 _MINUTES = re.compile(r"(h)\s*(\d{1,2})\s*\Z", re.IGNORECASE)  # of `1h30`
-_DAY = re.compile(rf"({DAY})(?:\s+(?:at\s+)?({TIME}))?\Z", re.IGNORECASE)
+_DAY = re.compile(rf"({DAY})(?:\s+(?:(?:at\s+)?({TIME})|at\s+({HOUR})))?\Z", re.IGNORECASE)
 _CLOCK = re.compile(rf"(?:at\s+)?({TIME})\Z", re.IGNORECASE)
 _TIME = re.compile(r"(\d{1,2})(?::(\d{2}))?(?::(\d{2}))?\s*([ap]m)?\Z", re.IGNORECASE)
 _ISO = re.compile(
@@ -29,17 +35,17 @@ _ISO = re.compile(
 
 
 def duration(text: str) -> float:
-    """Seconds of ``10m``, ``in 1h 30m``, ``1h30``, ``90 seconds``.
+    """Seconds of ``10m``, ``in 1h 30m``, ``1h30``, ``for 90 seconds``, ``half an hour``.
 
     Raises:
         UsageError: It is no duration.
     """
-    rest = re.sub(r"\Ain\s+", "", text.strip(), flags=re.IGNORECASE)
+    rest = _WORD.sub(_number, _IN.sub("", text.strip()))
     rest = _MINUTES.sub(r"\1 \2m", rest)
     total, end = 0.0, 0
     while end < len(rest):
         part = _PART.match(rest, end)
-        unit = _UNITS.get(part[2].casefold()) if part else None
+        unit = UNITS.get(part[2].casefold()) if part else None
         if part is None or unit is None:
             raise UsageError(f"`{_quoted(text)}` is no duration; write e.g. `in 10m`, `in 2h` or `in 1h 30m`.")
         total += float(part[1]) * unit
@@ -47,6 +53,11 @@ def duration(text: str) -> float:
     if not total:
         raise UsageError("A poll needs a duration above zero, e.g. `in 10m`.")
     return total
+
+
+def is_span(text: str) -> bool:
+    """Whether this says how long, and not when: ``in 10m``, ``for 10m``."""
+    return _IN.match(text) is not None
 
 
 def moment(text: str, now: datetime, zone: tzinfo) -> datetime:
@@ -65,7 +76,7 @@ def moment(text: str, now: datetime, zone: tzinfo) -> datetime:
     """
     words = " ".join(text.split())
     now, local = now.astimezone(UTC), now.astimezone(zone)
-    if words.casefold().startswith("in "):
+    if is_span(words):
         seconds = duration(words)
         if seconds > FARTHEST.total_seconds():
             raise _too_far(words)
@@ -81,9 +92,13 @@ def moment(text: str, now: datetime, zone: tzinfo) -> datetime:
             else _one(wall, now, zone, words)
         )
     if found := _DAY.match(words):
-        if found[2] is None:
-            raise UsageError(f"At what time? Write e.g. `{found[1].casefold()} 9:00`.")
-        name, at = found[1].casefold(), _time(found[2], words)
+        name, clock = " ".join(found[1].casefold().split()), found[2] or (found[3] and f"{found[3]}:00")
+        if clock is None:
+            example = "today 20:00" if name == "tonight" else f"{name} 9:00"
+            raise UsageError(f"At what time? Write e.g. `{example}`.")
+        at = _time(clock, words)
+        if name == "tonight" and at.hour < 12 and clock[-1] not in "mM":
+            raise UsageError(f"`{_quoted(words)}`: write the hour of the evening, e.g. `today {at.hour + 12}:{at:%M}`.")
         return _one(_wall(_day(name, at, local), at, local, words), now, zone, words)
     if found := _CLOCK.match(words):
         at = _time(found[1], words)
@@ -94,7 +109,7 @@ def moment(text: str, now: datetime, zone: tzinfo) -> datetime:
 def check_words(text: str) -> None:
     """UsageError when :func:`moment` could not read this at any time."""
     words = " ".join(text.split())
-    if words.casefold().startswith("in "):
+    if is_span(words):
         duration(words)
     elif not any(shape.match(words) for shape in (_ISO, _DAY, _CLOCK)):
         raise _unread(words)
@@ -142,6 +157,13 @@ def offset_of(local: datetime) -> str:
     return f"{name} ({offset})" if name.isalpha() else offset
 
 
+def _number(found: re.Match[str]) -> str:
+    """``half an hour`` as ``0.5 hour``, ``two hours`` as ``2 hours``; other words stay."""
+    if not found[0]:
+        return ""
+    return f"{_WORDS[(found[2] or 'a').casefold()] * (0.5 if found[1] else 1)} "
+
+
 def _one(wall: datetime, now: datetime, zone: tzinfo, words: str, hint: str = "") -> datetime:
     """The one future moment at which the clocks show ``wall``."""
     found = readings(wall, zone)
@@ -169,11 +191,13 @@ def _future(at: datetime, now: datetime, zone: tzinfo, words: str, hint: str = "
 
 
 def _day(name: str, at: time, local: datetime) -> date:
-    if name == "today":
+    if name in ("today", "tonight"):
         return local.date()
     if name == "tomorrow":
         return local.date() + timedelta(days=1)
-    wanted = next(n for n, day in enumerate(DAYS) if day.startswith(name.removeprefix("next").strip()))
+    wanted = next(
+        n for n, day in enumerate(DAYS) if day.startswith(name.removeprefix("next").removeprefix("this").strip())
+    )
     ahead = (wanted - local.weekday()) % 7
     if ahead == 0 and (name.startswith("next") or at <= local.time()):
         ahead = 7

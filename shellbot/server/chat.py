@@ -68,7 +68,7 @@ class ChatServer:
         private: bool = False,
         new_rooms: bool = True,
         polls: Callable[[str], Polls | None] | None = None,
-        hint: str = "Say hello, or type help.",
+        hint: str = 'Ask everybody: poll "Lunch?" Pizza, Sushi in 10m. Or type help.',
         limits: Limits | None = None,
         heartbeat: float = 15.0,
     ) -> None:

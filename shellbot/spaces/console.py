@@ -26,6 +26,8 @@ from shellbot.stores.base import Store
 
 logger = logging.getLogger(__name__)
 HELP = "usage: 'NAME: text' speaks in the group, 'NAME> text' in NAME's direct channel"
+END = "Ctrl-D ends"
+ENDING = ("quit", "exit", "bye", "q")  # what people type who look for the end
 INDENT = "  "  # of all lines but the first of a message: only a head begins at the edge
 MAX_NAME = 40
 MOST_TYPED = 100  # lines that wait for the bot to take them
@@ -79,7 +81,7 @@ class ConsoleSpace(Space):
         self._writer = LineWriter(self._output)
         if _is_terminal(self._input) and _is_terminal(self._output):
             self._prompting = asyncio.create_task(self._prompt(self._writer))
-            await self._writer.write([HELP])
+            await self._writer.write([HELP, END])
         else:
             self._reader = LineReader(self._input, self._take, self.ended.set)
 
@@ -155,7 +157,7 @@ class ConsoleSpace(Space):
                 return
             spoken = _parsed(line)
             if spoken is None:
-                await self._write([HELP])
+                await self._write([END if line.strip().rstrip("()").casefold() in ENDING else HELP])
                 return
             name, is_direct, text = spoken
             person = await self._person(name)

@@ -15,7 +15,7 @@ from shellbot.commands.access import mistakes as mistaken_rules
 from shellbot.commands.loading import load_commands
 from shellbot.errors import ConfigError
 from shellbot.instance import default_folder
-from shellbot.settings import DECLARED, convert, declared, is_secret, masked, variable
+from shellbot.settings import DECLARED, convert, declared, is_counter, is_secret, masked, variable
 from shellbot.sources import Source, from_environment, is_reference, keys_in, mistakes_in, parse_file, slips_in
 
 DEFAULT = "default"
@@ -63,6 +63,8 @@ def survey(file: Path | None, environ: Mapping[str, str], commands: Collection[s
         if is_reference(value) and value[1:] not in environ:
             name = "its variable" if is_secret(key) else value[1:]  # a password may begin with '$', too
             origin += f", and {name} is not set in the environment"
+        if key.startswith("general.") and key not in source.lines and declared(key) is None and not is_counter(key):
+            origin += ", read by your own code if at all"
         rows[key] = Row(key, _shown(key, value), origin)
         if key not in wrong:
             try:

@@ -64,6 +64,22 @@ def asked(question, choices, seconds=None, **rules):
         ('multiple 2 "Top?" Ham, Corn, Egg', asked("Top?", ("Ham", "Corn", "Egg"), kind="multiple", most=2)),
         ('multiple up to 2 "Top?" Ham, Corn, Egg', asked("Top?", ("Ham", "Corn", "Egg"), kind="multiple", most=2)),
         ('multiple "Top?" Ham, Corn, Egg', asked("Top?", ("Ham", "Corn", "Egg"), kind="multiple", most=3)),
+        ('"Lunch?" Pizza, Sushi tomorrow at 9', asked("Lunch?", ("Pizza", "Sushi"), 21 * 3600)),
+        ('"Lunch?" Pizza, Sushi for 10 minutes', asked("Lunch?", ("Pizza", "Sushi"), 600)),
+        ('"Lunch?" Pizza, Sushi for 5m', asked("Lunch?", ("Pizza", "Sushi"), 300)),
+        ('"Lunch?" Pizza, Sushi in an hour', asked("Lunch?", ("Pizza", "Sushi"), 3600)),
+        ('"Lunch?" Pizza, Sushi in half an hour', asked("Lunch?", ("Pizza", "Sushi"), 1800)),
+        ('"Lunch?" Pizza, Sushi by friday 17:00', asked("Lunch?", ("Pizza", "Sushi"), 5 * 3600)),
+        ('"Lunch?" Pizza, Sushi on friday at 17:00', asked("Lunch?", ("Pizza", "Sushi"), 5 * 3600)),
+        ('"Lunch?" Pizza, Sushi tonight 20:00', asked("Lunch?", ("Pizza", "Sushi"), 8 * 3600)),
+        ('"Light?" off, on in 10m', asked("Light?", ("off", "on"), 600)),
+        ('"Light?" off, switch on at 17:00', asked("Light?", ("off", "switch on"), 5 * 3600)),
+        ('create "Lunch?" Pizza, Sushi', asked("Lunch?", ("Pizza", "Sushi"))),
+        ('start: "Lunch?" Pizza, Sushi', asked("Lunch?", ("Pizza", "Sushi"))),
+        ('new multiple 2 "Top?" a, b, c', asked("Top?", ("a", "b", "c"), kind="multiple", most=2)),
+        ("open yesno Merge?", asked("Merge?", ("Yes", "No", "Abstain"), kind="yesno")),
+        ("Open the window? yes, no", asked("Open the window?", ("yes", "no"))),
+        ('Is "Pizza" right? yes, no', asked('Is "Pizza" right?', ("yes", "no"))),
         ("Multiple choice tests? good, bad", asked("Multiple choice tests?", ("good", "bad"))),
         (
             'yesno "Merge?" quorum 50% threshold 2/3 in 1h',
@@ -114,6 +130,14 @@ def test_a_poll_is_read_as_it_was_meant(typed, meant):
         ('multiple 4 "Top?" Ham, Corn, Egg', "2 to 3"),
         ('multiple 1 "Top?" Ham, Corn, Egg', "2 to 3"),
         ('multipel 2 "Top?" Ham, Corn, Egg', "Did you mean `poll multiple"),
+        ('"Lunch?" Pizza, Sushi tonight at 8', "`today 20:00`"),
+        ('multiple choice "x?" a, b', 'Did you mean `poll multiple "x?" a, b`?'),
+        ('multiple choice up to 2 "x" a, b, c in 5m', 'Did you mean `poll multiple 2 "x" a, b, c in 5m`?'),
+        ('yes/no question "Merge?"', 'Did you mean `poll yesno "Merge?"`?'),
+        ("a poll “x?” a, b", "Did you mean `poll “x?” a, b`?"),
+        ('What is "this? a, b', "has no end"),
+        ("start Lunch? a, b", 'Write `poll "Lunch?" a, b`, without start'),
+        ("open the window? yes, no", '`poll "open the window?" ...`'),
         (f'"{"x" * 301}" a, b', "300"),
         (f'"Lunch?" {"x" * 81}, b', "80"),
         ('"Lunch?" ' + ", ".join(map(str, range(MAX_CHOICES + 1))), str(MAX_CHOICES)),
@@ -125,6 +149,62 @@ def test_what_is_wrong_with_a_poll_is_told_in_one_line(typed, told):
         read(typed)
     assert told in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+ALMOST = {
+    "tomorrow": "tomorrow 9:00",
+    "tomorrow morning": "tomorrow 9:00",
+    "tomorow 9:00": "tomorrow 9:00",
+    "at 9 tomorrow": "tomorrow 9:00",
+    "tommorow": "tomorrow 9:00",
+    "tonight": "today 20:00",
+    "by friday": "friday 9:00",
+    "until friday": "friday 9:00",
+    "friday evening": "friday 20:00",
+    "next week": "tomorrow 9:00",
+    "end of day": "tomorrow 9:00",
+    "in 5": "in 5m",
+    "in 10": "in 10m",
+    "10m": "in 10m",
+    "in 5 minuts": "in 5 minutes",
+    "in 2 horus": "in 2 hours",
+    "in a few minutes": "in 30m",
+    "at 15": "at 15:00",
+    "17:00": "at 17:00",
+    "5 pm": "at 5 pm",
+}
+
+
+@pytest.mark.parametrize(("words", "instead"), ALMOST.items())
+def test_what_looks_like_a_time_and_is_none_is_asked_back_and_no_part_of_a_choice(words, instead):
+    with pytest.raises(UsageError) as caught:
+        read(f'"Tom?" A, B {words}')
+    told = str(caught.value)
+    assert f"I cannot read `{words}` as a time. For the close write `{instead}`" in told
+    assert f'go into quotes: `"B {words}"`.' in told
+    assert "\n" not in told
+    read(f'"Tom?" A, B {instead}')  # what it says is one
+    assert read(f'"Tom?" A, "B {words}" in 5m').spec.choices == ("A", f"B {words}")
+    assert read(f'"Tom?" A, B {words}, C').spec.choices == ("A", f"B {words}", "C")
+
+
+@pytest.mark.parametrize("words", ["today", "tonight", "in 5", "10m", "by friday", "17:00", "next week"])
+def test_a_choice_that_is_only_such_words_or_one_of_several_that_end_so_stays_one(words):
+    assert read(f'"When?" never, {words}').spec.choices == ("never", words)
+    assert read(f'"When?" A tomorrow, B {words}').spec.choices == ("A tomorrow", f"B {words}")
+
+
+def test_of_a_kind_that_brings_its_choices_along_such_words_are_told_without_quotes():
+    with pytest.raises(UsageError, match="I cannot read `tomorrow` as a time") as caught:
+        read('yesno "Merge?" tomorrow')
+    assert "quotes" not in str(caught.value)
+
+
+@given(st.sampled_from(["A", "B c", "Fish and chips"]), st.sampled_from(sorted(ALMOST)), st.booleans())
+def test_no_choice_that_is_last_ever_ends_in_such_words_unless_it_is_quoted(choice, words, is_quoted):
+    last = f'"{choice} {words}"' if is_quoted else f"{choice} {words}"
+    found = poll_or_help(f'"Tom?" none, {last}')
+    assert (found is not None) == is_quoted
 
 
 @pytest.mark.parametrize(

@@ -65,6 +65,10 @@ async def test_a_question_that_cannot_be_is_told_at_once(party):
     [
         ("new", ""),
         (" New ", ""),
+        ("create", ""),
+        ('start "Lunch?"', "Lunch?"),
+        ("yesno Merge?", None),
+        ("Open the window?", "Open the window?"),
         ("Lunch?", "Lunch?"),
         ('"Lunch, today"', "Lunch, today"),
         ("“Lunch”", "Lunch"),

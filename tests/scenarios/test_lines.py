@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
+import re
 import threading
 
 import pytest
 
 from shellbot.commands.base import Command
+from shellbot.server.chat import ChatServer
 
 
 class Hello(Command):
@@ -42,7 +45,7 @@ async def test_what_people_say_to_each_other_is_left_alone(party):
     [
         ("helo you", "Did you mean `hello NAME`?"),
         ("pol Lunch? a, b", "Did you mean `poll"),
-        ("poll Lunch? a, b", "works in a group channel"),
+        ("poll Lunch? a, b", "Say it in the group"),
         ("what is this", "Say `help`"),
         ("\x00\x1b[31m", "Say `help`"),
         ("{0.__class__} %s $(reboot) ../../etc/passwd", "Say `help`"),
@@ -63,6 +66,50 @@ async def test_a_slip_in_the_group_gets_a_hint(party):
     async with party("Person A", commands=[Hello()]) as people:
         await people.say("Person A", 'pool "Lunch?" Pizza, Sushi')
         await people.hears("Did you mean `poll")
+
+
+SLIPS = {
+    'pol "Lunch?" Pizza, Sushi in 10m': 'Did you mean `poll "Lunch?" Pizza, Sushi in 10m`?',
+    'vote "Lunch?" Pizza, Sushi': 'Did you mean `poll "Lunch?" Pizza, Sushi`?',
+    'survey multiple "Lunch?" Pizza, Sushi': 'Did you mean `poll multiple "Lunch?" Pizza, Sushi`?',
+    "pol Lunch? Pizza, Sushi": "Did you mean `poll Lunch? Pizza, Sushi`?",
+}
+TALK = ['she said "vote", and left', "vote now? sure, why not", 'ask "why?" and listen', "pol", "all right? fine, then"]
+
+
+@pytest.mark.parametrize("line", SLIPS)
+async def test_a_poll_with_another_word_before_it_gets_its_line_back(party, line):
+    async with party("Person A") as people:
+        for said in TALK:
+            await people.say("Person A", said)
+        await people.say("Person A", line)
+        await people.hears(SLIPS[line])
+        assert len(people.told()) == 1
+        await people.whisper("Person A", line)
+        await people.hears(f"{SLIPS[line]} Say it in the group.", "Person A")
+
+
+async def test_the_line_that_an_empty_room_of_the_web_chat_shows_opens_a_vote(party):
+    shown = inspect.signature(ChatServer).parameters["hint"].default
+    line = re.search(r"poll .*10m", shown)[0]
+    async with party("Person A") as people:
+        await people.say("Person A", line)
+        await people.ballot("Person A", "Lunch?")
+        assert "help" in shown
+
+
+async def test_help_on_polls_shows_in_each_channel_what_works_there(party):
+    async with party("Person A") as people:
+        for text in ("help", "help poll"):
+            await people.say("Person A", text)
+            await people.whisper("Person A", text)
+        await people.hears("`help [COMMAND]`", "Person A")
+        await people.say("Person A", "echo end")
+        await people.hears("end")
+        assert all('poll "QUESTION" CHOICE' in text for text in people.told()[:2])
+        assert not any("QUESTION" in text for text in people.told("Person A"))
+        assert "`poll list`" in people.told("Person A")[0]
+        assert "A vote is opened in the group." in people.told("Person A")[0]
 
 
 async def test_help_lists_what_can_be_used_where_one_is(party):

@@ -75,6 +75,28 @@ async def test_cancelled_it_has_no_result_and_takes_no_votes(party, clock, where
         assert not any("Result" in text for text in people.told())
 
 
+async def test_texts_about_a_vote_read_well_where_its_question_has_no_mark_and_it_has_no_time(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people, 'poll "Soon" Pizza, Sushi', "Soon")
+        assert "The last vote closes it." in await people.hears("closes when all have voted, or when", "Person B")
+        await people.press("Person B", "Sushi")
+        await people.hears("You may change it until all have voted, or its opener ends it.", "Person B")
+        await people.say("Person A", "poll cancel #1")
+        await people.hears("is cancelled by Person A: Soon.** There is no result.")
+
+
+async def test_open_again_the_last_vote_does_not_close_it_and_no_ballot_says_so(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await people.say("Person A", "poll close #1")
+        await people.hears("Result")
+        await people.say("Person A", "poll reopen #1")
+        await people.hears("open again", "Person B")
+        ballots = [reply.text for reply in people.space.heard(people.direct("Person B")) if reply.card]
+        assert "closes when its opener ends it" in ballots[-1]
+        assert "last vote" not in ballots[-1]
+
+
 @both
 async def test_reopened_it_goes_on_with_the_votes_cast_and_has_a_second_result(party, clock, where):
     async with party("Person A", "Person B") as people:
@@ -172,12 +194,39 @@ async def test_what_cannot_be_done_gets_one_helpful_line(party, typed, told, whe
         assert len(people.told(name)) == before + 1
 
 
+@both
+async def test_only_the_votes_one_may_close_are_offered_and_a_bare_number_names_one(party, where):
+    async with party("Person A", "Person B", "Person C") as people:
+        asked = {"Lunch?": "Person A", "Tea?": "Person B", "Where?": "Person B"}
+        for question, name in asked.items():
+            await people.say(name, f'poll "{question}" a, b in 10m')
+            await people.ballot("Person C", question)
+
+        async def says(name, text, told):
+            await (people.whisper if where == "direct" else people.say)(name, text)
+            return await people.hears(told, name if where == "direct" else "")
+
+        line = await says("Person C", "poll close", "only who opened one can close it")
+        assert "#1 is Person A's, #2 is Person B's, #3 is Person B's" in line
+        assert "Which one" not in line
+        line = await says("Person B", "poll close", "Which one?")
+        assert "`poll close #2`, `poll close #3`" in line
+        assert "#1" not in line
+        await says("Person B", "poll extend 3 10m", "")
+        await people.hears("Vote #3 is extended by Person B")
+        await says("Person B", "poll close 3", "")
+        await people.hears("Result of vote #3")
+        await says("Person B", "poll cancel 1", "Only Person A, who opened it, can cancel vote #1.")
+        await says("Person A", "poll close", "")
+        await people.hears("Result of vote #1")
+
+
 async def test_an_order_from_a_direct_channel_no_group_has_spoken_to_says_so(party):
     async with party("Person A") as people:
         await people.whisper("Person A", "poll list")
         await people.hears("No group has asked you anything yet", "Person A")
         await people.whisper("Person A", 'poll "Lunch?" a, b')
-        await people.hears("Opening a poll works in a group channel", "Person A")
+        await people.hears("Say it in the group: votes open there.", "Person A")
 
 
 async def test_a_question_that_begins_like_an_order_is_a_question(party):

@@ -12,10 +12,33 @@ from shellbot.testing import stopped
 LUNCH = 'poll "Lunch?" Pizza, Sushi, Salad in 10m'
 
 
+async def test_a_vote_said_in_the_group_is_sent_to_the_direct_channel_and_not_repeated(party):
+    async with party("Person A", "Person B") as people:
+        for talk in ("2", "Blue", "#1 2"):  # nothing to vote on yet
+            await people.say("Person B", talk)
+        await people.say("Person A", 'poll "Colour?" Blue, Red, Deep green in 10m')
+        await people.hears("have a ballot")
+        votes = ["#1 2", "#1 blue", "#1 9", "2", "Blue", "deep green"]
+        talk = ["#7 2", "7", "Blue is nice", "#1 is unfair", "2 of us are late", "2026", "green", "I like 2", "yes", ""]
+        for line in [*talk, *votes]:
+            await people.say("Person B", line)
+        await people.say("Person B", "echo that was all")
+        await people.hears("that was all")
+        told = [text for text in people.told() if "in your direct channel" in text]
+        assert len(told) == len(votes)
+        assert len(people.told()) == len(votes) + 2
+        assert all("\n" not in text and "Blue" not in text and "2" not in text for text in told)
+        await people.say("Person A", "poll show")
+        await people.hears("0 of 2 voted")
+
+
 async def test_a_vote_goes_out_to_all_and_its_result_comes_back(party):
     async with party("Person A", "Person B", "Person C") as people:
         await people.say("Person A", LUNCH)
-        assert "3 people have a ballot" in await people.hears("Vote #1: Lunch?")
+        opened = await people.hears("Vote #1: Lunch?")
+        assert "Its choices: Pizza, Sushi, Salad." in opened  # so that a slip is seen at once
+        assert "3 people have a ballot" in opened
+        assert "Person A can end it before that with `poll close #1`" in opened
         for name in people.people:
             card = await people.ballot(name)
             assert [button.label for button in card.buttons] == ["Pizza", "Sushi", "Salad"]

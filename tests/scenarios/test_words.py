@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from shellbot.commands.base import Command
+from shellbot.commands.loading import load_commands
 from shellbot.errors import UsageError
 
 
@@ -197,3 +198,63 @@ async def test_a_command_cut_off_by_the_stop_is_carried_out_by_the_next_run_and_
     async with party(commands=[Late()]) as people:
         await people.hears("done at last")
         assert people.told() == ["done at last"]
+
+
+SLIPS = """
+from shellbot import Command
+
+
+class Base(Command):
+    def execute(self, bot):
+        bot.say(self.text)
+
+
+class Tea(Base):
+    keyword = "tea"
+    text = "tea it is"
+
+
+class Forgotten(Command):
+    def execute(self, bot):
+        bot.say("never said")
+
+
+class Other(Command):
+    keyword = "Tea"
+
+    async def execute(self, bot):
+        return "the text of async"
+
+
+class Plain(Command):
+    keyword = "plain"
+
+    def execute(self, bot):
+        return "the text of plain"
+
+
+class Echo(Command):
+    keyword = "echo"
+
+    def execute(self, bot):
+        bot.say("in place of a built-in")
+"""
+
+
+async def test_the_author_of_a_bot_is_told_in_the_log_what_will_never_be_heard(party, tmp_path, caplog):
+    file = tmp_path / "bot.py"
+    file.write_text(SLIPS)
+    commands = load_commands(str(file))
+    assert [type(command).__name__ for command in commands] == ["Tea", "Other", "Plain", "Echo"]
+    async with party("Person A", commands=commands) as people:
+        for line in ("tea", "plain", "echo"):
+            await people.say("Person A", line)
+        await people.hears("in place of a built-in")
+        assert len(people.told()) == 1
+    warnings = [record.getMessage() for record in caplog.records if record.name.startswith("shellbot.commands")]
+    assert warnings == [
+        f"{file}: the command class Forgotten has no keyword and is left out; write keyword = '...' in it",
+        "two commands have the keyword 'Tea': Tea is left out, and Other is taken; give one of them another keyword",
+        "Other.execute returned a text, which nobody is told; say it with bot.say(...)",
+        "Plain.execute returned a text, which nobody is told; say it with bot.say(...)",
+    ]

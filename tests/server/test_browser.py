@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from playwright.async_api import Page, expect
 from web_room import serving
 
-from shellbot.events import Reply
+from shellbot.events import Button, Card, Reply
 from tests.browsers import PHONE, WIDE, follow, no_overflow, person, running, say
 
 
@@ -195,6 +197,34 @@ async def test_the_guards_see_what_they_should(chromium):
         await page.evaluate("fetch('http://127.0.0.1:1/').catch(() => 0)")
     assert any("odd" in line for line in problems)
     assert any("127.0.0.1:1" in line for line in problems)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_on_a_phone_the_name_of_the_room_has_room_and_done_looks_like_an_action(chromium, scheme):
+    problems: list[str] = []
+    choices = (Button("ham", "Ham"), Button("corn", "Corn"), Button(" done", "Done", is_action=True))
+    async with serving() as (server, space, _), running(chromium) as browser:
+        phone = await person(browser, server.url, problems, **PHONE | {"color_scheme": scheme})
+        await join(phone, "Bo")  # a short one: there were the people beside it, and "L…" of the room
+        await expect(phone.locator("#people")).to_have_text("1 person: Bo")
+        for width in (360, 390, 760):
+            await phone.set_viewport_size({"width": width, "height": 844})
+            name = phone.get_by_role("heading", name="Lunch room")
+            assert await name.evaluate("name => name.scrollWidth <= name.clientWidth"), width
+            await no_overflow(phone)
+
+        card = Card(id="top", title="Toppings?", buttons=choices, pressed=("ham",))
+        await space.post("group", Reply(id="r", text="", version=1, card=card))
+        style = "button => [getComputedStyle(button, '::before').display, getComputedStyle(button).backgroundColor]"
+        choice = await phone.get_by_role("button", name="Corn").evaluate(style)
+        done = phone.get_by_role("button", name="Done")
+        action = await done.evaluate(style)
+        assert action[0] == "none" != choice[0]  # no circle
+        assert action[1] != choice[1]
+        await space.post("group", Reply(id="r", text="", version=2, card=replace(card, pressed=("ham", " done"))))
+        await expect(done).to_have_attribute("aria-pressed", "true")
+        assert (await done.evaluate(style))[0] != "none"  # its mark says that it is done
+    assert problems == []
 
 
 def test_script_and_style_keep_their_budget():

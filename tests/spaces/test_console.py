@@ -142,6 +142,13 @@ async def test_any_other_line_gets_one_line_of_help(line: str) -> None:
         assert room.said() == [("group", "Ann", "fine")]
 
 
+@pytest.mark.parametrize("line", ["quit", " EXIT ", "exit()", "bye"])
+async def test_who_looks_for_the_end_is_told_how_to_end(line: str) -> None:
+    async with console(f"{line}\nAnn: quit\n") as room:
+        assert room.output.lines() == ["Ctrl-D ends"]
+        assert room.said() == [("group", "Ann", "quit")]
+
+
 async def test_blank_lines_are_nothing_and_the_last_line_needs_no_end() -> None:
     async with console("\n   \n\nAnn: last") as room:
         assert room.said() == [("group", "Ann", "last")]
@@ -412,7 +419,7 @@ class Terminal:
 def test_in_a_terminal_a_line_is_edited_and_replies_stand_above_it(end: str) -> None:
     terminal = Terminal(TERMINAL)
     try:
-        terminal.until("usage:", prompts=1)
+        terminal.until("usage:", "Ctrl-D ends", prompts=1)
         terminal.type("Ann: hellp\x7fo\r")
         terminal.until("[group] heard hello", prompts=2)
         # a long line is cut before the terminal would, and goes on indented

@@ -74,6 +74,21 @@ def test_a_file_that_cannot_be_read_is_one_mistake(tmp_path, name, text, told):
     assert [row.key for row in found.rows] == ["bot.name"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"), [("a.yaml", "bot: Waiter\nmood: good"), ("a.toml", 'bot = "Waiter"\nmood = "good"')]
+)
+def test_a_section_with_a_value_of_its_own_is_a_mistake_and_what_nothing_reads_is_marked(tmp_path, name, text):
+    file = tmp_path / name
+    file.write_text(text)
+    found = survey(file, {})
+    assert found.mistakes == (
+        f"{file}:1: 'bot' has settings under it and no value of its own; write e.g. 'bot.name: ...'",
+    )
+    assert Row("general.mood", "good", f"{file}:2, read by your own code if at all") in found.rows
+    file.write_text("general:\n  bot: Waiter\n" if name == "a.yaml" else '[general]\nbot = "Waiter"\n')
+    assert survey(file, {}).mistakes == ()  # who writes this, means it
+
+
 def test_a_variable_that_a_file_names_is_looked_up_as_what_its_key_wants(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text("server:\n  port: $PORT\nspace:\n  token: $TOKEN\n")
