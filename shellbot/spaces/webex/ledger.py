@@ -37,7 +37,7 @@ CREATE TABLE IF NOT EXISTS webex_hooks (resource TEXT NOT NULL, event TEXT NOT N
     PRIMARY KEY (resource, event));
 """
 KEPT_PARTS = 90 * 86_400.0  # seconds after which a message that was sent is changed no more
-_PART = "part, version, kind, digest, state, message, room, edits"
+_PART = "part, version, kind, digest, state, message, room, edits, at"
 
 State = Literal["sending", "doubt", "again", "sent"]
 Kind = Literal["text", "card", "file"]
@@ -74,7 +74,8 @@ class Part:
     """One message that a reply became, or is becoming.
 
     ``state``: ``sending`` from before the call to its end; ``doubt`` when nobody knows what came of it, ``again`` while
-    it is sent once more; ``sent``, where ``message`` is empty if nobody knows which it is.
+    it is sent once more; ``sent``, where ``message`` is empty if nobody knows which it is. ``at``: seconds of the last
+    change.
     """
 
     part: int
@@ -85,6 +86,7 @@ class Part:
     message: str = ""
     room: str = ""
     edits: int = 0
+    at: float = 0.0
 
 
 def fact(db: sqlite3.Connection, key: str) -> str:
@@ -152,12 +154,12 @@ def parts(db: sqlite3.Connection, channel: str, reply: str) -> dict[int, Part]:
     return {row[0]: Part(*row) for row in rows}
 
 
-def keep_part(db: sqlite3.Connection, channel: str, reply: str, part: Part, at: float) -> None:
+def keep_part(db: sqlite3.Connection, channel: str, reply: str, part: Part) -> None:
     db.execute(
         "INSERT OR REPLACE INTO webex_parts VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             channel, reply, part.part, part.version, part.kind, part.digest, part.state, part.message, part.room,
-            part.edits, at,
+            part.edits, part.at,
         ),
     )  # fmt: skip
 

@@ -20,6 +20,7 @@ from shellbot.spaces.webex import ledger
 from shellbot.spaces.webex.cards import adaptive, has_buttons, worded
 from shellbot.spaces.webex.client import Client
 from shellbot.spaces.webex.events import Json
+from shellbot.spaces.webex.later import TooSoon, earliest
 from shellbot.spaces.webex.ledger import Kind, Part
 from shellbot.spaces.webex.text import MARK, ROOM_BYTES, calm, fenced, split, with_mark, without_tables
 from shellbot.stores.base import Store
@@ -104,13 +105,15 @@ class Sender:
         Raises:
             ChannelNotFound, MessageRefused: It cannot be, and repeating does not help.
             SpaceError: Some of it is not there yet; to be repeated.
+            TooSoon: It only changes a text that was changed a moment ago, and often before.
         """
         known = await self._store.read(lambda db: ledger.parts(db, channel, reply.id))
         if any(part.version > reply.version for part in known.values()):
             return ""
+        wanted = drafts(reply, self._placed)
+        self._must_be_late_enough(wanted, known)
         room = ""
         has_moved = False  # what follows would stand above it
-        wanted = drafts(reply, self._placed)
         for number, draft in enumerate(wanted):
             before = known.get(number)
             part = await self._have(channel, to, reply, number, draft, before, has_moved)
@@ -121,12 +124,19 @@ class Sender:
             self._store.post(partial(ledger.drop_part, channel=channel, reply=reply.id, part=number))
         return room
 
+    def _must_be_late_enough(self, wanted: list[Draft], known: dict[int, Part]) -> None:
+        if not any(draft.kind != "text" for draft in wanted) and len(wanted) == len(known):
+            changed = [part for draft, part in zip(wanted, known.values(), strict=True) if part.digest != draft.digest]
+            if changed and all(part.state == "sent" and part.kind == "text" for part in changed):
+                due = max(earliest(part.edits, part.at) for part in changed)
+                if due > self._clock.utcnow().timestamp():
+                    raise TooSoon(due)
+
     async def _have(
         self, channel: str, to: Json, reply: Reply, number: int, draft: Draft, part: Part | None, has_moved: bool
     ) -> Part:
         def keep(part: Part) -> Part:
-            at = self._clock.utcnow().timestamp()
-            self._store.post(lambda db: ledger.keep_part(db, channel, reply.id, part, at))
+            self._store.post(lambda db: ledger.keep_part(db, channel, reply.id, part))
             return part
 
         if part is not None and part.state == "again":
@@ -136,9 +146,8 @@ class Sender:
             if part.digest == draft.digest and (not has_moved or draft.file is not None):
                 return part if part.version == reply.version else keep(replace(part, version=reply.version))
             if await self._edit(draft, part, has_moved, keep):
-                return keep(
-                    replace(part, version=reply.version, digest=draft.digest, edits=part.edits + 1, state="sent")
-                )
+                now = self._clock.utcnow().timestamp()
+                return keep(replace(part, version=reply.version, digest=draft.digest, edits=part.edits + 1, at=now))
             await self._take_back(part)
             part = None
         return await self._post(channel, to, reply, draft, Part(
@@ -172,8 +181,7 @@ class Sender:
         is_again = part.state == "doubt"
 
         async def keep(part: Part) -> None:
-            at = self._clock.utcnow().timestamp()
-            await self._store.write(lambda db: ledger.keep_part(db, channel, reply.id, part, at))
+            await self._store.write(lambda db: ledger.keep_part(db, channel, reply.id, part))
 
         if is_again:
             logger.warning("sent once more, for nobody knows whether it came channel=%s reply=%s", channel, reply.id)
@@ -201,8 +209,7 @@ class Sender:
                 await self._store.write(lambda db: ledger.drop_part(db, channel, reply.id, part.part))
             raise
         message, room = str(posted.get("id") or ""), str(posted.get("roomId") or "")
-        part = replace(part, state="sent", message=message, room=room)
-        at = self._clock.utcnow().timestamp()
+        part = replace(part, state="sent", message=message, room=room, at=self._clock.utcnow().timestamp())
         # not waited for: the outbox forgets the reply behind it, in the same order
-        self._store.post(lambda db: ledger.keep_part(db, channel, reply.id, part, at))
+        self._store.post(lambda db: ledger.keep_part(db, channel, reply.id, part))
         return part

@@ -11,6 +11,7 @@ from functools import partial
 from logging import getLogger
 from typing import Any, ClassVar, Literal, TypeVar
 from urllib.parse import urlsplit
+from weakref import WeakValueDictionary
 
 from shellbot.clocks import BaseClock
 from shellbot.codecs import decode, encode
@@ -30,12 +31,13 @@ from shellbot.files.shelf import Shelf
 from shellbot.markup import plain
 from shellbot.settings import Seconds, Size
 from shellbot.spaces.base import Deliver, Space
-from shellbot.spaces.webex import ledger
+from shellbot.spaces.webex import later, ledger
 from shellbot.spaces.webex.client import Client
 from shellbot.spaces.webex.directory import Directory
 from shellbot.spaces.webex.events import Json, notice_of
 from shellbot.spaces.webex.hooks import Hooks
 from shellbot.spaces.webex.intake import Intake, oldest
+from shellbot.spaces.webex.later import Later, TooSoon
 from shellbot.spaces.webex.polling import Rounds
 from shellbot.spaces.webex.sender import Sender
 from shellbot.stores.base import Store
@@ -121,6 +123,8 @@ class WebexSpace(Space):
         self._client = Client(token.strip(), self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
         self._sender = Sender(store, self._client, clock, self._placed)
+        self._later = Later(store, clock, self.post)
+        self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
         self._hooks: Hooks | None = None
         if self.way == "webhook":
             self._hooks = Hooks(store, self._client, clock, name=f"shellbot {instance}", url=hook_url)
@@ -151,7 +155,7 @@ class WebexSpace(Space):
             SpaceUnauthorized: The token is not good.
             SpaceError: Webex cannot be reached, and this bot was never here before.
         """
-        await self._store.create(ledger.SCHEMA + files.SCHEMA)
+        await self._store.create(ledger.SCHEMA + later.SCHEMA + files.SCHEMA)
         me = await self._who()
         await self._directory.load(str(me["id"]))
         if self._context is not None:
@@ -161,12 +165,16 @@ class WebexSpace(Space):
         if self._hooks is not None:
             await self._hooks.load()
         await self._intake.load()
+        await self._later.load()
         rounds = Rounds(self._client, self._clock, self._directory, self._intake)
         self._rounds = asyncio.create_task(self._go_round(rounds), name="webex rounds")
         logger.info("on Webex as %s way=%s", me.get("displayName"), self.way)
 
     async def post(self, channel_id: str, reply: Reply) -> None:
         """Show a reply, as one message or more. May be repeated: a version that stands there is not posted again.
+
+        A change of a text that was changed often, and a moment ago, waits on disk for its time, see
+        :mod:`shellbot.spaces.webex.later`.
 
         Raises:
             ChannelNotFound: No such channel, the bot is not in the room, or the person cannot be reached.
@@ -175,8 +183,7 @@ class WebexSpace(Space):
             SpaceUnauthorized: The token is no longer good; nothing is sent until the next start.
             SpaceError: To be repeated.
         """
-        to = self._directory.target(channel_id)
-        await self._finish(self._show(channel_id, to, reply))
+        await self._finish(self._show(channel_id, reply))
 
     async def open_direct(self, person: Person) -> Channel:
         """Give the direct channel; the room itself is made by the first message. Asks nobody."""
@@ -190,6 +197,7 @@ class WebexSpace(Space):
             await asyncio.gather(rounds, return_exceptions=True)
         if self._intake is not None:
             await self._intake.close()
+        await self._later.close()
         closing = asyncio.create_task(self._client.close())
         if self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
@@ -281,8 +289,15 @@ class WebexSpace(Space):
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
             await self._clock.sleep(wait)
 
-    async def _show(self, channel_id: str, to: Json, reply: Reply) -> None:
-        room = await self._sender.show(channel_id, to, reply)
+    async def _show(self, channel_id: str, reply: Reply) -> None:
+        to = self._directory.target(channel_id)
+        gate = self._gates.setdefault((channel_id, reply.id), asyncio.Lock())
+        try:
+            async with gate:
+                room = await self._sender.show(channel_id, to, reply)
+        except TooSoon as error:
+            await self._later.put(channel_id, reply, error.due)
+            return
         if room and "toPersonId" in to:
             await self._directory.is_direct_with(room, str(to["toPersonId"]))
 

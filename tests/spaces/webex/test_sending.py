@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from shellbot.clocks import ExternalClock
 from shellbot.errors import ChannelNotFound, MessageRefused
 from shellbot.events import Button, Card, CardAction, File, Join, Message, Person, Reply
 from shellbot.files.shelf import Limits, Shelf
+from shellbot.spaces.webex.later import GAPS
 from shellbot.spaces.webex.sender import MOST_EDITS
-from tests.spaces.webex.rooms import QUICK, direct_id, door, group_id, on_webex
+from shellbot.stores.memory import MemoryStore
+from tests.spaces.webex.rooms import QUICK, direct_id, door, group_id, hurried, on_webex
 
 
 def ballot(count: int = 2, **changes) -> Card:
@@ -48,12 +52,32 @@ async def test_the_same_version_again_is_not_said_again_and_a_higher_one_changes
     assert (said.text, said.edits) == ("two", 1)
 
 
+async def test_a_text_that_changes_all_the_time_is_shown_ever_more_rarely_and_ends_as_it_is(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    store, clock = MemoryStore(), ExternalClock(datetime.now(UTC))
+    await store.open()
+    async with on_webex(fake, store=store, clock=clock, poll_every=1e6) as (space, _):
+        channel = (await space.open_direct(Person(ann.id, "Person A"))).id
+        for version in range(1, 100):
+            await space.post(channel, Reply(id="a", text=f"count {version}", version=version))
+            clock.advance(2)
+        (said,) = fake.messages((bot, ann))
+        assert 5 <= said.edits < MOST_EDITS
+        assert said.text != "count 99"
+    # what waited is shown after a restart, when it is time
+    async with hurried(clock), on_webex(fake, store=store, clock=clock, poll_every=1e6):
+        await fake.aio.wait_for((bot, ann), lambda message: message.text == "count 99")
+    await store.close()
+
+
 async def test_a_message_that_takes_no_more_changes_is_posted_anew(fake):
     bot, ann = fake.bot("Shelly"), fake.person("Person A")
-    async with on_webex(fake) as (space, _):
+    clock = ExternalClock(datetime.now(UTC))
+    async with on_webex(fake, clock=clock, poll_every=1e6) as (space, _):
         channel = (await space.open_direct(Person(ann.id, "Person A"))).id
         for version in range(1, MOST_EDITS + 4):
             await space.post(channel, Reply(id="a", text=f"count {version}", version=version))
+            clock.advance(max(GAPS))
     first, second = fake.messages((bot, ann))
     assert (first.is_deleted, first.edits) == (True, MOST_EDITS)
     assert (second.text, second.edits) == (f"count {MOST_EDITS + 3}", 1)
