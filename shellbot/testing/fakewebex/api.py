@@ -64,9 +64,9 @@ class Call:
             cursor: Of the last item on this page, what the next page is asked for with.
         """
         wanted = self.query.get("max", "100" if self.path != "messages" else "50")
-        if not wanted.isdecimal() or int(wanted) < 1:
+        if not wanted.isdecimal() or int(wanted[-9:]) < 1:
             raise Refused(400, "max is a number above 0.")
-        size = min(int(wanted), MAX_PAGE)
+        size = MAX_PAGE if len(wanted) > 4 else min(int(wanted), MAX_PAGE)
         found = list(islice(items, size + 1))
         response = answer({"items": [show(item) for item in found[:size]]})
         if len(found) > size:
@@ -77,7 +77,7 @@ class Call:
     def rest(self, items: list[Any], show: Callable[[Any], Any]) -> Response:
         """A page of a list that has no cursor of its own."""
         at = self.query.get("cursor", "0")
-        start = int(at) if at.isdecimal() else 0
+        start = int(at) if at.isdecimal() and len(at) < 10 else 0
         numbered = list(enumerate(items))[start:]
         return self.page(numbered, lambda item: show(item[1]), lambda item: {"cursor": str(item[0] + 1)})
 
@@ -92,7 +92,7 @@ class Call:
                 raise Refused(400, "The body is not JSON.") from error
             if not isinstance(values, dict):
                 raise Refused(400, "The body is a JSON object.")
-            self.values = values
+            self.values = _shallow(values)
 
     def _read_form(self, kind: str, options: dict[str, str]) -> None:
         parser = FormDataParser(stream_factory=_in_memory, silent=False)
@@ -107,7 +107,7 @@ class Call:
         )
         if isinstance(self.values.get("attachments"), str):
             try:
-                self.values["attachments"] = orjson.loads(self.values["attachments"])
+                self.values["attachments"] = _shallow(orjson.loads(self.values["attachments"]))
             except ValueError as error:
                 raise Refused(400, "attachments is not JSON.") from error
         if any(len(file.data) > rules.MAX_FILE_BYTES for file in self.files):
@@ -147,6 +147,15 @@ class Api:
         if self._known & {path, f"{head}/*"}:
             return refusal(405, "Method not allowed.")
         return refusal(404, "The requested resource could not be found.")
+
+
+def _shallow(value: Any) -> Any:
+    """The same value, of which we know that it can be given back: deeper ones can be read but not written."""
+    try:
+        orjson.dumps([[[[[[value]]]]]])
+    except TypeError as error:
+        raise Refused(400, "The JSON is too deep.") from error
+    return value
 
 
 def _in_memory(

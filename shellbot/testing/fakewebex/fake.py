@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from shellbot.errors import NotRunning
 from shellbot.testing.fakewebex.api import PREFIX, Api, refusal
+from shellbot.testing.fakewebex.asked import Asked
 from shellbot.testing.fakewebex.deliveries import Deliveries, Delivery
 from shellbot.testing.fakewebex.door import Door, Request, Reset, Response
 from shellbot.testing.fakewebex.endpoints import APP_ID, ENDPOINTS
@@ -23,7 +24,6 @@ from shellbot.testing.fakewebex.faults import Fault, Faults
 from shellbot.testing.fakewebex.humans import Bot, Person
 from shellbot.testing.fakewebex.mercury import CATALOG, PREFIXES, Mercury
 from shellbot.testing.fakewebex.platform import Happened, Platform
-from shellbot.testing.fakewebex.requests import Asked
 from shellbot.testing.fakewebex.state import Account, Action, Message, Room, State, SystemWall, Wall, Webhook
 
 if TYPE_CHECKING:

@@ -58,8 +58,8 @@ Find = Callable[[str], Account | None]
 def check_length(**texts: str | None) -> None:
     """Refuse what is longer than the platform takes, in bytes."""
     for name, text in texts.items():
-        if text is not None and len(text.encode("utf-8", "surrogatepass")) > MAX_TEXT_BYTES:
-            raise Refused(400, f"{name} is {len(text.encode())} bytes long; it may have {MAX_TEXT_BYTES} at most.")
+        if text is not None and (size := len(text.encode("utf-8", "surrogatepass"))) > MAX_TEXT_BYTES:
+            raise Refused(400, f"{name} is {size} bytes long; it may have {MAX_TEXT_BYTES} at most.")
 
 
 def check_cards(attachments: Any) -> tuple[dict[str, Any], ...]:
@@ -134,15 +134,16 @@ def to_text(html: str) -> str:
 def submits(card: dict[str, Any]) -> list[dict[str, Any]]:
     """All buttons of a card that send something, wherever they are in it."""
     found: list[dict[str, Any]] = []
-    waiting: list[Any] = [card]
+    waiting: list[Any] = [card]  # the next one last
     while waiting:
-        here = waiting.pop(0)
+        here = waiting.pop()
         if isinstance(here, list):
-            waiting[:0] = here
+            waiting += reversed(here)
         elif isinstance(here, dict):
             if here.get("type") == "Action.Submit":
                 found.append(here)
-            waiting[:0] = [value for key, value in here.items() if key != "data" and isinstance(value, (dict, list))]
+            inner = [value for key, value in here.items() if key != "data" and isinstance(value, (dict, list))]
+            waiting += reversed(inner)
     return found
 
 
