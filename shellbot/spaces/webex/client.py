@@ -44,6 +44,7 @@ from shellbot.files.names import clean_name
 from shellbot.files.shelf import PIECE_BYTES, Shelf
 from shellbot.markup import one_line
 from shellbot.spaces.webex.events import Json, time_of
+from shellbot.spaces.webex.hosts import LOOPBACK, is_of_webex
 from shellbot.spaces.webex.retry import retry_after
 
 logger = getLogger(__name__)
@@ -59,7 +60,6 @@ MOST = 1_000  # rooms, members or messages asked for at once
 MOST_TOLD_BYTES = 20_000  # of what it says about a failure
 CLOSING = 5.0  # seconds that calls under way get at the end
 _EXTENDED = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Client:
@@ -70,7 +70,7 @@ class Client:
 
     Args:
         token: Shown to nobody: no error, log or repr holds it.
-        api_url: Where Webex is; calls go nowhere else.
+        api_url: Where Webex is; calls go nowhere else, but for those of :meth:`ask`.
         clock: What waiting goes by. Time limits of calls go by real time.
 
     Raises:
@@ -80,7 +80,7 @@ class Client:
     def __init__(self, token: str, api_url: str, clock: BaseClock, *, parallel: int = 20) -> None:
         self.url = api_url.rstrip("/") + "/"
         where = urlsplit(self.url)
-        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in LOOPBACK):
             raise ConfigError(f"webex.api_url is {api_url}, but the token goes over https:// only", key="webex.api_url")
         self._make = _sdk()
         self._token = token
@@ -224,6 +224,25 @@ class Client:
         except (ChannelNotFound, MessageRefused) as error:
             raise FileRefused("Webex does not give out a file that you sent; it may be blocked or gone.") from error
 
+    async def ask(self, method: str, url: str, body: Json | None = None) -> Json:
+        """Call a service of Webex that stands beside the API, where one of its own answers says so.
+
+        Raises:
+            MessageRefused: The address is not Webex's. Nothing is sent there, the token least of all.
+        """
+        if not is_of_webex(url, self.url):
+            raise MessageRefused("Webex names an address that is not its own; nothing is sent there")
+
+        def ask(api: Any) -> Json:
+            self._local.is_beside = True
+            try:
+                with _session(api).request(method, url, json=body, allow_redirects=False) as response:
+                    return dict(json.loads(response.content)) if response.content else {}
+            finally:
+                self._local.is_beside = False
+
+        return await self._call(ask)
+
     # --- how
 
     async def _call(self, work: Callable[[Any], T]) -> T:
@@ -309,7 +328,8 @@ class Client:
 
     def look_before(self, url: str) -> None:
         """Refuse a request that would carry the token elsewhere, as the link to a next page might."""
-        if not self._is_there(url):
+        is_beside = getattr(self._local, "is_beside", False)
+        if not (is_of_webex(url, self.url) if is_beside else self._is_there(url)):
             raise MessageRefused(f"Webex names an address that is not its own: {urlsplit(url).hostname}")
 
     def look_after(self, response: requests.Response) -> None:

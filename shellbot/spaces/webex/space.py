@@ -36,6 +36,7 @@ from shellbot.spaces.webex.client import Client
 from shellbot.spaces.webex.directory import Directory
 from shellbot.spaces.webex.events import Json, notice_of
 from shellbot.spaces.webex.hooks import Hooks
+from shellbot.spaces.webex.hosts import is_of_webex
 from shellbot.spaces.webex.intake import Intake, oldest
 from shellbot.spaces.webex.later import Later, TooSoon
 from shellbot.spaces.webex.polling import Rounds
@@ -48,9 +49,10 @@ T = TypeVar("T")
 Way = Literal["webhook", "polling", "websocket"]
 
 API_URL = "https://webexapis.com/v1/"
+CATALOG_URL = "https://u2c.wbx2.com/u2c/api/v1/catalog?format=hostmap"
 MAX_BODY_BYTES = 256 * 1024  # of a delivery; Webex's have about one thousand
 RECEIVING = 5.0  # seconds that a delivery waits for the bots to have it; it is on disk before
-HOOKS_EVERY = 300.0  # seconds between looks at the webhooks, and through the rooms
+SLOWLY = 300.0  # seconds between looks at the webhooks, and through the rooms, where things come by themselves
 MEMBERS_ROUND, ALL_ROUND = 15, 30  # of so many rounds of polling one looks at members, one at quiet rooms
 TIDY_EVERY = 3_600.0  # seconds
 FIRST_TRIES = 3  # at the start
@@ -64,6 +66,7 @@ class Options:
 
     api_url: str = API_URL
     way: Way | None = None
+    catalog_url: str = CATALOG_URL
     poll_every: Seconds = 2.0
     parallel: Size = 20
     bots: list[str] = field(default_factory=list)
@@ -114,22 +117,26 @@ class WebexSpace(Space):
                 key="server.public_url",
             )
         if self.way == "websocket":
-            raise ConfigError("webex.way: websocket is not built yet; take webhook or polling", key="webex.way")
+            _can_listen(self.options)
         self._token_mark = hashlib.sha256(token.encode()).hexdigest()[:16]
+        self._token = token.strip()
         self._store = store
         self._clock = clock
         self._shelf = shelf
         self._context = context
-        self._client = Client(token.strip(), self.options.api_url, clock, parallel=self.options.parallel)
+        self._client = Client(self._token, self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
         self._sender = Sender(store, self._client, clock, self._placed)
         self._later = Later(store, clock, self.post)
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
+        self._name = f"shellbot {instance}"
         self._hooks: Hooks | None = None
         if self.way == "webhook":
-            self._hooks = Hooks(store, self._client, clock, name=f"shellbot {instance}", url=hook_url)
+            self._hooks = Hooks(store, self._client, clock, name=self._name, url=hook_url)
         self._intake: Intake | None = None
-        self._rounds: asyncio.Task[None] | None = None
+        self._rounds: list[asyncio.Task[None]] = []
+        self._is_wanted = asyncio.Event()  # a look through the rooms, before its time
+        self._connections = 0  # by websocket, made so far
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -167,7 +174,9 @@ class WebexSpace(Space):
         await self._intake.load()
         await self._later.load()
         rounds = Rounds(self._client, self._clock, self._directory, self._intake)
-        self._rounds = asyncio.create_task(self._go_round(rounds), name="webex rounds")
+        self._rounds = [asyncio.create_task(self._go_round(rounds), name="webex rounds")]
+        if self.way == "websocket":
+            self._rounds.append(asyncio.create_task(self._listen(self._intake), name="webex websocket"))
         logger.info("on Webex as %s way=%s", me.get("displayName"), self.way)
 
     async def post(self, channel_id: str, reply: Reply) -> None:
@@ -191,10 +200,10 @@ class WebexSpace(Space):
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
-        rounds, self._rounds = self._rounds, None
-        if rounds is not None:
-            rounds.cancel()
-            await asyncio.gather(rounds, return_exceptions=True)
+        rounds, self._rounds = self._rounds, []
+        for task in rounds:
+            task.cancel()
+        await asyncio.gather(*rounds, return_exceptions=True)
         if self._intake is not None:
             await self._intake.close()
         await self._later.close()
@@ -261,17 +270,20 @@ class WebexSpace(Space):
 
     async def _go_round(self, rounds: Rounds) -> None:
         """Look through the rooms, from time to time, and after the webhooks where there are."""
-        number, pause, tidied = 0, FIRST_PAUSE, float("-inf")
+        number, connection, pause, tidied = 0, 0, FIRST_PAUSE, float("-inf")
+        is_slow = self.way != "polling"
         while True:
             try:
                 has_missed = await self._hooks.ensure() if self._hooks is not None else False
-                is_slow = self._hooks is not None
+                self._is_wanted.clear()
+                now_connected = self._connections
+                has_missed |= now_connected != connection
                 await rounds.look(
                     members=is_slow or number % MEMBERS_ROUND == 0,
                     all_rooms=has_missed or number % ALL_ROUND == 0,
                 )
-                number, pause = number + 1, FIRST_PAUSE
-                wait = HOOKS_EVERY if is_slow else self.options.poll_every
+                number, connection, pause = number + 1, now_connected, FIRST_PAUSE
+                wait = SLOWLY if is_slow else self.options.poll_every
                 if self._clock.time() - tidied > TIDY_EVERY:
                     tidied = self._clock.time()
                     now = self._clock.utcnow()
@@ -287,7 +299,38 @@ class WebexSpace(Space):
             except Exception:
                 logger.exception("looking through the rooms failed")
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
-            await self._clock.sleep(wait)
+            await self._rest(wait)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, or only a moment if a look is wanted before."""
+        least = min(seconds, self.options.poll_every)
+        await self._clock.sleep(least)
+        alarm = self._clock.call_at(self._clock.time() + seconds - least, self._is_wanted.set)
+        try:
+            await self._is_wanted.wait()
+        finally:
+            alarm.cancel()
+
+    async def _listen(self, intake: Intake) -> None:
+        """Hear by websocket. Only here, because few have its library."""
+        from shellbot.spaces.webex.mercury import Account, Mercury
+
+        def connected() -> None:
+            self._connections += 1
+            self._is_wanted.set()
+
+        account = Account(self._directory.me, self._token, self._token_mark, self._name)
+        mercury = Mercury(
+            self._store,
+            self._client,
+            self._clock,
+            intake,
+            account,
+            self.options.catalog_url,
+            on_connected=connected,
+            on_moved=self._is_wanted.set,
+        )
+        await mercury.run()
 
     async def _show(self, channel_id: str, reply: Reply) -> None:
         to = self._directory.target(channel_id)
@@ -321,3 +364,24 @@ class WebexSpace(Space):
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waited has it
+
+
+def _can_listen(options: Options) -> None:
+    """
+    Raises:
+        ConfigError: One cannot listen by websocket with these options, or here.
+    """
+    if not is_of_webex(options.catalog_url, options.api_url):
+        raise ConfigError(
+            f"webex.catalog_url is {options.catalog_url}, and the token goes to hosts of Webex only, by https://; "
+            "with an API on this machine the catalog is there, too",
+            key="webex.catalog_url",
+        )
+    try:
+        import shellbot.spaces.webex.mercury  # noqa: F401 - only to see whether its library is here
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("websockets"):
+            raise
+        raise ConfigError(
+            "webex.way: websocket needs a library; pip install websockets (13 or later)", key="webex.way"
+        ) from None
