@@ -25,6 +25,7 @@ async def server(fake: FakeWebex, folder: Path, way: str, *, bot: str = "Shelly"
         "WEBEX_TEAMS_ACCESS_TOKEN": fake.bot(bot).token,
         "SHELLBOT_WEBEX_API_URL": fake.url,
         "SHELLBOT_WEBEX_WAY": way,
+        "SHELLBOT_WEBEX_CATALOG_URL": fake.catalog,
         "SHELLBOT_WEBEX_POLL_EVERY": "0.1",
     }
     arguments = [sys.executable, "-m", "shellbot", "run", "--space", "webex", "--instance", str(folder), "--port", "0"]
@@ -50,7 +51,7 @@ async def server(fake: FakeWebex, folder: Path, way: str, *, bot: str = "Shelly"
         await process.wait()
 
 
-@pytest.mark.parametrize("way", ["webhook", "polling"])
+@pytest.mark.parametrize("way", ["webhook", "polling", "websocket"])
 async def test_a_vote_with_cards_and_words_goes_on_where_the_server_was_killed(tmp_path: Path, way: str) -> None:
     folder = tmp_path / "instance"
     with FakeWebex() as fake:
@@ -60,7 +61,7 @@ async def test_a_vote_with_cards_and_words_goes_on_where_the_server_was_killed(t
             a.say(room, 'poll "Lunch?" Pizza, Sushi', mention=bot)
             for person in (a, b):
                 await fake.aio.wait_for((bot, person), lambda message: "Lunch?" in message.text)
-            if way == "webhook":
+            if way != "polling":
                 a.press(bot, label="Sushi")
             else:
                 a.say(bot, "2")  # buttons cannot be polled

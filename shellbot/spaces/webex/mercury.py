@@ -47,6 +47,7 @@ READY = 5.0  # seconds that Webex may take to say the first word; after them it 
 # Seconds; a connection that says nothing is pinged, and given up after all three.
 PING_EVERY, PONG_WITHIN, CLOSING = 15.0, 13.0, 2.0
 AT_ONCE = 10  # things that are fetched at once; who says more waits, down to the platform
+TRIES = 8  # for one thing that is fetched, some two minutes; those behind it wait
 MAX_BYTES = 1024 * 1024  # of one event
 DENIED = (4401, 4403)  # how Webex closes where the token is not good
 # Of nobody's tree, and silent: the library would write all it sends at DEBUG, the token with it.
@@ -79,7 +80,7 @@ class Mercury:
     Args:
         catalog_url: Where the services are named.
         on_connected: Called when there is a connection, so that what was missed can be looked for.
-        on_moved: Called when people have come or gone somewhere.
+        on_unclear: Called when something happened of which only a look through the rooms can tell more.
     """
 
     def __init__(
@@ -92,7 +93,7 @@ class Mercury:
         catalog_url: str,
         *,
         on_connected: Callable[[], None],
-        on_moved: Callable[[], None],
+        on_unclear: Callable[[], None],
     ) -> None:
         self._store = store
         self._client = client
@@ -101,7 +102,7 @@ class Mercury:
         self._account = account
         self._catalog_url = catalog_url
         self._on_connected = on_connected
-        self._on_moved = on_moved
+        self._on_unclear = on_unclear
         self._stale: deque[str] = deque(maxlen=100)  # registrations that were refused
         self._coming: asyncio.Queue[_Coming] = asyncio.Queue(AT_ONCE)
 
@@ -208,7 +209,7 @@ class Mercury:
             await self._coming.put(_Coming(id_of(event), socket, found))
             return
         if activity == "moved":
-            self._on_moved()
+            self._on_unclear()
         await _acknowledge(socket, id_of(event))
 
     # --- what came
@@ -237,7 +238,7 @@ class Mercury:
 
     async def _find(self, activity: Activity) -> Notice | None:
         """The public form of what happened; None where it is gone, or cannot be read."""
-        pause = FIRST_PAUSE
+        pause, left = FIRST_PAUSE, TRIES
         while True:
             try:
                 return await self._notice(activity)
@@ -246,16 +247,17 @@ class Mercury:
             except ChannelNotFound:
                 return None  # taken back, or not for the bot
             except RateLimited as error:
-                wait = error.retry_after
+                wait, why = error.retry_after, str(error)
             except MessageRefused as error:
-                logger.warning("what came by websocket is let be: %s", error)
-                return None
+                left, why = 0, str(error)
             except SpaceError as error:
-                logger.warning("what came by websocket is fetched again in %.0f s: %s", pause, error)
-                wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
-            except Exception:
-                logger.exception("what came by websocket is lost")
+                wait, pause, why = pause, min(pause * 2, LONGEST_PAUSE), str(error)
+                left -= 1
+            if left <= 0:
+                logger.warning("what came by websocket cannot be fetched, and is looked for in its room: %s", why)
+                self._on_unclear()
                 return None
+            logger.info("what came by websocket is fetched again in %.0f s: %s", wait, why)
             await self._clock.sleep(wait)
 
     async def _notice(self, activity: Activity) -> Notice | None:

@@ -328,7 +328,7 @@ class WebexSpace(Space):
             account,
             self.options.catalog_url,
             on_connected=connected,
-            on_moved=self._is_wanted.set,
+            on_unclear=self._is_wanted.set,
         )
         await mercury.run()
 
