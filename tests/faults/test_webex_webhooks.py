@@ -88,6 +88,7 @@ async def test_c01_forged_deliveries_are_refused_counted_and_cost_no_call(fake):
 
 
 @pytest.mark.long
+@pytest.mark.timeout(120)
 async def test_c01_a_hundred_thousand_forged_deliveries_are_refused(fake):
     async with at_the_door(fake) as (space, ear, _):
         for number in range(100_000):
@@ -237,6 +238,24 @@ async def test_c03_a_delivery_played_again_after_a_restart_or_days_later_has_no_
             assert space.repeats + space.stale == 1
     await store.close()
     assert ear.texts == ["vote"]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(120)
+async def test_c03_a_delivery_played_again_a_hundred_thousand_times_has_no_effect(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    async with at_the_door(fake) as (space, ear, _):
+        ann.say(bot, "vote")
+        await ear.wait(Message)
+        await fake.aio.wait_delivered()
+        [delivery] = [one for one in fake.deliveries if one.resource == "messages"]
+        signature = signed(delivery.body, secret_of(fake))
+        asked = len(fake.requests)
+        for _ in range(100):
+            await asyncio.gather(*(space.receive(delivery.body, signature) for _ in range(1_000)))
+        assert space.repeats == 100_000
+        assert len(fake.requests) == asked
+        assert ear.texts == ["vote"]
 
 
 async def test_c04_what_comes_twice_and_out_of_order_is_heard_once(fake):
@@ -395,3 +414,16 @@ async def test_c12_what_could_not_be_fetched_when_it_came_is_heard_after_a_resta
         await ear.wait(Message)
     await store.close()
     assert ear.texts == ["in the moment of the end"]
+
+
+async def test_c12_where_webex_takes_no_webhook_people_are_heard_all_the_same(fake, caplog):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    fake.faults.next(400, path="webhooks", method="POST", count=1_000)
+    async with on_webex(fake, hook_url="http://127.0.0.1:9/hook") as (_, ear):
+        ann.say(bot, "hello")
+        await ear.wait(Message)
+        ann.say(bot, "once more")
+        await ear.wait(Message, 2)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert len(told) == 1
+    assert "see that server.public_url is an address that the internet knows" in told[0]

@@ -27,7 +27,7 @@ def has_buttons(card: Card | None) -> bool:
     return card is not None and card.is_open and bool(card.buttons)
 
 
-def adaptive(reply: Reply, *, mark: str = "") -> Json:
+def adaptive(reply: Reply, *, mark: str = "", can_press: bool = True) -> Json:
     """The card of a reply that :func:`has_buttons`, with its text; ``mark`` comes at its end."""
     card = reply.card
     assert card is not None
@@ -51,18 +51,18 @@ def adaptive(reply: Reply, *, mark: str = "") -> Json:
             }
         )
         actions = [_submit(SEND, {"card": card.id, "values": values})]
-    body += [_block(text, isSubtle=True) for text in (hint(card), plain(card.note), mark) if text]
+    body += [_block(text, isSubtle=True) for text in (hint(card, can_press), plain(card.note), mark) if text]
     return {"$schema": _SCHEMA, "type": "AdaptiveCard", "version": VERSION, "body": body, "actions": actions}
 
 
-def worded(reply: Reply) -> str:
+def worded(reply: Reply, *, can_press: bool = True) -> str:
     """The same as markdown: with what to type where there are buttons, and how it ended where there are none left."""
     card = reply.card
     if card is None:
         return reply.text
     lines = [f"**{plain(card.title)}**" if card.title else "", reply.text]
     if has_buttons(card):
-        lines += ["\n".join(_choices(card)), hint(card)]
+        lines += ["\n".join(_choices(card)), hint(card, can_press)]
     elif card.buttons:
         pressed = [button for button in card.buttons if card.is_pressed(button)]
         lines.append("\n".join(f"{CHOSEN} {plain(button.label)}" for button in pressed))
@@ -70,13 +70,14 @@ def worded(reply: Reply) -> str:
     return "\n\n".join(filter(None, lines))
 
 
-def hint(card: Card) -> str:
-    """What one may do: press, or type."""
+def hint(card: Card, can_press: bool) -> str:
+    """What one may do: press, where that is heard, or type."""
+    many = "1, 2 ..." if len(card.buttons) > 2 else " or ".join(str(n) for n in range(1, len(card.buttons) + 1))
+    typed = "the words" if _has_numbers(card) else many
+    if not can_press:
+        return f"Please type {typed}: buttons do nothing here."
     press = "Press a button" if len(card.buttons) <= MOST_ACTIONS else f"Choose, and press {SEND}"
-    if _has_numbers(card):
-        return f"{press}; or type the words."
-    numbers = " or ".join(str(n) for n in range(1, len(card.buttons) + 1)) if len(card.buttons) < 3 else "1, 2 ..."
-    return f"{press}; or type {numbers}"
+    return f"{press}; or type {typed}."
 
 
 def pressed(inputs: object) -> tuple[str, str] | None:

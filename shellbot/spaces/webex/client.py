@@ -1,7 +1,7 @@
 """Calls to Webex by whichever SDK is there, awaited by the event loop. No other module knows an SDK.
 
-The SDK makes the requests and reads the answers; what goes wrong is dealt with below it, in :class:`_Adapter`, which
-sees each request and each status first: the SDK of 2017 ends with a ValueError on the waiting times that Webex sends.
+The SDK makes the requests and reads the answers; what goes wrong is dealt with below it, in
+:mod:`shellbot.spaces.webex.wire`. Here it is known what the platform wants for all calls together.
 """
 
 from __future__ import annotations
@@ -10,23 +10,17 @@ import asyncio
 import contextlib
 import json
 import os
-import random
-import re
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
-from email.message import Message as Headers
 from itertools import islice
 from logging import getLogger
 from typing import Any, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import requests
-import urllib3.exceptions
-from requests.adapters import HTTPAdapter
 
 from shellbot.clocks import BaseClock
 from shellbot.errors import (
@@ -41,25 +35,20 @@ from shellbot.errors import (
 )
 from shellbot.events import File
 from shellbot.files.names import clean_name
-from shellbot.files.shelf import PIECE_BYTES, Shelf
-from shellbot.markup import one_line
+from shellbot.files.shelf import Shelf
 from shellbot.spaces.webex.events import Json, time_of
 from shellbot.spaces.webex.hosts import LOOPBACK, is_of_webex
-from shellbot.spaces.webex.retry import retry_after
+from shellbot.spaces.webex.wire import Wire, download, explained, is_at, session_of
 
 logger = getLogger(__name__)
 T = TypeVar("T")
 
-CONNECT_TIMEOUT, READ_TIMEOUT = 10.0, 30.0  # seconds
-DOWNLOAD_TIMEOUT = 120.0  # seconds for a whole file
 SPARE_THREADS = 4  # for what is read, while all others send
 BREAK_AFTER = 5  # failures in a row; from then on one call at a time tries
 LONGEST_BREAK = 60.0  # seconds between such tries
 PAGE = 50  # messages asked for at once
 MOST = 1_000  # rooms, members or messages asked for at once
-MOST_TOLD_BYTES = 20_000  # of what it says about a failure
 CLOSING = 5.0  # seconds that calls under way get at the end
-_EXTENDED = re.compile(r"filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", re.IGNORECASE)
 
 
 class Client:
@@ -217,10 +206,10 @@ class Client:
         Raises:
             FileRefused: It is too large, lies elsewhere, or the platform does not give it. Can be said to people.
         """
-        if not self._is_there(url):
+        if not is_at(self.url, url):
             raise FileRefused("A file is not fetched from where it lies: that is not Webex.")
         try:
-            return await self._call(lambda api: _download(_session(api), url, shelf))
+            return await self._call(lambda api: download(session_of(api), url, shelf))
         except (ChannelNotFound, MessageRefused) as error:
             raise FileRefused("Webex does not give out a file that you sent; it may be blocked or gone.") from error
 
@@ -234,12 +223,12 @@ class Client:
             raise MessageRefused("Webex names an address that is not its own; nothing is sent there")
 
         def ask(api: Any) -> Json:
-            self._local.is_beside = True
+            self._local.wire.is_beside = True
             try:
-                with _session(api).request(method, url, json=body, allow_redirects=False) as response:
+                with session_of(api).request(method, url, json=body, allow_redirects=False) as response:
                     return dict(json.loads(response.content)) if response.content else {}
             finally:
-                self._local.is_beside = False
+                self._local.wire.is_beside = False
 
         return await self._call(ask)
 
@@ -305,77 +294,25 @@ class Client:
         except SpaceError:
             raise
         except requests.RequestException as error:
-            raise _explained(error) from error
-        except Exception as error:  # an answer that the SDK cannot read
+            raise explained(error) from error
+        except Exception as error:
+            if not self._local.wire.has_asked:
+                raise MessageRefused(f"this cannot be sent: {type(error).__name__}: {error}") from error
             raise OutcomeUnknown(f"Webex answered what cannot be read ({type(error).__name__})") from error
 
     def _api(self) -> Any:
         api = getattr(self._local, "api", None)
         if api is None:
             api = self._make(access_token=self._token, base_url=self.url, wait_on_rate_limit=False)
-            session = _session(api)
-            adapter = _Adapter(self)
-            session.mount("https://", adapter)
-            session.mount("http://", adapter)
-            session.auth = _keep  # else a .netrc would put its own word in place of the token
-            self._sessions.append(session)
-            self._local.api = api
+            wire = Wire(self.url, self._clock.utcnow, self._pause)
+            wire.mount(session_of(api))
+            self._sessions.append(session_of(api))
+            self._local.api, self._local.wire = api, wire
+        self._local.wire.has_asked = False
         return api
 
-    def _is_there(self, url: str) -> bool:
-        mine, other = urlsplit(self.url), urlsplit(url)
-        return (mine.scheme, mine.netloc) == (other.scheme, other.netloc)
-
-    def look_before(self, url: str) -> None:
-        """Refuse a request that would carry the token elsewhere, as the link to a next page might."""
-        is_beside = getattr(self._local, "is_beside", False)
-        if not (is_of_webex(url, self.url) if is_beside else self._is_there(url)):
-            raise MessageRefused(f"Webex names an address that is not its own: {urlsplit(url).hostname}")
-
-    def look_after(self, response: requests.Response) -> None:
-        """Raise what a status means; in a thread of the pool."""
-        status = response.status_code
-        if status < 300:
-            return
-        told = _told(response)
-        if status < 400:
-            raise MessageRefused(f"Webex points elsewhere, and that is not followed ({told})")
-        if status in (429, 423):
-            seconds = retry_after(response.headers.get("Retry-After"), self._clock.utcnow())
-            seconds += random.uniform(0, min(5.0, seconds / 4))
-            if status == 429:  # the token's; 423 is about one thing only
-                self._resume_at = max(self._resume_at, self._clock.time() + seconds)
-            logger.warning("Webex asks to wait seconds=%.0f status=%d", seconds, status)
-            raise RateLimited(f"Webex asks to wait {seconds:.0f} s ({told})", retry_after=seconds)
-        if status == 401:
-            raise SpaceUnauthorized(
-                f"Webex does not know the bot's token ({told}); make a new one at developer.webex.com"
-            )
-        if status in (403, 404, 410):
-            raise ChannelNotFound(f"not there for the bot ({told})")
-        if status in (408, 425) or status >= 500:
-            raise SpaceError(f"Webex fails ({told})")
-        raise MessageRefused(f"Webex refuses it ({told})")
-
-
-class _Adapter(HTTPAdapter):
-    """Sees each request and each answer before the SDK does."""
-
-    def __init__(self, client: Client) -> None:
-        super().__init__()
-        self._client = client
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        self._client.look_before(request.url or "")
-        if not args:
-            kwargs["timeout"] = (CONNECT_TIMEOUT, READ_TIMEOUT)
-        response = super().send(request, *args, **kwargs)
-        try:
-            self._client.look_after(response)
-        except SpaceError:
-            response.close()
-            raise
-        return response
+    def _pause(self, seconds: float) -> None:
+        self._resume_at = max(self._resume_at, self._clock.time() + seconds)
 
 
 def _sdk() -> Callable[..., Any]:
@@ -390,70 +327,9 @@ def _sdk() -> Callable[..., Any]:
     return made
 
 
-def _session(api: Any) -> requests.Session:
-    session = api._session._req_session
-    assert isinstance(session, requests.Session)
-    return session
-
-
-def _keep(request: requests.PreparedRequest) -> requests.PreparedRequest:
-    return request
-
-
 def _json(thing: Any) -> Json:
     return dict(thing.json_data)
 
 
 def _all(things: Iterable[Any]) -> list[Json]:
     return [_json(thing) for thing in things]
-
-
-def _told(response: requests.Response) -> str:
-    """What the platform says about a failure, short, with what its support wants to know."""
-    try:
-        body = json.loads(response.raw.read(MOST_TOLD_BYTES, decode_content=True))
-        words = one_line(str(body.get("message") or ""))[:160]
-        tracking = one_line(str(body.get("trackingId") or ""))[:80]
-    except (ValueError, AttributeError, OSError, RecursionError, urllib3.exceptions.HTTPError):
-        words = tracking = ""
-    return " ".join(filter(None, [str(response.status_code), words, tracking]))
-
-
-def _explained(error: requests.RequestException) -> SpaceError:
-    """Whether the platform may have got it. The text of the error names the address, never a header."""
-    reason: Any = error.args[0] if error.args else None
-    reason = getattr(reason, "reason", reason)
-    never = (urllib3.exceptions.NewConnectionError, urllib3.exceptions.SSLError, urllib3.exceptions.ProxyError)
-    is_unsent = isinstance(error, requests.ConnectTimeout | requests.exceptions.InvalidURL) or isinstance(reason, never)
-    what = type(reason if isinstance(reason, Exception) else error).__name__
-    if is_unsent:
-        return SpaceError(f"Webex cannot be reached ({what})")
-    return OutcomeUnknown(f"the connection to Webex broke ({what})")
-
-
-def _download(session: requests.Session, url: str, shelf: Shelf) -> File:
-    ends = time.monotonic() + DOWNLOAD_TIMEOUT
-    with session.get(url, stream=True, allow_redirects=False) as response:
-        name = _file_name(response.headers.get("Content-Disposition", ""))
-        draft = shelf.new(name, response.headers.get("Content-Type", ""))
-        try:
-            for piece in response.iter_content(PIECE_BYTES):
-                draft.write(piece)
-                if time.monotonic() > ends:
-                    raise FileRefused(f"{draft.name} takes too long to come.")
-            return draft.finish()
-        finally:
-            draft.close()
-
-
-def _file_name(disposition: str) -> str:
-    """What a file is called by its header, in whichever of the ways to write it."""
-    if found := _EXTENDED.search(disposition):
-        return unquote(found[1], errors="replace")
-    headers = Headers()
-    headers["Content-Disposition"] = disposition
-    name = headers.get_filename() or "file"
-    try:
-        return name.encode("latin-1").decode()  # as which headers are read, though names in them are UTF-8
-    except UnicodeError:
-        return name

@@ -154,11 +154,17 @@ class Directory:
         """
         known = self._people.get(person_id)
         if known is None:
-            found = await self._client.person(person_id)
-            addresses = found.get("emails") or [address]
-            is_machine = found.get("type") == "bot" and not is_bot(str(addresses[0]))
-            name = str(found.get("displayName") or addresses[0] or "somebody")
-            await self._keep_people([_known(person_id, name, f"{addresses[0]}{'.bot' if is_machine else ''}")])
+            try:
+                found = await self._client.person(person_id)
+            except ChannelNotFound:
+                if not address:
+                    raise
+                found = {}  # of another organization, perhaps; the address tells enough
+            address = str(next(iter(found.get("emails") or ()), address))
+            name = str(found.get("displayName") or address or "somebody")
+            if found.get("type") == "bot" and not is_bot(address):
+                address += ".bot"
+            await self._keep_people([_known(person_id, name, address)])
             known = self._people[person_id]
         return known
 

@@ -16,7 +16,15 @@ from logging import getLogger
 from weakref import WeakValueDictionary
 
 from shellbot.clocks import BaseClock
-from shellbot.errors import ChannelNotFound, FileRefused, MessageRefused, RateLimited, SpaceError, SpaceUnauthorized
+from shellbot.errors import (
+    ChannelNotFound,
+    FileRefused,
+    MessageRefused,
+    RateLimited,
+    SpaceError,
+    SpaceUnauthorized,
+    StoreError,
+)
 from shellbot.events import Channel, Event, File, Person
 from shellbot.files import shelf as files
 from shellbot.files.shelf import Shelf
@@ -143,7 +151,11 @@ class Intake:
         if not rest:
             return []
         heard = await self._store.read(lambda db: ledger.heard(db, [notice.id for notice, _ in rest]))
-        return [self._push(notice, body) for notice, body in rest if notice.id not in heard]
+        return [
+            self._push(notice, body)
+            for notice, body in rest
+            if notice.id not in heard and notice.id not in self._dealt_with
+        ]
 
     def _is_old(self, notice: Notice) -> bool:
         is_old = self._clock.utcnow() - notice.created > OLDEST
@@ -180,7 +192,7 @@ class Intake:
                     is_over = True
                 except RateLimited as error:
                     wait = error.retry_after
-                except SpaceError as error:
+                except (SpaceError, StoreError) as error:
                     logger.warning("tried again in %.0f s id=%s: %s", pause, waiting.notice.id, error)
                     wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
                 except Exception:

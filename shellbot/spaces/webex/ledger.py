@@ -150,7 +150,9 @@ def drop_member(db: sqlite3.Connection, room: str, person: str) -> None:
 
 
 def parts(db: sqlite3.Connection, channel: str, reply: str) -> dict[int, Part]:
-    rows = db.execute(f"SELECT {_PART} FROM webex_parts WHERE channel = ? AND reply = ?", (channel, reply))
+    rows = db.execute(
+        f"SELECT {_PART} FROM webex_parts WHERE channel = ? AND reply = ? ORDER BY part", (channel, reply)
+    )
     return {row[0]: Part(*row) for row in rows}
 
 

@@ -4,9 +4,9 @@ all that a webhook did not bring."""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from logging import getLogger
 
 from shellbot.clocks import BaseClock
@@ -18,6 +18,7 @@ from shellbot.spaces.webex.intake import Intake, oldest
 
 logger = getLogger(__name__)
 
+PATIENCE = 10.0  # seconds that a look at all rooms waits for the slow ones
 OVERLAP = 60.0  # seconds looked through again, for what the platform shows late
 
 
@@ -29,31 +30,48 @@ class Rounds:
         self._clock = clock
         self._directory = directory
         self._intake = intake
+        self._looks: dict[str, asyncio.Task[None]] = {}  # by room
+
+    async def close(self) -> None:
+        """Look no further."""
+        looks = list(self._looks.values())
+        for look in looks:
+            look.cancel()
+        await asyncio.gather(*looks, return_exceptions=True)
 
     async def look(self, *, members: bool, all_rooms: bool) -> None:
         """Look through rooms in which something happened; returns when the bots have what was found.
+
+        A room that takes long, because something there has to be tried again, is not waited for: the others go on.
 
         Args:
             members: Who has come and gone, too.
             all_rooms: Also those that the platform calls quiet.
         """
         before = {room.id: room for room in self._directory.rooms()}
-        found = await self._client.rooms()
-        work: list[Awaitable[None]] = []
-        for each in found:
+        begun: list[asyncio.Task[None]] = []
+        for each in await self._client.rooms():
             room = await self._directory.met(each)
             activity = str(each.get("lastActivity") or "")
             is_new = before.pop(room.id, None) is None
             is_quiet = bool(activity) and activity == room.activity
             meets = not room.person and (is_new or members)
-            if meets or is_new or all_rooms or not is_quiet:
-                work.append(self._look_through(room.id, activity, meets=meets))
+            if room.id not in self._looks and (meets or is_new or all_rooms or not is_quiet):
+                look = asyncio.create_task(self._look_through(room.id, activity, meets=meets))
+                self._looks[room.id] = look
+                look.add_done_callback(partial(self._is_over, room.id))
+                begun.append(look)
         for room_id in before:
             await self._directory.is_gone(room_id)
-        outcomes = await asyncio.gather(*work, return_exceptions=True)
-        for outcome in outcomes:
-            if isinstance(outcome, BaseException):
-                raise outcome
+        if begun:
+            over, _ = await asyncio.wait(begun, timeout=PATIENCE)
+            for look in over:
+                await look  # raises what went wrong
+
+    def _is_over(self, room_id: str, look: asyncio.Task[None]) -> None:
+        del self._looks[room_id]
+        if not look.cancelled() and (error := look.exception()) is not None:
+            logger.info("a room is looked through again room=%s: %s", room_id, error)
 
     async def _look_through(self, room_id: str, activity: str, *, meets: bool) -> None:
         try:

@@ -36,7 +36,7 @@ class Draft:
 
     markdown: str
     card: Json | None = None
-    carded: Reply | None = None  # what the card was made of
+    card_again: Json | None = None  # the same, marked
     file: File | None = None
 
     @property
@@ -51,24 +51,25 @@ class Draft:
 
     def again(self) -> Draft:
         """With the mark at its end."""
-        card = adaptive(self.carded, mark=MARK) if self.carded is not None else None
-        return replace(self, markdown=with_mark(self.markdown), card=card)
+        return replace(self, markdown=with_mark(self.markdown), card=self.card_again)
 
 
-def drafts(reply: Reply, placed: Callable[[File], File]) -> list[Draft]:
+def drafts(reply: Reply, placed: Callable[[File], File], can_press: bool) -> list[Draft]:
     """The messages that show a reply, in order. Pure, but for where ``placed`` says that files are."""
+    words = partial(worded, can_press=can_press)
     fixed = fenced(reply.fixed) if reply.fixed else ""
     files = [placed(file) for file in reply.files]
     found: list[Draft] = []
     if has_buttons(reply.card):
-        markdown = _shown(worded(reply))
+        markdown = _shown(words(reply))
         if fixed or len(markdown.encode()) > ROOM_BYTES:
             found = [Draft(piece) for piece in split(_shown(_joined(reply.text, fixed)))]
             reply = replace(reply, text="")
-            markdown = split(_shown(worded(reply)))[0]
-        found.append(Draft(markdown, adaptive(reply), reply))
+            markdown = split(_shown(words(reply)))[0]
+        made = partial(adaptive, reply, can_press=can_press)
+        found.append(Draft(markdown, made(), made(mark=MARK)))
     else:
-        found = [Draft(piece) for piece in split(_shown(_joined(worded(reply), fixed)))]
+        found = [Draft(piece) for piece in split(_shown(_joined(words(reply), fixed)))]
         if files:
             last = found.pop() if found else Draft("")
             found.append(replace(last, file=files.pop(0)))
@@ -88,13 +89,17 @@ class Sender:
 
     Args:
         placed: Gives a file of a reply with its path.
+        can_press: Whether it is heard when somebody presses a button.
     """
 
-    def __init__(self, store: Store, client: Client, clock: BaseClock, placed: Callable[[File], File]) -> None:
+    def __init__(
+        self, store: Store, client: Client, clock: BaseClock, placed: Callable[[File], File], *, can_press: bool
+    ) -> None:
         self._store = store
         self._client = client
         self._clock = clock
         self._placed = placed
+        self._can_press = can_press
 
     async def show(self, channel: str, to: Json, reply: Reply) -> str:
         """Have this reply stand there in this version, unless it does, or a later one.
@@ -110,7 +115,7 @@ class Sender:
         known = await self._store.read(lambda db: ledger.parts(db, channel, reply.id))
         if any(part.version > reply.version for part in known.values()):
             return ""
-        wanted = drafts(reply, self._placed)
+        wanted = drafts(reply, self._placed, self._can_press)
         self._must_be_late_enough(wanted, known)
         room = ""
         has_moved = False  # what follows would stand above it

@@ -19,6 +19,7 @@ from shellbot.context import Context
 from shellbot.errors import (
     ConfigError,
     InvalidMessage,
+    MessageRefused,
     RateLimited,
     SignatureInvalid,
     SpaceError,
@@ -52,7 +53,7 @@ API_URL = "https://webexapis.com/v1/"
 CATALOG_URL = "https://u2c.wbx2.com/u2c/api/v1/catalog?format=hostmap"
 MAX_BODY_BYTES = 256 * 1024  # of a delivery; Webex's have about one thousand
 RECEIVING = 5.0  # seconds that a delivery waits for the bots to have it; it is on disk before
-SLOWLY = 300.0  # seconds between looks at the webhooks, and through the rooms, where things come by themselves
+HOOKS_EVERY = 300.0  # seconds between looks at the webhooks, and through the rooms, where all comes by itself
 MEMBERS_ROUND, ALL_ROUND = 15, 30  # of so many rounds of polling one looks at members, one at quiet rooms
 TIDY_EVERY = 3_600.0  # seconds
 FIRST_TRIES = 3  # at the start
@@ -126,15 +127,17 @@ class WebexSpace(Space):
         self._context = context
         self._client = Client(self._token, self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
-        self._sender = Sender(store, self._client, clock, self._placed)
+        self._sender = Sender(store, self._client, clock, self._placed, can_press=self.way != "polling")
         self._later = Later(store, clock, self.post)
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
         self._name = f"shellbot {instance}"
         self._hooks: Hooks | None = None
         if self.way == "webhook":
             self._hooks = Hooks(store, self._client, clock, name=self._name, url=hook_url)
+        self._has_told_of_hooks = False
         self._intake: Intake | None = None
-        self._rounds: list[asyncio.Task[None]] = []
+        self._rounds: Rounds | None = None
+        self._going: list[asyncio.Task[None]] = []
         self._is_wanted = asyncio.Event()  # a look through the rooms, before its time
         self._connections = 0  # by websocket, made so far
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -173,10 +176,10 @@ class WebexSpace(Space):
             await self._hooks.load()
         await self._intake.load()
         await self._later.load()
-        rounds = Rounds(self._client, self._clock, self._directory, self._intake)
-        self._rounds = [asyncio.create_task(self._go_round(rounds), name="webex rounds")]
+        self._rounds = Rounds(self._client, self._clock, self._directory, self._intake)
+        self._going = [asyncio.create_task(self._go_round(self._rounds), name="webex rounds")]
         if self.way == "websocket":
-            self._rounds.append(asyncio.create_task(self._listen(self._intake), name="webex websocket"))
+            self._going.append(asyncio.create_task(self._listen(self._intake), name="webex websocket"))
         logger.info("on Webex as %s way=%s", me.get("displayName"), self.way)
 
     async def post(self, channel_id: str, reply: Reply) -> None:
@@ -200,10 +203,12 @@ class WebexSpace(Space):
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
-        rounds, self._rounds = self._rounds, []
-        for task in rounds:
+        going, self._going = self._going, []
+        for task in going:
             task.cancel()
-        await asyncio.gather(*rounds, return_exceptions=True)
+        await asyncio.gather(*going, return_exceptions=True)
+        if self._rounds is not None:
+            await self._rounds.close()
         if self._intake is not None:
             await self._intake.close()
         await self._later.close()
@@ -271,11 +276,10 @@ class WebexSpace(Space):
     async def _go_round(self, rounds: Rounds) -> None:
         """Look through the rooms, from time to time, and after the webhooks where there are."""
         number, connection, pause, tidied = 0, 0, FIRST_PAUSE, float("-inf")
-        is_slow = self.way != "polling"
         while True:
             try:
-                has_missed = await self._hooks.ensure() if self._hooks is not None else False
                 self._is_wanted.clear()
+                has_missed, is_slow = await self._look_after_hooks()
                 now_connected = self._connections
                 has_missed |= now_connected != connection
                 await rounds.look(
@@ -283,7 +287,7 @@ class WebexSpace(Space):
                     all_rooms=has_missed or number % ALL_ROUND == 0,
                 )
                 number, connection, pause = number + 1, now_connected, FIRST_PAUSE
-                wait = SLOWLY if is_slow else self.options.poll_every
+                wait = HOOKS_EVERY if is_slow else self.options.poll_every
                 if self._clock.time() - tidied > TIDY_EVERY:
                     tidied = self._clock.time()
                     now = self._clock.utcnow()
@@ -303,10 +307,9 @@ class WebexSpace(Space):
 
     async def _rest(self, seconds: float) -> None:
         """Wait, or only a moment if a look is wanted before."""
-        least = min(seconds, self.options.poll_every)
-        await self._clock.sleep(least)
-        alarm = self._clock.call_at(self._clock.time() + seconds - least, self._is_wanted.set)
+        alarm = self._clock.call_at(self._clock.time() + seconds, self._is_wanted.set)
         try:
+            await self._clock.sleep(min(seconds, self.options.poll_every))
             await self._is_wanted.wait()
         finally:
             alarm.cancel()
@@ -331,6 +334,22 @@ class WebexSpace(Space):
             on_unclear=self._is_wanted.set,
         )
         await mercury.run()
+
+    async def _look_after_hooks(self) -> tuple[bool, bool]:
+        """Whether something may have been missed, and whether the platform tells what happens by itself."""
+        if self._hooks is None:
+            return False, self.way == "websocket"
+        try:
+            return await self._hooks.ensure(), True
+        except MessageRefused as error:
+            if not self._has_told_of_hooks:
+                self._has_told_of_hooks = True
+                logger.error(
+                    "Webex takes no webhook, so the rooms are looked through instead, and buttons do not work; "
+                    "see that server.public_url is an address that the internet knows: %s",
+                    error,
+                )
+            return False, False
 
     async def _show(self, channel_id: str, reply: Reply) -> None:
         to = self._directory.target(channel_id)

@@ -92,7 +92,7 @@ async def test_a_card_that_is_sent_again_says_so_on_the_card(fake):
         assert await asyncio.wait_for(outbox.send(channel, Reply(id="one", text="", card=CARD)), 10)
     messages = fake.messages((fake.bot("Shelly"), fake.person("Person A")))
     assert [message.cards[0]["body"][-1]["text"] for message in messages] == [
-        "Press a button; or type 1 or 2",
+        "Please type 1 or 2: buttons do nothing here.",
         "(again)",
     ]
     assert messages[1].markdown.endswith("(again)")

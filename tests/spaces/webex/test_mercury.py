@@ -300,9 +300,9 @@ async def test_a_token_that_is_no_longer_good_ends_it_and_is_told_once(fake, cap
         fake.revoke(bot)
         held.release()  # it connects, and is closed with 4401
         await until(lambda: not space.is_well)
-        assert space._rounds[1].get_name() == "webex websocket"
-        await asyncio.wait({space._rounds[1]}, timeout=5)
-        assert space._rounds[1].done()
+        assert space._going[1].get_name() == "webex websocket"
+        await asyncio.wait({space._going[1]}, timeout=5)
+        assert space._going[1].done()
     told = [record for record in caplog.records if record.levelno >= logging.ERROR]
     assert len(told) == 1
     assert "Make a new token" in told[0].getMessage()

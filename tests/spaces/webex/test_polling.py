@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+from datetime import UTC, datetime
+
+from shellbot.clocks import ExternalClock
+from shellbot.errors import StoreError
 from shellbot.events import Join, Leave, Message, Reply
 from shellbot.stores.memory import MemoryStore
-from tests.spaces.webex.rooms import Ear, direct_id, group_id, on_webex
+from tests.spaces.webex.rooms import Ear, direct_id, group_id, hurried, on_webex
 
 
 async def test_people_of_a_room_join_and_what_they_say_to_the_bot_is_heard_without_its_name(fake):
@@ -125,3 +130,39 @@ async def test_an_edit_is_no_second_message(fake):
         ann.say(bot, "second")
         await ear.wait(Message, 2)
     assert ear.texts == ["first", "second"]
+
+
+async def test_a_room_in_which_something_has_to_be_tried_again_holds_up_no_other(fake, monkeypatch):
+    monkeypatch.setattr("shellbot.spaces.webex.polling.PATIENCE", 0.1)
+    bot, ann, bea = fake.bot("Shelly"), fake.person("Person A"), fake.person("Person B")
+    async with on_webex(fake) as (_, ear):
+        held = fake.faults.next("hold", path=f"people/{ann.id}", method="GET")
+        ann.say(bot, "slow")
+        await asyncio.to_thread(held.wait_reached)
+        bea.say(bot, "first")
+        await ear.wait(Message)
+        bea.say(bot, "second")
+        await ear.wait(Message, 2)
+        held.release()
+        await ear.wait(Message, 3)
+    assert ear.texts == ["first", "second", "slow"]
+
+
+async def test_what_cannot_be_kept_now_is_heard_when_it_can(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    clock = ExternalClock(datetime.now(UTC))
+    ear, tries = Ear(), []
+    deliver = ear.deliver
+
+    async def full(event):
+        tries.append(event.id)
+        if len(tries) < 4:
+            raise StoreError("the disk is full")
+        return await deliver(event)
+
+    ear.deliver = full
+    async with hurried(clock), on_webex(fake, clock=clock, ear=ear):
+        ann.say(bot, "hello")
+        await ear.wait(Message)
+    assert len(tries) == 4
+    assert ear.texts == ["hello"]

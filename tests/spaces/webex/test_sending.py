@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
 
-from shellbot.clocks import ExternalClock
+from shellbot.clocks import AsyncioClock, ExternalClock
 from shellbot.errors import ChannelNotFound, MessageRefused
 from shellbot.events import Button, Card, CardAction, File, Join, Message, Person, Reply
 from shellbot.files.shelf import Limits, Shelf
+from shellbot.outbox import Outbox
 from shellbot.spaces.webex.later import GAPS
 from shellbot.spaces.webex.sender import MOST_EDITS
 from shellbot.stores.memory import MemoryStore
@@ -206,3 +208,49 @@ async def test_nobody_is_found_where_no_channel_is(fake):
         channel = (await space.open_direct(Person(bea.id, "Person B"))).id
         with pytest.raises(ChannelNotFound):
             await space.post(channel, Reply(id="a", text="x"))
+
+
+async def test_what_is_refused_is_logged_and_what_follows_is_said(fake, caplog):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    store, clock = MemoryStore(), AsyncioClock()
+    await store.open()
+    async with on_webex(fake, store=store) as (space, _):
+        channel = (await space.open_direct(Person(ann.id, "Person A"))).id
+        outbox = Outbox(store, space.post, clock)
+        await outbox.load()
+        outbox.start()
+        fake.faults.next(400, path="messages", method="POST")
+        shown = await asyncio.gather(*(outbox.send(channel, Reply(id=text, text=text)) for text in ("one", "two")))
+        await outbox.stop()
+        again = Outbox(store, space.post, clock)
+        await again.load()
+        assert shown == [False, True]
+        assert not await store.read(lambda db: db.execute("SELECT * FROM outbox").fetchall())
+    await store.close()
+    assert [message.text for message in fake.messages((bot, ann))] == ["two"]
+    assert any(record.levelname == "ERROR" and "reply=one" in record.getMessage() for record in caplog.records)
+
+
+async def test_somebody_whom_the_platform_does_not_describe_is_heard_under_the_address(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    async with on_webex(fake) as (_, ear):
+        fake.faults.next(404, path="people/*", method="GET")
+        ann.say(bot, "hello")
+        [said] = await ear.wait(Message)
+    assert said.person == Person(ann.id, ann.email)
+
+
+async def test_a_file_that_is_gone_from_the_server_is_refused_and_asks_nothing(fake, tmp_path):
+    ann = fake.person("Person A")
+    async with on_webex(fake, shelf=Shelf(tmp_path / "files"), poll_every=1e6) as (space, _):
+        channel = (await space.open_direct(Person(ann.id, "Person A"))).id
+        with pytest.raises(MessageRefused, match="is gone"):
+            await space.post(channel, Reply(id="a", text="Here", files=(File("0" * 32, "plan.pdf", 7),)))
+    assert not [asked for asked in fake.requests if asked.path == "messages"]
+
+
+async def test_what_the_sdk_itself_does_not_take_is_no_doubt(fake):
+    async with on_webex(fake, poll_every=1e6) as (space, _):
+        with pytest.raises(MessageRefused, match="cannot be sent"):
+            await space._client.send({"roomId": 7}, "text")
+    assert not [asked for asked in fake.requests if asked.path == "messages"]
