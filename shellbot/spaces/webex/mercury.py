@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -103,6 +104,7 @@ class Mercury:
         self._catalog_url = catalog_url
         self._on_connected = on_connected
         self._on_unclear = on_unclear
+        self._since = math.inf  # of the clock: when the last connection was made
         self._stale: deque[str] = deque(maxlen=100)  # registrations that were refused
         self._coming: asyncio.Queue[_Coming] = asyncio.Queue(AT_ONCE)
 
@@ -120,7 +122,7 @@ class Mercury:
     async def _stay_connected(self, tasks: asyncio.TaskGroup) -> None:
         pause = FIRST_PAUSE
         while True:
-            began, wait = self._clock.time(), 0.0
+            wait = 0.0
             try:
                 await self._listen(tasks)
             except SpaceUnauthorized:
@@ -132,12 +134,17 @@ class Mercury:
             except Exception as error:
                 logger.exception("the websocket failed")
                 why = type(error).__name__
-            if self._clock.time() - began > LONGEST_PAUSE:
+            if self._has_lasted():
                 pause = FIRST_PAUSE
             wait = wait or min(LONGEST_PAUSE, pause * random.uniform(1, 1.5))
             pause = min(pause * 2, LONGEST_PAUSE)
             logger.warning("no websocket to Webex; one is made in %.0f s: %s", wait, why)
             await self._clock.sleep(wait)
+
+    def _has_lasted(self) -> bool:
+        """Whether there was a connection for some time, so that tries begin anew."""
+        since, self._since = self._since, math.inf
+        return self._clock.time() - since > LONGEST_PAUSE
 
     async def _listen(self, tasks: asyncio.TaskGroup) -> None:
         """Connect and take what comes.
@@ -191,6 +198,7 @@ class Mercury:
             async with asyncio.timeout(READY):
                 first = await socket.recv()
         logger.info("connected to Webex by websocket")
+        self._since = self._clock.time()
         self._on_connected()
         if first is not None:
             await self._hear(socket, first, me, tasks)
