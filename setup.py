@@ -26,7 +26,7 @@ CORE = [
 ]
 EXTRAS = {
     "png": ["pillow>=10.3"],
-    "webex": ["webexteamssdk>=1.6.1"],
+    "webex": ["webexteamssdk>=1.6.1", "websockets>=17"],
     "test": [
         "axe-playwright-python>=0.1.4",
         "build>=1.2",

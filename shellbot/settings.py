@@ -79,6 +79,12 @@ _DECLARED = (
         None,
         "how messages come in; webhook where server.public_url is set, else polling",
     ),
+    Setting(
+        "webex.catalog_url",
+        str,
+        "https://u2c.wbx2.com/u2c/api/v1/catalog?format=hostmap",
+        "where the websocket way begins; on a host of Webex",
+    ),
     Setting("webex.poll_every", Seconds, 2.0, "seconds between two looks for messages, when polling"),
     Setting("webex.parallel", Size, 20, "calls to Webex at once"),
     Setting("webex.bots", list[str], [], "ids or addresses of other bots that are listened to; none by default"),

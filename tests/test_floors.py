@@ -39,7 +39,9 @@ BREAKS = [
     ("flask", "spaces/base.py", "from uvicorn import Server"),
     ("webex", "spaces/webex/space.py", "import webexteamssdk"),
     ("webex", "engine.py", "import requests"),
+    ("websockets", "spaces/webex/space.py", "from websockets.asyncio.client import connect"),
     ("pure", "spaces/webex/cards.py", "import asyncio"),
+    ("pure", "spaces/webex/hosts.py", "import socket"),
 ]
 
 

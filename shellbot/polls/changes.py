@@ -74,7 +74,8 @@ class Changes:
 
 def lapsed(round: Round) -> str:
     """What the group hears of a poll that is still stopped at its close: it would have a result of a few."""
+    question = sentence(plain(round.spec.question))
     return (
-        f"**Vote #{round.number} is cancelled: {sentence(plain(round.spec.question))}** It was stopped while its ballots went "
+        f"**Vote #{round.number} is cancelled: {question}** It was stopped while its ballots went "
         "out, and nobody let it go on before its close. There is no result."
     )

@@ -271,6 +271,7 @@ def webex_server(
         "WEBEX_TEAMS_ACCESS_TOKEN": fake.bot(bot).token,
         "SHELLBOT_WEBEX_API_URL": fake.url,
         "SHELLBOT_WEBEX_WAY": way,
+        "SHELLBOT_WEBEX_CATALOG_URL": fake.catalog,
         "SHELLBOT_WEBEX_POLL_EVERY": "0.1",
         "PYTHONPATH": str(ROOT),
     }

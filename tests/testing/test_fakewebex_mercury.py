@@ -147,6 +147,19 @@ def test_sockets_are_dropped_and_registrations_forgotten(
         assert [client.event()["data"]["activity"]["verb"] for _ in range(2)] == ["add", "post"]
 
 
+def test_a_socket_that_is_dead_says_nothing_more(
+    fake: FakeWebex, bot: Bot, person: Person, web: requests.Session
+) -> None:
+    with connect(fake, web, bot) as client:
+        fake.mercury.drop("silent")
+        person.say(bot, "hello")
+        client.frame(0x89, b"still there?")
+        client.frame(0x88, b"\x03\xe8")
+        with pytest.raises(ConnectionError):
+            client.receive()  # neither an event nor an answer came before the end
+    fake.wait_until(lambda: fake.mercury.sockets == 0)
+
+
 @pytest.mark.parametrize(
     ("data", "code"),
     [

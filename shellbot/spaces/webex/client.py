@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import os
 import tempfile
 import threading
@@ -36,6 +37,7 @@ from shellbot.events import File
 from shellbot.files.names import clean_name
 from shellbot.files.shelf import Shelf
 from shellbot.spaces.webex.events import Json, time_of
+from shellbot.spaces.webex.hosts import LOOPBACK, is_of_webex
 from shellbot.spaces.webex.wire import Wire, download, explained, is_at, session_of
 
 logger = getLogger(__name__)
@@ -47,7 +49,6 @@ LONGEST_BREAK = 60.0  # seconds between such tries
 PAGE = 50  # messages asked for at once
 MOST = 1_000  # rooms, members or messages asked for at once
 CLOSING = 5.0  # seconds that calls under way get at the end
-_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class Client:
@@ -58,7 +59,7 @@ class Client:
 
     Args:
         token: Shown to nobody: no error, log or repr holds it.
-        api_url: Where Webex is; calls go nowhere else.
+        api_url: Where Webex is; calls go nowhere else, but for those of :meth:`ask`.
         clock: What waiting goes by. Time limits of calls go by real time.
 
     Raises:
@@ -68,7 +69,7 @@ class Client:
     def __init__(self, token: str, api_url: str, clock: BaseClock, *, parallel: int = 20) -> None:
         self.url = api_url.rstrip("/") + "/"
         where = urlsplit(self.url)
-        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in _LOOPBACK):
+        if where.scheme != "https" and not (where.scheme == "http" and where.hostname in LOOPBACK):
             raise ConfigError(f"webex.api_url is {api_url}, but the token goes over https:// only", key="webex.api_url")
         self._make = _sdk()
         self._token = token
@@ -218,6 +219,25 @@ class Client:
             return await self._call(lambda api: download(session_of(api), url, shelf))
         except (ChannelNotFound, MessageRefused) as error:
             raise FileRefused("Webex does not give out a file that you sent; it may be blocked or gone.") from error
+
+    async def ask(self, method: str, url: str, body: Json | None = None) -> Json:
+        """Call a service of Webex that stands beside the API, where one of its own answers says so.
+
+        Raises:
+            MessageRefused: The address is not Webex's. Nothing is sent there, the token least of all.
+        """
+        if not is_of_webex(url, self.url):
+            raise MessageRefused("Webex names an address that is not its own; nothing is sent there")
+
+        def ask(api: Any) -> Json:
+            self._local.wire.is_beside = True
+            try:
+                with session_of(api).request(method, url, json=body, allow_redirects=False) as response:
+                    return dict(json.loads(response.content)) if response.content else {}
+            finally:
+                self._local.wire.is_beside = False
+
+        return await self._call(ask)
 
     # --- how
 

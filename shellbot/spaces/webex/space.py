@@ -37,6 +37,7 @@ from shellbot.spaces.webex.client import Client
 from shellbot.spaces.webex.directory import Directory
 from shellbot.spaces.webex.events import Json, notice_of
 from shellbot.spaces.webex.hooks import Hooks
+from shellbot.spaces.webex.hosts import is_of_webex
 from shellbot.spaces.webex.intake import Intake, oldest
 from shellbot.spaces.webex.later import Later, TooSoon
 from shellbot.spaces.webex.polling import Rounds
@@ -49,8 +50,9 @@ T = TypeVar("T")
 Way = Literal["webhook", "polling", "websocket"]
 
 API_URL = "https://webexapis.com/v1/"
+CATALOG_URL = "https://u2c.wbx2.com/u2c/api/v1/catalog?format=hostmap"
 MAX_BODY_BYTES = 256 * 1024  # of a delivery; Webex's have about one thousand
-HOOKS_EVERY = 300.0  # seconds between looks at the webhooks, and through the rooms
+HOOKS_EVERY = 300.0  # seconds between looks at the webhooks, and through the rooms, where all comes by itself
 MEMBERS_ROUND, ALL_ROUND = 15, 30  # of so many rounds of polling one looks at members, one at quiet rooms
 TIDY_EVERY = 3_600.0  # seconds
 FIRST_TRIES = 3  # at the start
@@ -64,6 +66,7 @@ class Options:
 
     api_url: str = API_URL
     way: Way | None = None
+    catalog_url: str = CATALOG_URL
     poll_every: Seconds = 2.0
     parallel: Size = 20
     bots: list[str] = field(default_factory=list)
@@ -116,24 +119,28 @@ class WebexSpace(Space):
                 key="server.public_url",
             )
         if self.way == "websocket":
-            raise ConfigError("webex.way: websocket is not built yet; take webhook or polling", key="webex.way")
+            _can_listen(self.options)
         self._token_mark = hashlib.sha256(token.encode()).hexdigest()[:16]
+        self._token = token.strip()
         self._store = store
         self._clock = clock
         self._shelf = shelf
         self._context = context
-        self._client = Client(token, self.options.api_url, clock, parallel=self.options.parallel)
+        self._client = Client(self._token, self.options.api_url, clock, parallel=self.options.parallel)
         self._directory = Directory(store, self._client, clock, self.options.bots)
         self._sender = Sender(store, self._client, clock, self._placed, can_press=self.way != "polling")
         self._later = Later(store, clock, self.post)
         self._gates: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()  # while in use
+        self._name = f"shellbot {instance}"
         self._hooks: Hooks | None = None
         if self.way == "webhook":
-            self._hooks = Hooks(store, self._client, clock, name=f"shellbot {instance}", url=hook_url)
+            self._hooks = Hooks(store, self._client, clock, name=self._name, url=hook_url)
         self._has_told_of_hooks = False
         self._intake: Intake | None = None
         self._rounds: Rounds | None = None
-        self._going: asyncio.Task[None] | None = None
+        self._going: list[asyncio.Task[None]] = []
+        self._is_wanted = asyncio.Event()  # a look through the rooms, before its time
+        self._connections = 0  # by websocket, made so far
         self._tasks: set[asyncio.Task[Any]] = set()
 
     @property
@@ -171,7 +178,9 @@ class WebexSpace(Space):
         await self._intake.load()
         await self._later.load()
         self._rounds = Rounds(self._client, self._clock, self._directory, self._intake)
-        self._going = asyncio.create_task(self._go_round(self._rounds), name="webex rounds")
+        self._going = [asyncio.create_task(self._go_round(self._rounds), name="webex rounds")]
+        if self.way == "websocket":
+            self._going.append(asyncio.create_task(self._listen(self._intake), name="webex websocket"))
         logger.info("on Webex as %s way=%s", me.get("displayName"), self.way)
 
     async def post(self, channel_id: str, reply: Reply) -> None:
@@ -203,10 +212,10 @@ class WebexSpace(Space):
 
     async def close(self) -> None:
         """Give no more events. Messages under way are waited for, some seconds."""
-        going, self._going = self._going, None
-        if going is not None:
-            going.cancel()
-            await asyncio.gather(going, return_exceptions=True)
+        going, self._going = self._going, []
+        for task in going:
+            task.cancel()
+        await asyncio.gather(*going, return_exceptions=True)
         if self._rounds is not None:
             await self._rounds.close()
         if self._intake is not None:
@@ -276,15 +285,18 @@ class WebexSpace(Space):
 
     async def _go_round(self, rounds: Rounds) -> None:
         """Look through the rooms, from time to time, and after the webhooks where there are."""
-        number, pause, tidied = 0, FIRST_PAUSE, float("-inf")
+        number, connection, pause, tidied = 0, 0, FIRST_PAUSE, float("-inf")
         while True:
             try:
+                self._is_wanted.clear()
                 has_missed, is_slow = await self._look_after_hooks()
+                now_connected = self._connections
+                has_missed |= now_connected != connection
                 await rounds.look(
                     members=is_slow or number % MEMBERS_ROUND == 0,
                     all_rooms=has_missed or number % ALL_ROUND == 0,
                 )
-                number, pause = number + 1, FIRST_PAUSE
+                number, connection, pause = number + 1, now_connected, FIRST_PAUSE
                 wait = HOOKS_EVERY if is_slow else self.options.poll_every
                 if self._clock.time() - tidied > TIDY_EVERY:
                     tidied = self._clock.time()
@@ -301,12 +313,42 @@ class WebexSpace(Space):
             except Exception:
                 logger.exception("looking through the rooms failed")
                 wait, pause = pause, min(pause * 2, LONGEST_PAUSE)
-            await self._clock.sleep(wait)
+            await self._rest(wait)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait, or only a moment if a look is wanted before."""
+        alarm = self._clock.call_at(self._clock.time() + seconds, self._is_wanted.set)
+        try:
+            await self._clock.sleep(min(seconds, self.options.poll_every))
+            await self._is_wanted.wait()
+        finally:
+            alarm.cancel()
+
+    async def _listen(self, intake: Intake) -> None:
+        """Hear by websocket. Only here, because few have its library."""
+        from shellbot.spaces.webex.mercury import Account, Mercury
+
+        def connected() -> None:
+            self._connections += 1
+            self._is_wanted.set()
+
+        account = Account(self._directory.me, self._token, self._token_mark, self._name)
+        mercury = Mercury(
+            self._store,
+            self._client,
+            self._clock,
+            intake,
+            account,
+            self.options.catalog_url,
+            on_connected=connected,
+            on_unclear=self._is_wanted.set,
+        )
+        await mercury.run()
 
     async def _look_after_hooks(self) -> tuple[bool, bool]:
         """Whether something may have been missed, and whether the platform tells what happens by itself."""
         if self._hooks is None:
-            return False, False
+            return False, self.way == "websocket"
         try:
             return await self._hooks.ensure(), True
         except MessageRefused as error:
@@ -351,3 +393,24 @@ class WebexSpace(Space):
         self._tasks.discard(task)
         if not task.cancelled():
             task.exception()  # whoever waited has it
+
+
+def _can_listen(options: Options) -> None:
+    """
+    Raises:
+        ConfigError: One cannot listen by websocket with these options, or here.
+    """
+    if not is_of_webex(options.catalog_url, options.api_url):
+        raise ConfigError(
+            f"webex.catalog_url is {options.catalog_url}, and the token goes to hosts of Webex only, by https://; "
+            "with an API on this machine the catalog is there, too",
+            key="webex.catalog_url",
+        )
+    try:
+        import shellbot.spaces.webex.mercury  # noqa: F401 - only to see whether its library is here
+    except ModuleNotFoundError as error:
+        if not (error.name or "").startswith("websockets"):
+            raise
+        raise ConfigError(
+            "webex.way: websocket needs a library; pip install websockets (13 or later)", key="webex.way"
+        ) from None

@@ -33,6 +33,7 @@ from shellbot.errors import (
 from shellbot.events import File
 from shellbot.files.shelf import PIECE_BYTES, Shelf
 from shellbot.markup import one_line
+from shellbot.spaces.webex.hosts import is_of_webex
 from shellbot.spaces.webex.retry import retry_after
 
 logger = getLogger(__name__)
@@ -47,17 +48,19 @@ class Wire(HTTPAdapter):
     """All requests of one session. Used in one thread.
 
     Args:
-        url: Where Webex is; no request goes elsewhere, and nothing is followed.
+        url: Where Webex's API is; no request goes elsewhere, and nothing is followed.
         utcnow: What dates in answers are compared with.
         pause: Called with the seconds for which the platform wants no call of this token.
 
     Attributes:
         has_asked: Whether a request has gone out since this was set to False.
+        is_beside: Whether requests go to another host of Webex for now.
     """
 
     def __init__(self, url: str, utcnow: Callable[[], datetime], pause: Callable[[float], None]) -> None:
         super().__init__()
         self.has_asked = False
+        self.is_beside = False
         self._url = url
         self._utcnow = utcnow
         self._pause = pause
@@ -70,8 +73,11 @@ class Wire(HTTPAdapter):
 
     def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
         """Raise what the status means, as errors of ours, with a time limit for each request."""
-        if not is_at(self._url, request.url or ""):  # as the link to a next page might be
-            raise MessageRefused(f"Webex names an address that is not its own: {urlsplit(request.url).hostname!r}")
+        url = request.url or ""
+        if not (
+            is_of_webex(url, self._url) if self.is_beside else is_at(self._url, url)
+        ):  # as the link to a next page might be
+            raise MessageRefused(f"Webex names an address that is not its own: {urlsplit(url).hostname!r}")
         self.has_asked = True
         kwargs["timeout"] = (CONNECT_TIMEOUT, READ_TIMEOUT)
         response = super().send(request, *args, **kwargs)

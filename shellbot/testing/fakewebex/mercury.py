@@ -60,13 +60,15 @@ class Mercury:
         with self._state.lock:
             return len(self._sockets)
 
-    def drop(self, how: Literal["reset", "close"] = "reset") -> None:
-        """End all sockets of now, with RST or with the code 1011."""
+    def drop(self, how: Literal["reset", "close", "silent"] = "reset") -> None:
+        """End all sockets of now, with RST or with the code 1011; or let them stand there, dead."""
         with self._state.lock:
             sockets = list(self._sockets)
         for one in sockets:
             if how == "reset":
                 one.websocket.drop()
+            elif how == "silent":
+                one.websocket.hush()
             else:
                 one.websocket.close(FAILED)
 

@@ -67,6 +67,11 @@ class WebSocket:
             except OSError:
                 pass
 
+    def hush(self) -> None:
+        """Send nothing more, no answer to a ping and no good-bye, as where the network in between has gone."""
+        with self._sending:
+            self._is_closing = True
+
     def drop(self) -> None:
         """Break the connection with RST, without a word."""
         try:
