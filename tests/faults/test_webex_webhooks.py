@@ -316,6 +316,27 @@ async def test_c04_what_waits_is_heard_in_the_order_in_which_it_was_said(fake):
     assert ear.texts == said
 
 
+async def test_c04_who_speaks_while_the_bot_meets_a_room_is_heard_once_all_in_it_are_known(fake):
+    bot, ann = fake.bot("Shelly"), fake.person("Person A")
+    room = fake.room("Team", [ann, *(fake.person(f"Person {number}") for number in range(8))], bots=[bot])
+
+    class Busy(Ear):
+        async def deliver(self, event):
+            if self.joined:
+                await asyncio.sleep(0.05)
+            return await super().deliver(event)
+
+    ear = Busy()
+    async with door() as (url, behind), on_webex(fake, hook_url=url, ear=ear) as (space, _):
+        behind["space"] = space
+        await ear.wait(Join)
+        assert ear.joined == ["Person A"]
+        ann.say(room, "vote", mention=bot)
+        await ear.wait(Message)
+    assert len(ear.joined) == 9
+    assert isinstance(ear.heard[-1], Message)
+
+
 async def test_c04_coming_and_going_told_in_any_order_ends_as_it_is(fake):
     bot, ann, bea = fake.bot("Shelly"), fake.person("Person A"), fake.person("Person B")
     room = fake.room("Team", [ann], bots=[bot])

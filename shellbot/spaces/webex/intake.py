@@ -278,6 +278,9 @@ class Intake:
             with contextlib.suppress(ChannelNotFound):  # it may not be told who is there; what is said is heard
                 # all, where nobody of them is known yet
                 await self.meet(room.id, known.id if self._directory.has_members(room) else None)
+        elif (gate := self._gates.get(f"meet {room.id}")) is not None:
+            async with gate:
+                pass  # the bots are just being told who is there: a vote that is asked for now is to have all of them
         return self._directory.group(room), Person(known.id, known.name, known.address)
 
     async def _give(self, event: Event) -> None:
