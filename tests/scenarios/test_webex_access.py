@@ -11,7 +11,7 @@ from shellbot.envelope import Seal
 from shellbot.instance import read_key
 from shellbot.testing import FakeWebex
 from shellbot.trail import read
-from tests.scenarios.test_webex_vote import server
+from tests.scenarios.stages import webex_server
 
 
 async def test_admins_by_address_and_people_by_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -23,7 +23,7 @@ async def test_admins_by_address_and_people_by_domain(tmp_path: Path, monkeypatc
         monkeypatch.setenv("SHELLBOT_ACCESS_DOMAINS", b.email.partition("@")[2].upper())
         monkeypatch.setenv("SHELLBOT_ACCESS_ROOMS", room.id)
         monkeypatch.setenv("SHELLBOT_ACCESS_COMMANDS_ECHO", "nobody")
-        async with server(fake, folder, "webhook"):
+        async with webex_server(fake, folder, "webhook"):
             b.say(room, 'poll "Lunch?" Pizza, Sushi', mention=bot)
             for person in (a, b):
                 await fake.aio.wait_for((bot, person), lambda message: "Lunch?" in message.text)
@@ -33,7 +33,7 @@ async def test_admins_by_address_and_people_by_domain(tmp_path: Path, monkeypatc
             await fake.aio.wait_for((bot, b), lambda message: "echo is for admins" in message.text.replace("`", ""))
             a.say(bot, "access")
             await fake.aio.wait_for((bot, a), lambda message: f"who may everything: {a.email}" in message.text)
-        async with server(fake, folder, "webhook"):
+        async with webex_server(fake, folder, "webhook"):
             a.say(bot, "poll close #1")  # from the direct channel, of a vote that another has opened
             await fake.aio.wait_for(room, lambda message: "Result" in message.text, timeout=20)
     with sqlite3.connect(folder / "store.db") as db:
@@ -58,7 +58,7 @@ async def test_who_is_of_another_domain_is_told_so_and_may_answer_what_is_asked(
         room = fake.room("Team", [a, b], bots=[bot])
         monkeypatch.setenv("SHELLBOT_ACCESS_PEOPLE", a.id)
         monkeypatch.setenv("SHELLBOT_ACCESS_DOMAINS", "other.example")
-        async with server(fake, folder, "webhook"):
+        async with webex_server(fake, folder, "webhook"):
             b.say(room, 'poll "Lunch?" Pizza, Sushi', mention=bot)
             await fake.aio.wait_for(room, lambda message: "I may not take commands from you" in message.text)
             a.say(room, 'poll "Lunch?" Pizza, Sushi', mention=bot)
