@@ -142,8 +142,7 @@ async def test_c09_a_token_that_is_revoked_stops_all_says_so_once_and_loses_noth
         await fake.aio.wait_until(lambda: any(asked.status == 401 for asked in fake.requests))
         with pytest.raises(SpaceUnauthorized):
             await space.post(group_id(room), Reply(id="c", text="c"))
-        while space._client._running:  # those that were under way at the first 401
-            await asyncio.sleep(0.01)
+        await space._client._idle.wait()  # those that were under way at the first 401
         asked = len(fake.requests)
         await asyncio.sleep(0.3)  # many rounds of polling
         assert len(fake.requests) == asked
