@@ -114,6 +114,7 @@ def test_every_promise_names_tests_that_are_there():
         assert named <= tested, promise
 
 
+@pytest.mark.timeout(60)  # programs that start programs, beside other tests
 def test_the_page_on_testing(tmp_path):
     vote, options, _ = blocks("docs/testing.md")
     (tmp_path / "test_lunch.py").write_text(vote)
@@ -126,17 +127,19 @@ def test_the_page_on_testing(tmp_path):
     )
     (tmp_path / "test_hello.py").write_text(f"{options}\n\n{own}")
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=19, check=False, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False, cwd=tmp_path)
     assert "2 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.timeout(60)  # programs that start programs, beside other tests
 def test_the_platform_on_the_page_on_testing(tmp_path):
     (tmp_path / "test_platform.py").write_text(blocks("docs/testing.md")[2])
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=19, check=False, cwd=tmp_path)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=55, check=False, cwd=tmp_path)
     assert "1 passed" in done.stdout, done.stdout
 
 
+@pytest.mark.timeout(60)  # programs that start programs, beside other tests
 def test_the_conversations_on_the_page_on_testing(tmp_path):
     talk, told = re.findall(r"```text\n(.*?)```", (ROOT / "docs/testing.md").read_text(), re.DOTALL)
     (tmp_path / "my_bot.py").write_text((ROOT / "examples" / "hello_bot.py").read_text())
@@ -144,7 +147,7 @@ def test_the_conversations_on_the_page_on_testing(tmp_path):
 
     def played(text):
         (tmp_path / "my_bot.txt").write_text(text)
-        return subprocess.run(command, capture_output=True, text=True, timeout=18, check=False, cwd=tmp_path)
+        return subprocess.run(command, capture_output=True, text=True, timeout=28, check=False, cwd=tmp_path)
 
     assert played(talk).returncode == 0
     other = played(talk.replace("Ann: hello Bob", "Ann: hello"))

@@ -174,6 +174,7 @@ def test_rules_that_are_fine_are_no_mistake_and_shown_with_what_they_are_for(rul
 PAGE = (Path(__file__).parent.parent.parent / "docs" / "access.md").read_text()
 
 
+@pytest.mark.timeout(60)  # one command after the other, beside other tests
 def test_the_page_says_what_the_commands_say(tmp_path):
     (written,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
     (tmp_path / "rules.yaml").write_text(written)
@@ -181,7 +182,7 @@ def test_the_page_says_what_the_commands_say(tmp_path):
     assert len(shown) == 3
     for code, output in shown[:2]:
         code = f'shellbot() {{ "{sys.executable}" -m shellbot "$@"; }}\n{code}'
-        done = subprocess.run(["sh", "-c", code], capture_output=True, text=True, timeout=15, check=True, cwd=tmp_path)
+        done = subprocess.run(["sh", "-c", code], capture_output=True, text=True, timeout=28, check=True, cwd=tmp_path)
         assert done.stdout == output
 
 
