@@ -36,7 +36,6 @@ from shellbot.bus.options import BusOptions, ContextFace
 from shellbot.bus.readiness import wait_covered
 from shellbot.bus.records import RECORD_BYTES
 from shellbot.bus.report import Report
-from shellbot.bus.slices import shorten_slices
 from shellbot.cells import process_tag
 from shellbot.codecs import MAX_BYTES, OPTIONS, SHALLOW_BYTES, encode, examine
 from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning
@@ -309,7 +308,6 @@ class Publisher(multiprocessing.Process):
         self.socket.send_string(item)
 
     def _run_as_child(self) -> None:
-        shorten_slices()
         # The parent handles Ctrl-C and drains us; we were started with it held back.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})

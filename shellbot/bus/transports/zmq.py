@@ -17,7 +17,6 @@ from shellbot.bus.frames import parse_ask, private_uid
 from shellbot.bus.holder import holder_of
 from shellbot.bus.hub.seat import FileSeat
 from shellbot.bus.lifeline import out_of_descriptors
-from shellbot.bus.slices import short_slices
 from shellbot.bus.transports import Slow
 from shellbot.errors import AddressInUse, BadAddress
 
@@ -189,9 +188,7 @@ class ZmqReceiving:
     blocked = zmq.Again
 
     def __init__(self, address: Address) -> None:
-        # The first socket of a process starts the thread that reads for all of them.
-        with short_slices():
-            self.socket = _socket(_Context.instance(), zmq.XSUB)
+        self.socket = _socket(_Context.instance(), zmq.XSUB)
         where = address.to_connect
         self.address = address
         self.socket.set(zmq.RCVHWM, HIGH_WATER)
