@@ -181,7 +181,7 @@ class ChatServer:
         """Take no more connections, tell open pages to come back, end; within 2 s also when readers are stuck."""
         if self._serving is None or self.events is None or self._bridge is None:
             return
-        self._serving.refuse_more()
+        await self._serving.refuse_more()
         await self.events.stop()
         await self._serving.stop()
         if self._desk is not None:

@@ -146,7 +146,7 @@ class HookServer:
     async def stop(self) -> None:
         """Take no more, and end."""
         if self._serving is not None:
-            self._serving.refuse_more()
+            await self._serving.refuse_more()
             await self._serving.stop()
             self._serving = None
 
