@@ -12,6 +12,7 @@ from weakref import WeakSet
 import zmq
 
 from shellbot.bus.address import Address
+from shellbot.bus.batch import batch_threads
 from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.bus.frames import parse_ask, private_uid
 from shellbot.bus.holder import holder_of
@@ -43,7 +44,9 @@ def _socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[Any]:
         BusError: There is no room for one more.
     """
     try:
-        socket: zmq.Socket[Any] = context.socket(kind)
+        # The first one of a context starts its threads.
+        with batch_threads():
+            socket: zmq.Socket[Any] = context.socket(kind)
     except zmq.ZMQError as error:
         raise out_of_descriptors(error) from error
     return socket
