@@ -8,7 +8,7 @@ import json
 import logging
 import random
 from collections import Counter, deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import chain
 from urllib.parse import parse_qs
 
@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 STEP_BACK = 0.001  # seconds after each slice while a form is answered: its thread needs the interpreter, too
 SLICE = 4  # pages told in one step of the loop: a form takes some six steps, each as long as one slice
+PILE = 4  # posts to all that wait: from there on telling goes before answering
 MAX_WAITING = 10_000
 _BEAT = b": still here\n\n"
 _FULL = b"retry: 5000\nevent: full\ndata: {}\n\n"
@@ -92,7 +93,7 @@ class Stream:
 
 
 class Events:
-    """All streams. One task fans out, in slices, so that posts of others are answered in between.
+    """All streams. What is for a whole room is told in slices, so that others are answered in between.
 
     Args:
         space: Tells what happens and what was missed.
@@ -122,29 +123,33 @@ class Events:
         self._heartbeat = heartbeat
         self._by_person: dict[str, list[Stream]] = {}
         self._addresses: Counter[str] = Counter()
-        self._waiting: deque[Post] = deque()
+        self._waiting: deque[Post] = deque()  # to all of a room
+        self._private: deque[Post] = deque()  # in direct channels
         self._people_changed: set[str] = set()  # rooms
         self._typing: dict[str, Member] = {}
         self._wake = asyncio.Event()
+        self._wake_private = asyncio.Event()
         self._all_gone = asyncio.Event()
         self._is_stopping = False
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     def __len__(self) -> int:
         return self._addresses.total()
 
     def start(self) -> None:
         self._space.watch(self._on_news)
-        self._task = asyncio.create_task(self._fan_out(), name="fan-out")
+        self._tasks = [
+            asyncio.create_task(self._fan_out(), name="fan-out"),
+            asyncio.create_task(self._tell_private(), name="fan-out, private"),
+        ]
 
     async def stop(self, timeout: float = 0.5) -> None:
         """Tell all pages when to come back and end their streams; who does not read is cut off after ``timeout``."""
         self._space.unwatch(self._on_news)
         self._is_stopping = True
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         for stream in self._streams():
             # with jitter, so that a thousand pages do not come back in one moment
             stream.finish(f"retry: {random.randint(500, 1500)}\n\n".encode())
@@ -269,10 +274,11 @@ class Events:
             for stream in self._streams(news.channel):
                 stream.finish(b"event: reload\ndata: {}\n\n")
         elif isinstance(news, Post):
-            self._waiting.append(news)
-            if len(self._waiting) > MAX_WAITING:
+            waiting = self._waiting if self._space.room(news.channel) is not None else self._private
+            waiting.append(news)
+            if len(waiting) > MAX_WAITING:
                 # more than the loop can tell: the pages come back and are told from the store
-                self._waiting.clear()
+                waiting.clear()
                 for stream in self._streams():
                     stream.is_dropped = True
                     stream.abort()
@@ -281,6 +287,7 @@ class Events:
             if not news.is_here:
                 self.sign_out(news.person.id)
         self._wake.set()
+        self._wake_private.set()
 
     async def _fan_out(self) -> None:
         loop = asyncio.get_running_loop()
@@ -292,10 +299,9 @@ class Events:
             self._wake.clear()
             while self._waiting:
                 post = self._waiting.popleft()
-                try:
-                    await self._tell(post)
-                except Exception:
-                    logger.exception("one post could not be shown place=%d", post.place)
+                with _logged(post):
+                    if streams := self._streams(post.channel):
+                        await self._offer(streams, "group", post.seq, self._frame(post))
             while self._people_changed:
                 room = self._people_changed.pop()
                 await self._offer(self._streams(room), "", 0, self._people(room))
@@ -307,20 +313,24 @@ class Events:
                 beat = loop.time() + self._heartbeat
                 await self._offer(self._streams(), "", 0, _BEAT)
 
-    async def _tell(self, post: Post) -> None:
-        if self._space.room(post.channel) is not None:
-            side, streams = "group", self._streams(post.channel)
-        else:
-            side, streams = "direct", list(self._by_person.get(post.channel.removeprefix("direct-"), ()))
-        if streams:
-            await self._offer(streams, side, post.seq, self._frame(post))
+    async def _tell_private(self) -> None:
+        # By a task of its own: few pages show it, and it would wait until hundreds have been told something else.
+        while await self._wake_private.wait():
+            self._wake_private.clear()
+            while self._private:
+                post = self._private.popleft()
+                with _logged(post):
+                    if streams := self._by_person.get(post.channel.removeprefix("direct-")):
+                        frame = self._frame(post)
+                        for stream in streams:
+                            stream.offer("direct", post.seq, frame)
+                await asyncio.sleep(0)
 
     async def _offer(self, streams: list[Stream], side: str, seq: int, frame: bytes) -> None:
         for start in range(0, len(streams), SLICE):
             for stream in streams[start : start + SLICE]:
                 stream.offer(side, seq, frame)
-            # where more is waiting to be told, it would pile up
-            await asyncio.sleep(STEP_BACK if self._is_answering() and not self._waiting else 0)
+            await asyncio.sleep(STEP_BACK if self._is_answering() and len(self._waiting) < PILE else 0)
 
     def _frame(self, post: Post, *, is_missed: bool = False) -> bytes:
         data = {
@@ -338,6 +348,15 @@ class Events:
         members = self._space.members_of(room)
         data = {"count": len(members), "names": [member.person.name for member in members[:12]]}
         return f"event: people\ndata: {json.dumps(data, ensure_ascii=False)}\n\n".encode()
+
+
+@contextlib.contextmanager
+def _logged(post: Post) -> Iterator[None]:
+    """What cannot be shown is no reason to show nothing any more."""
+    try:
+        yield
+    except Exception:
+        logger.exception("one post could not be shown place=%d", post.place)
 
 
 def _typing(name: str) -> bytes:

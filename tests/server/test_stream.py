@@ -98,6 +98,17 @@ async def test_order_is_kept_under_many_senders_for_many_streams():
                 await stream.close()
 
 
+async def test_what_is_for_one_person_does_not_wait_for_what_all_are_told():
+    async with serving() as (server, space, bot), browsers(server.url, "Person A") as (a,):
+        async with listening(a, a.cursor) as stream:
+            (person_id,) = bot.direct
+            to_all = [space.post("group", Reply(id=f"r{n}", text=f"to all {n}")) for n in range(200)]
+            await asyncio.gather(*to_all, space.post(f"direct-{person_id}", Reply(id="d", text="to one")))
+            told = [(await stream.next("post")).data for _ in range(201)]
+            assert [data["seq"] for data in told if data["side"] == "group"] == list(range(1, 201))
+            assert [data["side"] for data in told].index("direct") < 200
+
+
 async def test_a_form_that_takes_long_goes_first_but_holds_no_page_up():
     async with serving() as (server, space, _), browsers(server.url, *(f"P{n}" for n in range(4))) as people:
         streams = [Listener(server.url, person.cookie) for person in people for _ in range(4)]
