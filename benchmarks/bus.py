@@ -113,7 +113,7 @@ def _busy() -> Group:
         Figure(f"p50 {title}", of("all", "replay p50", 1e-3), "ms"),
         Figure(f"p99 {title}, raw", of("all", "raw p99", 1e-3), "ms"),
     ]
-    # Where the system places the threads decides whether one message in a hundred waits for its clock, or none: so many.
+    # Where the system places the threads decides whether one message in a hundred waits for its clock: hence so many.
     return Group("busy-caller", [trial], figures, rounds=15)
 
 
