@@ -1,11 +1,13 @@
 """Hands a vote over to its group: puts it on the bus, and again after 2, 4 ... 30 s, until it is confirmed.
 
 A group confirms votes in the order they come. While it is busy with those that were put before, none is put again: it
-would only hold the others up. One that was overtaken is lost, and is put at once when its time has come.
+would only hold the others up. One that was overtaken is lost, and is put at once when its time has come. Each gives the
+group time for those that wait before it: thousands at once are confirmed together, and late.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 from shellbot.agents.timers import Timer
@@ -14,6 +16,7 @@ from shellbot.polls import ballot
 from shellbot.polls.papers import Paper
 
 FIRST_PAUSE, LONGEST_PAUSE = 2.0, 30.0  # seconds until an unconfirmed vote is put again
+EACH = 0.002  # seconds more for each that waits before it; a slow machine takes half of that
 
 
 class Queues:
@@ -21,12 +24,18 @@ class Queues:
 
     def __init__(self) -> None:
         self._count = 0
+        self._waiting: Counter[str] = Counter()  # by group
         self._confirmed: dict[str, tuple[int, float]] = {}  # group -> place of the furthest one, and when that was
 
-    def place(self) -> int:
-        """That of a vote which is put now."""
+    def enter(self, group: str) -> tuple[int, float]:
+        """The place of a vote which is put now, and the seconds that those before it may take."""
         self._count += 1
-        return self._count
+        self._waiting[group] += 1
+        return self._count, (self._waiting[group] - 1) * EACH
+
+    def leave(self, group: str) -> None:
+        """One is waited for no more."""
+        self._waiting[group] -= 1
 
     def confirm(self, group: str, place: int, now: float) -> None:
         """The group has confirmed one."""
@@ -56,6 +65,7 @@ class Handing:
         timer, place = self._again.pop(paper.poll, (None, 0))
         if timer is not None:
             timer.cancel()
+            self._queues.leave(paper.group)
         return place
 
     def confirm(self, paper: Paper) -> None:
@@ -68,7 +78,8 @@ class Handing:
         body = {"op": "ballot", **wire(paper)}
         id_ = f"{paper.poll}/{self._bot.id}/{paper.n}"
         self._bot.report_to(paper.group, "poll", paper.instruction, body, id=id_, n=paper.n)
-        self._wait(paper, pause, pause, self._queues.place())
+        place, longer = self._queues.enter(paper.group)
+        self._wait(paper, pause + longer, pause, place)
 
     def _wait(self, paper: Paper, seconds: float, pause: float, place: int) -> None:
         self._again[paper.poll] = self._bot.after(seconds, self._put_again, paper, pause, place), place

@@ -11,7 +11,7 @@ from collections import Counter
 import pytest
 
 from shellbot.polls import counting, crier
-from shellbot.polls.handing import Queues
+from shellbot.polls.handing import EACH, Queues
 
 LUNCH = 'poll "Lunch?" Pizza, Sushi in 1h'
 
@@ -177,6 +177,26 @@ def test_a_vote_on_its_way_is_told_from_a_lost_one(place, since, is_moving):
     queues.confirm("group", 5, 10.0)
     assert queues.is_moving("group", place, since) is is_moving
     assert not queues.is_moving("another", place, since)
+
+
+def test_a_vote_gives_the_group_time_for_those_before_it():
+    queues = Queues()
+    assert [queues.enter("group")[1] for _ in range(3)] == [0, EACH, 2 * EACH]
+    assert queues.enter("another")[1] == 0
+    for _ in range(3):
+        queues.leave("group")
+    assert queues.enter("group")[1] == 0
+
+
+async def test_votes_that_are_confirmed_leave_no_time_behind(party, clock):
+    async with party("Person A", "Person B") as people:
+        queues = people.engine.shell.commands["poll"]._queues
+        await people.say("Person A", LUNCH)
+        for name in ("Person A", "Person B"):
+            await people.ballot(name)
+            await people.press(name, "Pizza")
+        await people.hears("Result")
+        assert queues.enter("group")[1] == 0
 
 
 async def test_an_engine_leaves_the_interpreter_as_it_was(party):
