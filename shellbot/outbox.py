@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from logging import getLogger
+from typing import Any
 
 import msgspec
 
@@ -48,13 +49,27 @@ def insert(db: sqlite3.Connection, channel: str, reply: Reply) -> Reply:
     Returns:
         The reply, with the files that went with its id first.
     """
+    try:
+        body = msgspec.json.encode(reply)
+    except UnicodeEncodeError:  # half a character, as names of files and output of programs have it
+        reply = msgspec.convert(_readable(msgspec.to_builtins(reply)), Reply)
+        body = msgspec.json.encode(reply)
     if reply.files and (files := shelf.keep(db, channel, "", reply.id, reply.files)) != reply.files:
         reply = replace(reply, files=files)
+        body = msgspec.json.encode(reply)
     db.execute(
         "INSERT OR IGNORE INTO outbox (channel, id, version, reply) VALUES (?, ?, ?, ?)",
-        (channel, reply.id, reply.version, msgspec.json.encode(reply)),
+        (channel, reply.id, reply.version, body),
     )
     return reply
+
+
+def _readable(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {key: _readable(one) for key, one in value.items()}
+    return [_readable(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 @dataclass(slots=True)
@@ -145,7 +160,7 @@ class Outbox:
             it. Nobody needs to await it. Where the bot's token is not good any more it waits for the next run.
         """
         line = self._lines.setdefault(channel, _Line())
-        if len(line.items) >= MAX_LINE:
+        if len(line.items) >= MAX_LINE and not is_kept:  # what is on disk would stop each start from now on
             raise SpaceError(f"{MAX_LINE:,} messages wait for {channel} already; it takes nothing, or a command loops")
         if kept is None and not is_kept:
             kept = asyncio.ensure_future(self._store.write(lambda db: insert(db, channel, reply)))
@@ -167,20 +182,28 @@ class Outbox:
                         item.reply = await item.kept
                     except StoreError:  # the store has logged it; a disk that is full must not silence the bots
                         logger.warning("reply is shown but not kept channel=%s", channel)
+                    except Exception:
+                        logger.exception("reply is lost, for it cannot be kept channel=%s", channel)
+                        self._is_through(line, item, is_shown=False)
+                        continue
                 try:
                     is_shown = await self._show(channel, item.reply)
                 except SpaceUnauthorized as error:
                     self._give_up(error)
                     return
                 self._shown.set()
-                line.items.popleft()
                 self._forget(channel, item.reply)
-                if not item.shown.done():
-                    item.shown.set_result(is_shown)
+                self._is_through(line, item, is_shown=is_shown)
         finally:
             line.task = None
             if not line.items:
                 self._lines.pop(channel, None)
+
+    @staticmethod
+    def _is_through(line: _Line, item: _Item, *, is_shown: bool) -> None:
+        line.items.popleft()
+        if not item.shown.done():
+            item.shown.set_result(is_shown)
 
     async def _show(self, channel: str, reply: Reply) -> bool:
         pause = FIRST_PAUSE
@@ -202,6 +225,9 @@ class Outbox:
                 logger.warning("reply is tried again in %.0f s channel=%s: %s", pause, channel, error)
                 await self._clock.sleep(pause)
                 pause = min(pause * 2, LONGEST_PAUSE)
+            except Exception:  # a fault of ours, which must not silence the channel
+                logger.exception("reply is lost, for it could not be shown channel=%s reply=%s", channel, reply.id)
+                return False
 
     def _give_up(self, error: SpaceUnauthorized) -> None:
         """Send nothing more in this run; all that waits is on disk for the next."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+import stat
 from dataclasses import dataclass
 
 from shellbot.errors import BadAddress
@@ -116,6 +117,9 @@ def _ipc(url: str, rest: str) -> Address:
         raise _bad(url, f"lies in {folder}, which is no folder; make it first")
     if os.path.isdir(path):
         raise _bad(url, "is a folder; name a file in it")
+    if os.path.exists(path) and not stat.S_ISSOCK(os.stat(path).st_mode):
+        # ZeroMQ takes away whatever is there
+        raise _bad(url, "is a file, and no socket; it is left alone: name a path that is free")
     return Address(url, "ipc", path)
 
 

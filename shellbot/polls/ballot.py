@@ -22,7 +22,7 @@ _BETWEEN = re.compile(r"\s*[,;+&]\s*|\s+(?:and\s+)?")
 
 def labels(choices: tuple[str, ...]) -> tuple[str, ...]:
     """What people type for each choice: 1, 2, 3, or letters where a choice is itself a number."""
-    if any(choice.isdigit() for choice in choices) and len(choices) <= len(ascii_lowercase):
+    if any(_folded(choice).isdigit() for choice in choices) and len(choices) <= len(ascii_lowercase):
         return tuple(ascii_lowercase[: len(choices)])
     return tuple(str(number) for number in range(1, len(choices) + 1))
 
@@ -33,8 +33,8 @@ def find(text: str, choices: tuple[str, ...]) -> str:
     Raises:
         UnknownChoice: None is, and it says which there are.
     """
-    said = _folded(text)
-    for choice in choices:
+    said, exactly = _folded(text), one_line(text).casefold()
+    for choice in sorted(choices, key=lambda choice: choice.casefold() != exactly):  # "Yes!" beside "Yes"
         if _folded(choice) == said:
             return choice
     for label, choice in zip(labels(choices), choices, strict=True):
@@ -167,7 +167,8 @@ def _one(text: str, spec: Spec) -> str:
     if spec.kind == "yesno" and said in ("y", "n"):
         return spec.choices["yn".index(said)]
     if spec.kind == "rating":
-        if (number := said.partition("/")[0].strip()) in spec.choices:
+        number, slash, highest = (part.strip() for part in said.partition("/"))
+        if number in spec.choices and (not slash or highest == spec.choices[-1]):
             return number
         raise UnknownChoice(_please(spec))
     try:

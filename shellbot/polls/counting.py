@@ -123,8 +123,9 @@ class Counter:
         for one, is_counted in zip(batch.ballots, found, strict=True):
             if is_counted:
                 seat = one.round.seats[one.report.channel]
-                seat.n = max(seat.n, one.n)
-                one.round.mark(one.report.channel, has_voted=bool(one.vote), is_done=one.is_done)
+                if one.n >= seat.n:  # an earlier one, that came later, stands for nothing
+                    seat.n = one.n
+                    one.round.mark(one.report.channel, has_voted=bool(one.vote), is_done=one.is_done)
                 changed.add(one.round.id)
             self._receipt(one.round, one.report, one.n, is_counted=is_counted)
         batch.over.set_result(None)

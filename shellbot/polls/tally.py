@@ -88,7 +88,7 @@ def count(
 
 def needed(quorum: str, asked: int) -> int:
     """Votes that a quorum of ``"5"``, ``"50%"`` or ``""`` asks of so many people."""
-    if not quorum or quorum.isdigit():
+    if not quorum or quorum.isdecimal():
         return int(quorum or 0)
     return math.ceil(share(quorum) * asked)
 

@@ -1,6 +1,7 @@
 """Hides votes in anonymous polls at the door of a direct channel, before anything of them is kept or shown.
 
-What is no vote there is hidden, too: ``Pizzza`` tells as much as ``Pizza``. From here on nobody but the urn reads it.
+What is no vote there is hidden, too: ``Pizzza`` tells as much as ``Pizza``, and so does a number of no vote that is
+open before it. From here on nobody but the urn reads it.
 """
 
 from __future__ import annotations
@@ -36,9 +37,13 @@ class Veiled(msgspec.Struct, frozen=True, omit_defaults=True):
 def veiled_line(message: Message, papers: list[Paper]) -> Said:
     """A typed line as it may be kept; itself if it is not for an anonymous poll."""
     found = marking.candidates(message.text, papers)
-    if not any(paper.spec.anonymous for paper in found):
-        return message
-    return _veiled(message, lambda: marking.typed(message.text, papers))
+    if any(paper.spec.anonymous for paper in found):
+        return _veiled(message, lambda: marking.typed(message.text, papers))
+    number, _ = ballot.split_number(message.text)
+    is_misdirected = number is not None and not any(paper.is_open for paper in found)
+    if is_misdirected and any(paper.is_open and paper.spec.anonymous for paper in papers):
+        return _kept(message, NOT_KEPT, Veiled(problem=f"There is no open vote #{number} here."))
+    return message
 
 
 def veiled_press(action: CardAction, paper: Paper) -> Said:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from logging import getLogger
 from math import ceil
 from urllib.parse import urlsplit
@@ -21,7 +23,12 @@ Take = Callable[[bytes, str | None], Awaitable[None]]
 RateLimited, StoreError: it should come again. SpaceError: it makes no sense."""
 
 AT_ONCE = 64  # deliveries that are being taken; a platform tries again
+READING = 512  # deliveries whose bodies are being read; who has no key can hold the door up with no fewer
+MAX_BODY_BYTES = 256 * 1024
+BODY_TIMEOUT = 3.0  # seconds that a body may take
 SIGNATURE = b"x-spark-signature"
+_SIGNED = re.compile(r"[0-9a-fA-F]{40}")
+_UNSIGNED = "This delivery is not signed as it should be."
 _SAFE = [
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
     (b"x-content-type-options", b"nosniff"),
@@ -41,10 +48,14 @@ class Hooks:
     def __init__(self, take: Take, hosts: Hosts, limits: Limits, path: str, is_well: Callable[[], bool]) -> None:
         self._take = take
         self._hosts = hosts
-        self._limits = limits
+        self._limits = replace(
+            limits,
+            body_bytes=min(limits.body_bytes, MAX_BODY_BYTES),
+            body_timeout=min(limits.body_timeout, BODY_TIMEOUT),
+        )
         self._path = path
         self._is_well = is_well
-        self._taking = 0
+        self._reading = self._taking = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -65,24 +76,29 @@ class Hooks:
             await refuse(safely, 405, "Deliveries are posted here.", (b"allow", b"POST"))
         elif (trouble := _unreadable(scope)) is not None:
             await refuse(safely, 415, trouble)
-        elif self._taking >= AT_ONCE:
-            await refuse(safely, 503, "Too much comes at once; try again.", (b"retry-after", b"2"))
+        elif not _SIGNED.fullmatch(header(scope, SIGNATURE) or ""):
+            await refuse(safely, 401, _UNSIGNED)
+        elif self._reading >= READING:
+            await _refuse_for_now(safely)
         else:
-            self._taking += 1
+            self._reading += 1
             try:
-                await self._answer(scope, receive, safely)
+                body = await gather(scope, receive, safely, self._limits)
             finally:
-                self._taking -= 1
+                self._reading -= 1
+            if body is not None:
+                await self._answer(body, header(scope, SIGNATURE), safely)
 
-    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await gather(scope, receive, send, self._limits)
-        if body is None:
+    async def _answer(self, body: bytes, signature: str | None, send: Send) -> None:
+        if self._taking >= AT_ONCE:
+            await _refuse_for_now(send)
             return
+        self._taking += 1
         try:
-            await self._take(body, header(scope, SIGNATURE))
+            await self._take(body, signature)
         except SignatureInvalid:
             # Without a word of what was wrong with it.
-            await refuse(send, 401, "This delivery is not signed as it should be.")
+            await refuse(send, 401, _UNSIGNED)
         except RateLimited as error:
             await refuse(send, 503, "Try again later.", (b"retry-after", str(ceil(error.retry_after)).encode()))
         except StoreError as error:
@@ -95,6 +111,8 @@ class Hooks:
             await refuse(send, 500, "Something went wrong here; it is in the log.")
         else:
             await _say(send, 200, b"ok\n")
+        finally:
+            self._taking -= 1
 
     async def _tell_health(self, send: Send) -> None:
         is_well = self._is_well()
@@ -158,6 +176,10 @@ def _unreadable(scope: Scope) -> str | None:
     if (header(scope, b"content-encoding") or "identity").strip().lower() != "identity":
         return "A delivery is not compressed."
     return None
+
+
+async def _refuse_for_now(send: Send) -> None:
+    await refuse(send, 503, "Too much comes at once; try again.", (b"retry-after", b"2"))
 
 
 async def _say(send: Send, status: int, body: bytes) -> None:

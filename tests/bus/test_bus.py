@@ -199,3 +199,11 @@ def test_what_the_environment_asks_for_is_not_passed_over(
     monkeypatch.setenv(variable, value)
     with pytest.raises(error):
         Bus(Context()).check()
+
+
+def test_a_file_where_the_socket_should_be_is_left_alone(tmp_path):
+    precious = tmp_path / "precious.txt"
+    precious.write_text("precious")
+    with pytest.raises(BadAddress, match="is a file, and no socket"):
+        Bus(Context({"bus": {"address": f"ipc://{precious}"}})).publish()
+    assert precious.read_text() == "precious"

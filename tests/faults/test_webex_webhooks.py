@@ -255,6 +255,20 @@ async def test_c03_a_delivery_played_again_after_a_restart_or_days_later_has_no_
     assert ear.texts == ["vote"]
 
 
+async def test_who_goes_after_days_and_comes_back_is_heard_at_once_each_time(fake):
+    bot, ann, bea = fake.bot("Shelly"), fake.person("Person A"), fake.person("Person B")
+    room = fake.room("Team", [ann, bea], bots=[bot])
+    clock = ExternalClock(datetime.now(UTC) + timedelta(days=6))  # nobody looks, as it stands still
+    async with at_the_door(fake, clock=clock) as (space, ear, _):
+        await ear.wait(Join, 2)
+        for number in (1, 2):
+            bea.remove(room, ann)
+            await ear.wait(Leave, number)
+            bea.add(room, ann)
+            await ear.wait(Join, 2 + number)
+        assert space.stale == 0
+
+
 @pytest.mark.long
 @pytest.mark.timeout(120)
 async def test_c03_a_delivery_played_again_a_hundred_thousand_times_has_no_effect(fake):

@@ -83,12 +83,27 @@ def test_yes_and_no_are_typed_in_short_or_in_full(typed, vote):
     assert read(typed, MERGE) == (vote,)
 
 
+def test_choices_that_differ_by_a_mark_are_told_apart():
+    party = make("Party?", ["Yes", "Yes!", "No"])
+    assert [read(typed, party) for typed in ("Yes!", "yes!", "Yes", "yes.")] == [
+        ("Yes!",),
+        ("Yes!",),
+        ("Yes",),
+        ("Yes",),
+    ]
+
+
+def test_choices_that_read_like_numbers_have_letters_before_them():
+    order = make("How many?", ["2.", "1."])
+    assert [read(typed, order) for typed in ("1", "1.", "a", "b")] == [("1.",), ("1.",), ("2.",), ("1.",)]
+
+
 @pytest.mark.parametrize(("typed", "vote"), [("4", "4"), ("4/5", "4"), (" 5. ", "5")])
 def test_a_rating_is_typed_as_a_number(typed, vote):
     assert read(typed, FOOD) == (vote,)
 
 
-@pytest.mark.parametrize("typed", ["0", "6", "a", "4.5", "good"])
+@pytest.mark.parametrize("typed", ["0", "6", "a", "4.5", "good", "4/10", "3/4 of them were late", "4/"])
 def test_a_rating_beyond_the_scale_is_told_the_scale(typed):
     with pytest.raises(UnknownChoice, match=r"a number from 1 \(lowest\) to 5 \(highest\)"):
         read(typed, FOOD)

@@ -125,6 +125,29 @@ async def test_ballots_that_come_while_the_disk_is_busy_are_counted_in_one_trans
         assert batches == [20]
 
 
+async def test_a_vote_that_comes_behind_a_later_one_stands_for_nothing(party):
+    async with party("Person A", "Person B") as people:
+        _, kept = noted(people, lambda op, channel: op == "ballot")
+        await people.say("Person A", 'poll multiple 2 "Toppings?" Ham, Corn, Egg in 1h')
+        await people.ballot("Person A", "Toppings?")
+        for number, words in enumerate(("Ham", "None"), 1):
+            await people.whisper("Person A", words)
+            await until(lambda number=number: len(kept) == number)
+        chair = people.engine.shell.commands["poll"].chair(await people.engine.get_bot("group"))
+        seat = chair.find(1)[0].seats[people.direct("Person A")]
+        go = threading.Event()
+        people.engine.desk.store.post(lambda db: go.wait(10))
+        first, last = kept
+        last()
+        await until(lambda: seat.counting)
+        later = seat.counting
+        first()
+        await people.say("Person B", "help")  # a turn behind that of the first
+        go.set()
+        await until(lambda: not seat.counting and seat.n)
+        assert (seat.n, seat.has_voted) == (later, False)
+
+
 async def test_a_ballot_handed_over_at_the_close_counts_though_another_turn_writes_it(party, clock):
     async with party("Person A", "Person B") as people:
         _, kept = noted(people, lambda op, channel: op == "ballot")

@@ -111,7 +111,11 @@ async def test_what_is_said_is_veiled_at_the_door_and_only_what_is_for_the_vote(
         await opened(people)
         assert [await kept(text) for text in ("Pizza", "1", "#1 pizza")] == [VOTED] * 3
         assert [await kept(text) for text in ("Pizzza", "I want Pizza", "Person B too?")] == [NOT_KEPT] * 3
-        assert [await kept(text) for text in ("poll list", "#2 Pizza", "help")] == ["poll list", "#2 Pizza", "help"]
+        # a slip of the number tells as much as one of the word
+        assert [await kept(text) for text in ("#2 Pizza", "#11 Pizza")] == [NOT_KEPT] * 2
+        assert [await kept(text) for text in ("poll list", "help")] == ["poll list", "help"]
+        await people.whisper("Person A", "#2 Pizza")
+        await people.hears("There is no open vote #2 here.", "Person A")
         await people.whisper("Person A", "order")
         await people.hears("What do you order?", "Person A")
         assert [await kept("Pizza"), await kept("#1 Pizza")] == ["Pizza", VOTED]

@@ -18,7 +18,7 @@ from shellbot.events import Channel, Event, Person
 from shellbot.spaces.base import bus_safe, direct_channel
 from shellbot.spaces.webex import ledger
 from shellbot.spaces.webex.client import Client
-from shellbot.spaces.webex.events import Json, is_bot, is_heard, join_of, leave_of, time_of
+from shellbot.spaces.webex.events import Json, coming_of, is_bot, is_heard, join_of, leave_of, time_of
 from shellbot.spaces.webex.ledger import Known, Room
 from shellbot.stores.base import Store
 
@@ -207,16 +207,16 @@ class Directory:
         people = {id_: _known(id_, _name(each), str(each.get("personEmail") or "")) for id_, each in here.items()}
         await self._keep_people(known for id_, known in people.items() if self._people.get(id_) != known)
         before = self._members.setdefault(room.id, {})
-        for id_, membership in list(before.items()):
-            if person_id in (None, id_) and (id_ not in here or here[id_]["id"] != membership):
+        for id_, coming in list(before.items()):
+            if person_id in (None, id_) and (id_ not in here or coming_of(here[id_]) != coming):
                 known = self._people[id_]
-                yield leave_of(membership, channel, Person(id_, known.name, known.address), now)
+                yield leave_of(coming, channel, Person(id_, known.name, known.address), now)
                 before.pop(id_, None)
                 self._store.post(partial(ledger.drop_member, room=room.id, person=id_))
         for id_, each in here.items():
             if id_ not in before and self.is_heard(self._people[id_]):
                 yield join_of(each, channel, Person(id_, self._people[id_].name, self._people[id_].address), now)
-                before[id_] = str(each["id"])
+                before[id_] = coming_of(each)
                 self._store.post(partial(ledger.keep_member, room=room.id, person=id_, membership=before[id_]))
 
     # --- inside

@@ -65,8 +65,9 @@ def notice_of(envelope: object) -> Notice | None:
         if not isinstance(value, str) or not 0 < len(value) <= 1_000:
             raise SpaceError(f"a delivery about {resource} names its {name}; this one does not")
         found[name] = value
+    unique = coming_of(data) if resource == "memberships" else found["id"]
     return Notice(
-        id=f"webex-{kind[1]}-{found['id']}",
+        id=f"webex-{kind[1]}-{unique}",
         resource=kind[0],
         key=found["id"],
         room=found["roomId"],
@@ -133,16 +134,21 @@ def action_of(action: Json, channel: Channel, person: Person) -> CardAction | No
     )
 
 
+def coming_of(membership: Json) -> str:
+    """What names one coming of somebody into a room: who goes and comes back has the same membership again."""
+    return f"{membership['id']}@{membership.get('created') or ''}"
+
+
 def join_of(membership: Json, channel: Channel, person: Person, now: datetime) -> Join:
-    """Somebody is in a room. Each coming has a membership, and an id, of its own."""
+    """Somebody is in a room."""
     created = membership.get("created")
     time = min(now, time_of(created)) if created else now
-    return Join(id=f"webex-join-{membership['id']}", channel=channel, person=person, time=time)
+    return Join(id=f"webex-join-{coming_of(membership)}", channel=channel, person=person, time=time)
 
 
-def leave_of(membership_id: str, channel: Channel, person: Person, now: datetime) -> Leave:
+def leave_of(coming: str, channel: Channel, person: Person, now: datetime) -> Leave:
     """Somebody is in a room no more."""
-    return Leave(id=f"webex-leave-{membership_id}", channel=channel, person=person, time=now)
+    return Leave(id=f"webex-leave-{coming}", channel=channel, person=person, time=now)
 
 
 def is_bot(address: str) -> bool:

@@ -159,6 +159,8 @@ class Intake:
         ]
 
     def _is_old(self, notice: Notice) -> bool:
+        if notice.resource == "memberships":
+            return False  # who leaves may have come years ago; what is so now is asked for in any case
         is_old = self._clock.utcnow() - notice.created > OLDEST
         if is_old:
             self.stale += 1

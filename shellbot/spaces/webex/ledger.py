@@ -131,7 +131,7 @@ def keep_people(db: sqlite3.Connection, people: Iterable[Known]) -> None:
 
 
 def members(db: sqlite3.Connection) -> dict[str, dict[str, str]]:
-    """The membership of each person in each room."""
+    """The latest coming of each person into each room."""
     found: dict[str, dict[str, str]] = {}
     for room, person, membership in db.execute("SELECT room, person, membership FROM webex_members"):
         found.setdefault(room, {})[person] = membership

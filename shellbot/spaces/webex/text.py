@@ -12,7 +12,8 @@ MARK = "(again)"  # at the end of what is sent once more, because nobody knows w
 ROOM_BYTES = LIMIT_BYTES - len(MARK) - 2
 FARTHEST = 64  # characters that a cut goes back so as not to part what is one character for its reader
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})")
-_RULE = re.compile(r" *\|? *:?-+:? *(\| *:?-+:? *)*\|? *\Z")
+_RULE = re.compile(r"(?:\| *)?:?-+:?(?: *\| *:?-+:?)*(?: *\|)?\Z")  # of a line without the spaces around it
+_WIDEST = 100  # characters that a cell is filled up to: each line of a table would be as long as its longest cell
 _CELLS = re.compile(r"(?<!\\)\|")
 # What Webex takes for a call: <@all>, <@personId:...>, also with a backslash before the @, and the element of its HTML
 _CALL = re.compile(r"<(?=\\*@|\\*/?\s*spark-mention)", re.IGNORECASE)
@@ -50,7 +51,7 @@ def without_tables(markdown: str) -> str:
             and number + 1 < len(lines)
             and "|" in lines[number]
             and "|" in lines[number + 1]
-            and _RULE.match(lines[number + 1])
+            and _RULE.match(lines[number + 1].strip(" "))
         )
         if not is_table:
             shown.append(lines[number])
@@ -70,7 +71,8 @@ def _lined_up(rows: list[str]) -> str:
         [unescape(cell.strip()).replace("**", "") for cell in _CELLS.split(row.strip().removeprefix("|"))]
         for row in (row.rstrip().removesuffix("|") for row in rows)
     ]
-    widths = [max(len(row[n]) if n < len(row) else 0 for row in cells) for n in range(max(map(len, cells)))]
+    longest = [max(len(row[n]) if n < len(row) else 0 for row in cells) for n in range(max(map(len, cells)))]
+    widths = [min(width, _WIDEST) for width in longest]
     lines = ["  ".join(cell.ljust(widths[n]) for n, cell in enumerate(row)).rstrip() for row in cells]
     lines.insert(1, "  ".join("-" * width for width in widths))
     return "\n".join(lines)
@@ -120,8 +122,8 @@ def split(markdown: str, limit: int = ROOM_BYTES) -> list[str]:
             piece, rest = (rest[:cut], rest[cut:]) if fence else _bold(rest[:cut], rest[cut:])
             current.append(piece)
             flush()
+        size += bool(current) + _size(rest)
         current.append(rest)
-        size = sum(map(_size, current)) + len(current) - 1
         fence = after
     fence = ""
     flush()

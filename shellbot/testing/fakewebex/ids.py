@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from base64 import urlsafe_b64encode
+from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
 from typing import Literal
 from uuid import uuid4
@@ -15,6 +15,12 @@ Kind = Literal[
 def make_id(kind: Kind, unique: str = "") -> str:
     """A new id, e.g. base64 of ``ciscospark://us/MESSAGE/2ac1...``, without padding."""
     return urlsafe_b64encode(f"ciscospark://us/{kind}/{unique or uuid4()}".encode()).decode().rstrip("=")
+
+
+def make_membership_id(person_id: str, room_id: str) -> str:
+    """That of a person in a room: the same again for who goes and comes back."""
+    parts = (urlsafe_b64decode(f"{id_}==").decode().rpartition("/")[2] for id_ in (person_id, room_id))
+    return make_id("MEMBERSHIP", ":".join(parts))
 
 
 def make_tracking_id() -> str:

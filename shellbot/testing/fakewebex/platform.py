@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from shellbot.testing.fakewebex import rules
-from shellbot.testing.fakewebex.ids import make_id
+from shellbot.testing.fakewebex.ids import make_id, make_membership_id
 from shellbot.testing.fakewebex.rules import Refused, Rendered
 from shellbot.testing.fakewebex.state import (
     Account,
@@ -392,7 +392,8 @@ class Platform:
         return room
 
     def _enter(self, room: Room, account: Account, actor: Account, *, is_moderator: bool = False) -> Membership:
-        membership = Membership(make_id("MEMBERSHIP"), room.id, account, is_moderator, self.state.now())
+        id_ = make_membership_id(account.id, room.id)
+        membership = Membership(id_, room.id, account, is_moderator, self.state.now())
         room.members[account.id] = self.state.memberships[membership.id] = membership
         if account is actor and len(room.members) == 1:
             self._tell_room(room, "created", actor)

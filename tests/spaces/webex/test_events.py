@@ -103,8 +103,8 @@ DATA = {"id": "x", "roomId": "r", "personId": "p", "created": "2026-11-29T20:00:
     ("resource", "event", "more", "id_"),
     [
         ("messages", "created", {}, "webex-message-x"),
-        ("memberships", "created", {}, "webex-member-x"),
-        ("memberships", "deleted", {}, "webex-gone-x"),
+        ("memberships", "created", {}, "webex-member-x@2026-11-29T20:00:00.000Z"),
+        ("memberships", "deleted", {}, "webex-gone-x@2026-11-29T20:00:00.000Z"),
         ("attachmentActions", "created", {}, "webex-action-x"),
         ("memberships", "created", {"roomType": "direct"}, None),
         ("messages", "updated", {}, None),

@@ -179,3 +179,16 @@ async def test_where_it_is_not_told_who_is_in_a_room_people_are_heard_all_the_sa
         ann.say(room, "once more", mention=bot)
         await ear.wait(Message, 2)
     assert ear.texts == ["hello", "once more"]
+
+
+async def test_who_goes_and_comes_back_is_there_again_each_time(fake):
+    bot, ann, bea = fake.bot("Shelly"), fake.person("Person A"), fake.person("Person B")
+    room = fake.room("Team", [ann, bea], bots=[bot])
+    async with on_webex(fake, token=bot.token) as (_, ear):
+        await ear.wait(Join, 2)
+        for number in (1, 2):
+            bea.remove(room, ann)
+            await ear.wait(Leave, number)
+            bea.add(room, ann)
+            await ear.wait(Join, 2 + number)
+    assert ear.joined == ["Person A", "Person B", "Person A", "Person A"]

@@ -12,7 +12,7 @@ from shellbot.clocks import AsyncioClock, ExternalClock
 from shellbot.errors import ChannelNotFound, MessageRefused, RateLimited, SpaceError
 from shellbot.events import Button, Card, CardAction, File, Join, Message, Person, Reply
 from shellbot.files.shelf import Limits, Shelf
-from shellbot.outbox import Outbox
+from shellbot.outbox import Outbox, insert
 from shellbot.spaces.webex.later import GAPS
 from shellbot.spaces.webex.sender import MOST_EDITS
 from shellbot.stores.memory import MemoryStore
@@ -229,6 +229,52 @@ async def test_what_is_refused_is_logged_and_what_follows_is_said(fake, caplog):
     await store.close()
     assert [message.text for message in fake.messages((bot, ann))] == ["two"]
     assert any(record.levelname == "ERROR" and "reply=one" in record.getMessage() for record in caplog.records)
+
+
+async def test_nothing_that_a_bot_says_silences_its_channel(caplog):
+    shown: list[str] = []
+
+    async def post(channel: str, reply: Reply) -> None:
+        if reply.id == "fault":
+            raise KeyError("a fault of ours")
+        shown.append(reply.text)
+
+    store = MemoryStore()
+    await store.open()
+    outbox = Outbox(store, post, AsyncioClock())
+    await outbox.load()
+    outbox.start()
+    card = Card(id="c", title="half \udce9", buttons=(Button("1", "x\ud83d"),))
+    said = [Reply(id="half", text="half \udce9", card=card), Reply(id="fault", text="x"), Reply(id="good", text="good")]
+    assert await asyncio.gather(*(outbox.send("direct-a", reply) for reply in said)) == [True, False, True]
+    await outbox.stop()
+    assert shown == ["half ?", "good"]
+    assert not await store.read(lambda db: db.execute("SELECT * FROM outbox").fetchall())
+    assert any("reply is lost" in record.getMessage() and record.exc_info for record in caplog.records)
+    await store.close()
+
+
+async def test_what_is_on_disk_is_taken_up_however_much_it_is(monkeypatch):
+    monkeypatch.setattr("shellbot.outbox.MAX_LINE", 10)
+    shown: list[str] = []
+
+    async def post(channel: str, reply: Reply) -> None:
+        shown.append(reply.text)
+
+    store = MemoryStore()
+    await store.open()
+    outbox = Outbox(store, post, AsyncioClock())
+    await outbox.load()
+    texts = [str(number) for number in range(12)]
+    await store.write(lambda db: [insert(db, "direct-a", Reply(id=text, text=text)) for text in texts])
+    again = Outbox(store, post, AsyncioClock())
+    await again.load()
+    with pytest.raises(SpaceError, match="10 messages wait"):
+        again.send("direct-a", Reply(id="more", text="more"))
+    again.start()
+    await again.stop()
+    assert shown == texts
+    await store.close()
 
 
 async def test_somebody_whom_the_platform_does_not_describe_is_heard_under_the_address(fake):

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shellbot.spaces.webex import text as webex_text
 from shellbot.spaces.webex.text import (
     LIMIT_BYTES,
     MARK,
@@ -156,3 +157,28 @@ def test_the_mark_stands_at_the_end_outside_of_a_block():
     assert with_mark("hello") == f"hello {MARK}"
     assert with_mark("```\ncode\n```") == f"```\ncode\n```\n{MARK}"
     assert with_mark("") == MARK
+
+
+def test_twice_the_lines_take_twice_the_work(monkeypatch):
+    def looked_at(lines: int) -> int:
+        count = 0
+
+        def counting(text: str) -> int:
+            nonlocal count
+            count += 1
+            return len(text.encode())
+
+        monkeypatch.setattr(webex_text, "_size", counting)
+        split("a\n" * lines)
+        return count
+
+    assert looked_at(2000) < 3 * looked_at(1000)
+
+
+def test_a_wide_cell_does_not_widen_all_others():
+    table = "\n".join(["|a|b|", "|-|-|", "|" + "x" * 3000 + "|y|", *["|1|2|"] * 500])
+    assert len(without_tables(table)) < 3000 + 502 * 120
+
+
+def test_a_line_of_spaces_is_no_table():
+    assert without_tables("a|b\n|" + " " * 7000 + "x") == "a|b\n|" + " " * 7000 + "x"
