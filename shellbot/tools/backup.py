@@ -103,7 +103,7 @@ def restore(instance: str, file: Path) -> None:
         with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as place:
             new = Path(place) / "new"
             new.mkdir(mode=0o700)
-            with tarfile.open(file) as tar:
+            with _opened(file) as tar:
                 _unpack(tar, new)
             _must_be_whole(new / STORE, file)
             with contextlib.suppress(FileNotFoundError):
@@ -179,6 +179,13 @@ def _bare(member: tarfile.TarInfo) -> tarfile.TarInfo:
     member.uname = member.gname = ""
     member.mode = 0o600
     return member
+
+
+def _opened(file: Path) -> tarfile.TarFile:
+    try:
+        return tarfile.open(file)
+    except tarfile.ReadError as error:
+        raise StoreError(f"{file} is no backup of shellbot; name a file that shellbot backup has written") from error
 
 
 def _unpack(tar: tarfile.TarFile, folder: Path) -> None:

@@ -8,7 +8,6 @@ from pathlib import Path
 import click
 
 from shellbot.errors import PollError
-from shellbot.instance import Instance
 from shellbot.polls.acquaintances import acquaintances, room, rooms
 from shellbot.polls.roll import Mistake, Roll, doubles, match, problems, read
 from shellbot.polls.rolls import Rolls
@@ -84,13 +83,11 @@ def check(instance: str | None, room_name: str | None, name: str) -> None:
     """
     folder = folder_of(instance)
     found = _read(Path(name)) if Path(name).exists() else Rolls(folder).read(name)
-    known, place = [], None
-    if Instance(folder).store_path.exists():
-        with reading(folder) as db:
-            known = acquaintances(db)
-            place = room(db, room_name) if room_name else None
-            if room_name and place is None:
-                raise PollError(f"there is no room {room_name}; there are: {', '.join(rooms(db)) or 'none yet'}")
+    with reading(folder) as db:
+        known = acquaintances(db)
+        place = room(db, room_name) if room_name else None
+        if room_name and place is None:
+            raise PollError(f"there is no room {room_name}; there are: {', '.join(rooms(db)) or 'none yet'}")
     matches = match(found.entries, known)
     wrong = [*found.mistakes, *problems(matches)]
     _tell(name, wrong)

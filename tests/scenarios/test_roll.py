@@ -208,6 +208,14 @@ def test_a_file_with_mistakes_is_not_kept(tmp_path, shellbot):
     assert not (tmp_path / "instance" / "rolls").exists()
 
 
+def test_a_roll_is_not_checked_against_a_server_that_is_not_there(tmp_path):
+    (file := tmp_path / "roll.csv").write_text("name\nPerson A\n")
+    done = CliRunner().invoke(cli, ["poll", "check", str(file), "--instance", str(tmp_path / "instance")])
+    told = f"there is no store {tmp_path / 'instance' / 'store.db'}; name the folder of the server"
+    assert told in str(done.exception)
+    assert done.output == ""
+
+
 async def test_a_roll_is_checked_before_anybody_is_asked(party, tmp_path, shellbot, board):
     file = tmp_path / "roll.csv"
     async with party("Person A", "Person B") as people:

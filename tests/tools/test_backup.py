@@ -121,6 +121,14 @@ async def test_nothing_is_overwritten(party, folder, tmp_path, shellbot):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["backup.tar", "empty", "instance"]
 
 
+def test_a_file_of_another_kind_is_said_to_be_no_backup(tmp_path, shellbot):
+    file = tmp_path / "roll.csv"
+    file.write_text("id,name\n")
+    told = shellbot("backup", "restore", file, "--instance", tmp_path / "copy", code=1)
+    assert told == f"{file} is no backup of shellbot; name a file that shellbot backup has written"
+    assert not (tmp_path / "copy").exists()
+
+
 @pytest.mark.parametrize("name", ["../escaped", "/escaped", "keys/../../escaped", "."])
 def test_a_file_that_would_write_elsewhere_is_refused(tmp_path, shellbot, name):
     evil = tmp_path / "evil.tar"
