@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import sqlite3
 
 import pytest
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from shellbot.cli import cli
 from tests.scenarios.traces import files_in
 
+DATED = re.compile(r"forgotten, \d\d [A-Z][a-z]{2} 20\d\d\.")
 SECRET = 'poll "Shall Zanzibar go?" Quetzal, Xylophone in 10m'
 WORDS = ("Zanzibar", "Quetzal", "Xylophone")
 
@@ -63,14 +65,14 @@ async def test_nothing_of_it_is_left_beside_a_server_that_runs(party, clock, fol
         await people.hears("These buttons belong to nothing I still know of.", "Person B")
         await people.whisper("Person B", "Xylophone")
         await people.say("Person A", "poll show #1")
-        await people.hears("Vote #1 was forgotten, ")
+        assert DATED.search(await people.hears("Vote #1 was forgotten, "))
         await people.whisper("Person A", "poll reopen #1")
-        await people.hears("Vote #1 was forgotten, ", "Person A")
+        assert DATED.search(await people.hears("Vote #1 was forgotten, ", "Person A"))
         await people.say("Person A", "poll history")
         await people.hears("No vote has closed here yet.")
-        assert "#1    forgotten  " in shellbot("list")
-        assert "vote #1 was forgotten, " in shellbot("show", "1", code=1)
-        assert "vote #1 was forgotten, " in shellbot("forget", "1", "--yes", code=1)
+        assert "#1    forgotten  20" in shellbot("list")
+        assert "vote #1 was forgotten, 20" in shellbot("show", "1", code=1)
+        assert "vote #1 was forgotten, 20" in shellbot("forget", "1", "--yes", code=1)
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m')
         await people.hears("**Vote #2: Lunch?**")  # its number is not given again
         await people.ballot("Person B")
