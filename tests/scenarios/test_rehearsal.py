@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from click.testing import CliRunner
@@ -48,6 +49,9 @@ async def test_it_shows_exactly_what_a_voter_gets_and_to_nobody_else(party, cloc
         await people.hears("**Vote #1: Merge?**")
         (real,) = ballots(people, "Person B")
         assert rehearsed == real
+        if "in 2h" in words:
+            close = f"{clock.utcnow() + timedelta(hours=2):%H:%M:%S}".removesuffix(":00")
+            await people.hears(f"closes at {close} UTC", "Person B")
 
 
 async def test_nothing_of_it_counts_pressed_or_typed(party, clock):
