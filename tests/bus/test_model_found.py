@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,8 @@ from shellbot.bus.frames import parse_ask, welcome
 from shellbot.bus.hub.answers import Answer, Heads
 from shellbot.bus.hub.intake import Intake
 from shellbot.bus.hub.journal import Journal, Passage, Source
+from shellbot.bus.hub.waiters import Waiters
+from shellbot.bus.hub.watching import Watching
 from shellbot.bus.options import MIN_HISTORY
 from shellbot.bus.records import Cutter, writer_id
 from shellbot.bus.ring import Ring
@@ -61,6 +64,56 @@ def test_queues_that_are_handed_over_again_while_they_are_full_do_not_end_the_hu
     for guest in guests:
         assert [number for name, number, _ in heard if name == guest.name] == list(range(count))
     assert (hub.pid, hub.restarts) == (pid, 0)
+
+
+def test_the_hub_does_not_wait_for_a_question_that_another_has_taken() -> None:
+    """It hung in its turn for ever: recv_fds() leaves out the flags it is given, and what poll() told was out of date."""
+    asking, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    reading, writing = os.pipe()
+    with asking, asked, os.fdopen(reading, "rb", buffering=0) as answer:
+        waiters = Waiters(Watching())
+        waiters.note(b"\x01room ")
+        waiters.take(asked)
+        assert not waiters
+        socket.send_fds(asking, [b"room "], [writing])
+        os.close(writing)
+        waiters.take(asked)
+        assert answer.read() == b"\x01"
+
+
+def test_what_was_told_of_a_closed_descriptor_is_not_done_with_the_next_of_its_number() -> None:
+    """One who waited was forgotten, or the hub read where nothing was, when a queue was taken over in the same turn."""
+    watching = Watching()
+    done = []
+    (first, first_end), (second, second_end) = os.pipe(), os.pipe()
+    number = second
+
+    def replace() -> None:
+        nonlocal second, second_end
+        watching.ignore(second)
+        os.close(second)
+        os.close(second_end)
+        second, second_end = os.pipe()
+        assert second == number
+        watching.listen(second, lambda: done.append("the new one"))
+
+    watching.listen(first, replace)
+    watching.listen(second, lambda: done.append("the old one"))
+    os.write(first_end, b"1")
+    os.write(second_end, b"1")
+    since = watching.newest
+    for descriptor, _ in sorted(watching.poller.poll(1000)):
+        watching.serve(descriptor, since)
+    assert done == []
+
+    watching.ignore(first)
+    os.write(second_end, b"2")
+    since = watching.newest
+    for descriptor, _ in watching.poller.poll(1000):
+        watching.serve(descriptor, since)
+    assert done == ["the new one"]
+    for end in (first, first_end, second, second_end):
+        os.close(end)
 
 
 class HeldUp(Publisher):

@@ -87,7 +87,7 @@ class Hub:
         self._subscribed_at = 0.0
         self._unfinished = 0
         self._watching = Watching()
-        self._waiters = Waiters(self._watching.poller)
+        self._waiters = Waiters(self._watching)
         self._guests = Guests(
             door,
             own,
@@ -127,6 +127,7 @@ class Hub:
         poll = self._watching.poller.poll
         pace = Pace(monotonic(), self.out.position)
         patience: float | None = None
+        since = 0
         ready = [(descriptor, 0) for descriptor in self._intakes]
         while True:
             came = False
@@ -134,8 +135,8 @@ class Hub:
                 intake = self._intakes.get(descriptor)
                 if intake is not None:
                     came = self._read(intake) or came
-                elif not self._watching.serve(descriptor):
-                    self._waiters.forget(descriptor)
+                else:
+                    self._watching.serve(descriptor, since)
             if self._local is not None and self._local.work():
                 came = True
             now = monotonic()
@@ -155,6 +156,7 @@ class Hub:
             elif not self._source.room:
                 # Now, and not when we are woken: with cold caches each step takes four times as long.
                 self._make_room(self._own)
+            since = self._watching.newest
             ready = poll(wait)
 
     def _take_leave(self) -> None:
@@ -164,9 +166,7 @@ class Hub:
             left = until - monotonic()
             if left <= 0:
                 return
-            for descriptor, _ in self._watching.poller.poll(min(left, _LEAVE_LOOK) * 1000):
-                if descriptor not in self._intakes and not self._watching.serve(descriptor):
-                    self._waiters.forget(descriptor)
+            self._serve_others(min(left, _LEAVE_LOOK))
             self._serve_upstream()
             self._replies.go_on(monotonic())
 
@@ -195,11 +195,16 @@ class Hub:
         self._serve_upstream()
         self._replies.go_on(now)
         self._count()
-        for descriptor, _ in self._watching.poller.poll(0):
-            if descriptor not in self._intakes and not self._watching.serve(descriptor):
-                self._waiters.forget(descriptor)
+        self._serve_others(0)
         if self._life.must_stop(now) and waited > self._life.drain_limit:
             raise GaveUp
+
+    def _serve_others(self, timeout: float) -> None:
+        """Do all that is not reading of queues, for who comes in so many seconds."""
+        since = self._watching.newest
+        for descriptor, _ in self._watching.poller.poll(timeout * 1000):
+            if descriptor not in self._intakes:
+                self._watching.serve(descriptor, since)
 
     def _go_on(self) -> None:
         """Somebody who had no room has taken something: whoever waits for an end of this sees that."""

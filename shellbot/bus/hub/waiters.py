@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import array
 import os
-import select
 import socket
+from functools import partial
 
 from shellbot.bus.frames import is_covered
+from shellbot.bus.hub.watching import Watching
 from shellbot.bus.readiness import DATAGRAM_BYTES
+
+_ROOM = socket.CMSG_LEN(array.array("i").itemsize)
 
 
 class Waiters:
     """Questions of all programs whose queues the hub reads."""
 
-    def __init__(self, poller: select.poll) -> None:
+    def __init__(self, watching: Watching) -> None:
         self.held: set[bytes] = set()
-        self._poller = poller
+        self._watching = watching
         self._waiting: dict[int, list[bytes]] = {}
 
     def __bool__(self) -> bool:
@@ -29,15 +33,19 @@ class Waiters:
             self.held.discard(frame[1:])
 
     def take(self, asked: socket.socket) -> None:
-        """Take a question that has come."""
+        """Take a question that has come. Never waits: another process may have taken it."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(asked, DATAGRAM_BYTES, 1, socket.MSG_DONTWAIT)
+            # Not recv_fds(), which does not hand the flags on.
+            data, found, _, _ = asked.recvmsg(DATAGRAM_BYTES, _ROOM, socket.MSG_DONTWAIT)
         except (BlockingIOError, ConnectionError):
             return
-        for descriptor in descriptors[:1]:
+        descriptors = array.array("i")
+        for _, _, carried in found:
+            descriptors.frombytes(carried)
+        for descriptor in descriptors:
             self._waiting[descriptor] = data.split(b"\n")
-            # Polled for nothing but errors: the other side has gone away.
-            self._poller.register(descriptor, 0)
+            # Looked at for its end only: the other side has gone away.
+            self._watching.listen(descriptor, partial(self.forget, descriptor), 0)
         self.answer()
 
     def answer(self) -> None:
@@ -55,7 +63,7 @@ class Waiters:
     def forget(self, descriptor: int) -> None:
         """One who waited is gone, or is answered."""
         if self._waiting.pop(descriptor, None) is not None:
-            self._poller.unregister(descriptor)
+            self._watching.ignore(descriptor)
             os.close(descriptor)
 
     def close(self) -> None:
