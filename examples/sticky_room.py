@@ -33,7 +33,6 @@ class Sticky(Command):
         if name := gone.pop(person.id, None):
             bot.remember("gone", gone)
             bot.say(f"Welcome back, {name}!")
-            await bot.in_force()  # the direct channel of who has just come is listened to
             bot.broadcast({"do": "sticky", "say": "It is good to see you again."}, people=[person])
 
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:  # in the direct channel

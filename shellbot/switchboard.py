@@ -2,7 +2,8 @@
 
 Nothing here waits for the bus: what cannot be put at once stands in a bounded line and goes out when the queue to the
 publisher takes it again, in the order it was said. Of very much only a slice goes out in each step of the loop, so that
-what comes back is read in between: our own reader would else be cut off as one that takes nothing.
+what comes back is read in between: our own reader would else be cut off as one that takes nothing. What is said on a
+channel before the publisher knows that we listen there would reach nobody, so it is kept until then.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from shellbot.bus.bus import Bus
 from shellbot.bus.frames import Frame
 from shellbot.bus.subscriber import Subscriber
 from shellbot.envelope import Envelope, Seal, Side
-from shellbot.errors import AuthenticationFailed, BusClosed, BusError, NotRunning, QueueFull
+from shellbot.errors import AuthenticationFailed, BusClosed, BusError, BusTimeout, NotRunning, QueueFull
 
 logger = getLogger(__name__)
 
 Hear = Callable[[str, Envelope], None]
 MAX_LINE = 100_000  # messages that may stand in line for a publisher that takes nothing
 SLICE = 256  # messages put in one step of the loop; a reader has room for some 2,000
+PATIENCE = 5.0  # seconds for the publisher to answer; then it is asked again
 EACH = 10e-6  # seconds that a change of what is listened to waits for others, for each channel: it costs a look at all
 
 
@@ -49,23 +51,33 @@ class Switchboard:
         self._held: dict[str, int] = {}  # channel -> how many listen
         self._fresh: dict[str, None] = {}  # channels to subscribe to, together
         self._gone: dict[str, None] = {}  # channels to unsubscribe from
+        self._unsure: dict[
+            str, int
+        ] = {}  # channels of which the publisher may not know yet -> number of their listen()
+        self._listens = 0
+        self._early: list[tuple[str, dict[str, Any]]] = []  # what is said there meanwhile
+        self._assuring: asyncio.Task[None] | None = None
         self._change: asyncio.TimerHandle | None = None
         self._subscriber: Subscriber | None = None
         self._reader: asyncio.Task[None] | None = None
         self.strangers = 0  # frames that looked like ours and carried no valid seal
 
     def put(self, channel: str, envelope: Envelope) -> None:
-        """Say something on a direct channel. Never waits.
+        """Say something on a direct channel. Never waits; who listens there by now hears it, and nobody twice.
 
         Raises:
             QueueFull: 100,000 messages stand in line already; the bus has been stuck for long.
             InvalidMessage: The body cannot travel.
         """
-        if len(self._line) >= MAX_LINE:
+        if len(self._line) + len(self._early) >= MAX_LINE:
             raise QueueFull(f"the bus takes nothing and {MAX_LINE:,} messages wait; look at the publisher process")
-        if channel in self._fresh:
-            self._subscribe()  # else its reader could come too late
-        self._line.append((channel, self.seal.close(channel, envelope)))
+        said = (channel, self.seal.close(channel, envelope))
+        if channel in self._unsure:
+            self._early.append(said)
+            if self._assuring is None:
+                self._assuring = asyncio.create_task(self._assure(), name="switchboard assures")
+            return
+        self._line.append(said)
         if not self._is_waiting:
             self._pump()
 
@@ -75,6 +87,9 @@ class Switchboard:
         self._held[channel] = self._held.get(channel, 0) + 1
         if self._held[channel] > 1:
             return
+        self._listens += 1
+        if channel not in self._gone:
+            self._unsure[channel] = self._listens
         if self._subscriber is None:
             self._subscriber = self._bus.subscribe(channel)
             self._reader = asyncio.create_task(self._read(self._subscriber), name="switchboard")
@@ -96,6 +111,8 @@ class Switchboard:
         if self._held[channel]:
             return
         del self._held[channel]
+        if self._unsure.pop(channel, None) is not None:
+            self._release()
         if channel in self._fresh:
             del self._fresh[channel]
         else:
@@ -109,8 +126,35 @@ class Switchboard:
             BusTimeout: It did not answer in time; it may be stopped.
         """
         self._subscribe()
-        if self._subscriber is not None:
-            await self._subscriber.aio.wait_ready(timeout)
+        asked = self._listens
+        if self._subscriber is None:
+            return
+        await self._subscriber.aio.wait_ready(timeout)
+        self._unsure = {channel: number for channel, number in self._unsure.items() if number > asked}
+        self._release()
+
+    async def _assure(self) -> None:
+        """See to it that what was said early goes out."""
+        try:
+            while self._early:
+                try:
+                    await self.in_force(PATIENCE)
+                except BusTimeout as error:
+                    logger.warning("what is said to who has just come waits, messages=%d: %s", len(self._early), error)
+        except BusClosed:
+            pass
+        finally:
+            self._assuring = None
+
+    def _release(self) -> None:
+        """What waited for its channel to be listened to goes out."""
+        if not self._early:
+            return
+        early, self._early = self._early, []
+        for said in early:
+            (self._early if said[0] in self._unsure else self._line).append(said)
+        if not self._is_waiting:
+            self._pump()
 
     async def stop(self) -> None:
         """Hear nothing more, and let the line go out as far as the queue takes it at once."""
@@ -121,7 +165,11 @@ class Switchboard:
             await asyncio.gather(self._reader, return_exceptions=True)
         if self._subscriber is not None:
             self._subscriber.close()
+        if self._assuring is not None:
+            self._assuring.cancel()
+        self._unsure.clear()
         self._room = MAX_LINE + 1
+        self._release()
         self._pump()
         self._rest()
         if self._line:

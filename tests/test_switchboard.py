@@ -13,6 +13,7 @@ from shellbot.bus.bus import Bus
 from shellbot.context import Context
 from shellbot.envelope import Envelope, Seal
 from shellbot.switchboard import SLICE, Switchboard
+from shellbot.testing import stopped
 
 
 @contextmanager
@@ -109,6 +110,64 @@ async def test_of_very_much_a_slice_goes_out_in_each_step_of_the_loop(runtime_fo
             async with asyncio.timeout(10):
                 await is_all.wait()
             assert heard == [str(number) for number in range(3 * SLICE)]
+        finally:
+            await switchboard.stop()
+
+
+async def test_what_is_said_at_once_to_who_has_just_come_is_heard_once_and_in_its_order(runtime_folder):
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        heard: dict[str, list[str]] = {}
+        is_all = asyncio.Event()
+
+        def hear(channel, envelope):
+            heard.setdefault(channel, []).append(envelope.id)
+            if sum(map(len, heard.values())) == 300:
+                is_all.set()
+
+        try:
+            for number in range(100):
+                switchboard.listen(f"one-{number}", "direct", hear)
+                switchboard.put(f"one-{number}", said("first"))
+                switchboard.put(f"one-{number}", said("second"))
+                await asyncio.sleep(0)
+            for number in range(100):
+                switchboard.put(f"one-{number}", said("third"))
+            async with asyncio.timeout(10):
+                await is_all.wait()
+            assert heard == {f"one-{number}": ["first", "second", "third"] for number in range(100)}
+        finally:
+            await switchboard.stop()
+
+
+async def test_what_is_said_early_waits_for_a_publisher_that_does_not_answer(runtime_folder, monkeypatch):
+    monkeypatch.setattr("shellbot.switchboard.PATIENCE", 0.05)
+    has_waited = asyncio.Event()
+    monkeypatch.setattr("shellbot.switchboard.logger.warning", lambda *said: has_waited.set())
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        try:
+            with stopped(publisher):
+                switchboard.listen("first", "direct", lambda channel, envelope: heard.put_nowait(envelope.id))
+                switchboard.put("first", said("early"))
+                async with asyncio.timeout(10):
+                    await has_waited.wait()
+            async with asyncio.timeout(10):
+                assert await heard.get() == "early"
+        finally:
+            await switchboard.stop()
+
+
+async def test_what_is_said_early_goes_out_also_where_nobody_listens_any_more(runtime_folder):
+    with a_bus(runtime_folder) as (bus, publisher), bus.subscribe("first") as spy:
+        spy.wait_ready(5)
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        try:
+            switchboard.listen("first", "direct", ignored)
+            switchboard.put("first", said("early"))
+            switchboard.ignore("first", "direct", ignored)
+            assert (await spy.aio.get(timeout=5))["id"] == "early"
         finally:
             await switchboard.stop()
 

@@ -137,7 +137,7 @@ class Command:
     async def on_join(self, bot: ShellBot, person: Person) -> None:
         """Called in a group channel when somebody has come in. The console says it anew in each run.
 
-        What is to reach the direct channel of who has just come, is broadcast after ``await bot.in_force()``.
+        A broadcast from here reaches the direct channel of who has just come, too.
         """
 
     async def on_leave(self, bot: ShellBot, person: Person) -> None:

@@ -67,7 +67,7 @@ def test_queues_that_are_handed_over_again_while_they_are_full_do_not_end_the_hu
 
 
 def test_the_hub_does_not_wait_for_a_question_that_another_has_taken() -> None:
-    """It hung in its turn for ever: recv_fds() leaves out the flags it is given, and what poll() told was out of date."""
+    """It hung for ever: recv_fds() leaves out the flags it is given, and what poll() told was out of date."""
     asking, asked = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     reading, writing = os.pipe()
     with asking, asked, os.fdopen(reading, "rb", buffering=0) as answer:

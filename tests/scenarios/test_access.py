@@ -266,7 +266,6 @@ async def test_who_was_asked_by_the_group_may_answer(party):
         keyword = "survey"
 
         async def execute(self, bot, arguments="", **kwargs):
-            await bot.in_force()
             bot.broadcast({"do": "survey"})
 
     form = Survey()

@@ -15,7 +15,6 @@ class Door(Command):
 
     async def on_join(self, bot, person):
         bot.say(f"{person.name} came, and is one of {len(bot.direct_channels)}")
-        await bot.in_force()
         bot.broadcast({"do": "door", "text": "come in"}, people=[person])
 
     async def on_leave(self, bot, person):
