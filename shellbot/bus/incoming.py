@@ -419,11 +419,14 @@ class Incoming:
         Returns:
             Seconds until it is to be called again, 0 if there may be something to read; None is never.
         """
-        pulse, stream = self._pulse, self.stream
-        # Before the first welcome ZeroMQ tries to connect by itself.
-        if not pulse.every or not stream.welcomes or self._end is None:
+        pulse, stream, end = self._pulse, self.stream, self._end
+        if end is None:
             return None
         now = monotonic()
+        end.adapt(now)
+        # Before the first welcome ZeroMQ tries to connect by itself.
+        if not pulse.every or not stream.welcomes:
+            return None
         step = pulse.look(now, self._index + stream.heard, self._index, not stream.is_ready)
         if step is Step.WAIT:
             return max(0.0, pulse.due - now)
@@ -498,6 +501,9 @@ class _Elsewhere:
 
     def fileno(self) -> int:
         raise self._error()
+
+    def adapt(self, now: float) -> None:
+        """Its threads are not here."""
 
     def close(self) -> None:
         """It is not ours."""

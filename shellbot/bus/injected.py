@@ -35,6 +35,9 @@ class Injected:
             raise NoFrame
         return data.encode(errors="surrogateescape") if isinstance(data, str) else bytes(data)
 
+    def adapt(self, now: float) -> None:
+        """Its threads are not ours."""
+
     def send(self, frame: bytes) -> None:
         """Nobody is there to subscribe at."""
 

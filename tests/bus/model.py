@@ -95,6 +95,9 @@ class World:
             del self.trie[frame[1:]]
         self.up.append(frame)
 
+    def adapt(self, now: float) -> None:
+        pass
+
     def fileno(self) -> int:
         return -1
 

@@ -179,6 +179,7 @@ class Hub:
 
     def _look_after(self, now: float) -> float | None:
         """All that is not reading and sending; for how many milliseconds there is nothing more of it to do."""
+        self._end.adapt(now)
         self._serve_upstream()
         is_answering = self._replies.go_on(now)
         patience = self._tell_news(now)

@@ -72,6 +72,9 @@ class SendingEnd(Protocol):
     def cut(self, uid: bytes) -> bool:
         """Break the connection of this subscriber; False where it is gone already."""
 
+    def adapt(self, now: float) -> None:
+        """To be called before it is slept, at a time of ``monotonic()``: its threads follow what the machine does."""
+
     def close(self, linger: float) -> None: ...
 
 
@@ -94,6 +97,9 @@ class ReceivingEnd(Protocol):
 
     def fileno(self) -> int:
         """Readable, once, when something has come since recv() had nothing."""
+
+    def adapt(self, now: float) -> None:
+        """To be called before it is slept, at a time of ``monotonic()``: its threads follow what the machine does."""
 
     def close(self) -> None: ...
 

@@ -152,6 +152,9 @@ class MemorySending:
     def fileno(self) -> int:
         return self._waker.fileno()
 
+    def adapt(self, now: float) -> None:
+        """Nothing is to be done: no thread hands on."""
+
     def close(self, linger: float) -> None:
         """Everything is in the subscribers' hands already."""
         with self._hub.changed:
@@ -214,6 +217,9 @@ class MemoryReceiving:
 
     def fileno(self) -> int:
         return self.waker.fileno()
+
+    def adapt(self, now: float) -> None:
+        """Nothing is to be done: no thread hands on."""
 
     def close(self) -> None:
         with self._hub.changed:

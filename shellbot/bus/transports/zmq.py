@@ -12,12 +12,12 @@ from weakref import WeakSet
 import zmq
 
 from shellbot.bus.address import Address
-from shellbot.bus.batch import batch_threads
 from shellbot.bus.connections import close_inherited, finish, kept_connections
 from shellbot.bus.frames import parse_ask, private_uid
 from shellbot.bus.holder import holder_of
 from shellbot.bus.hub.seat import FileSeat
 from shellbot.bus.lifeline import out_of_descriptors
+from shellbot.bus.scheduling import Handing
 from shellbot.bus.transports import Slow
 from shellbot.errors import AddressInUse, BadAddress
 
@@ -36,16 +36,20 @@ class _Context(zmq.Context[Any]):
     def __init__(self, io_threads: int = 1) -> None:
         super().__init__(io_threads)
         self.set(zmq.MAX_SOCKETS, _SOCKETS)
+        self.handing = Handing()
+
+    # Where it is not named in the class, zmq.Context takes it for an option.
+    handing: Handing
 
 
-def _socket(context: zmq.Context[Any], kind: int) -> zmq.Socket[Any]:
+def _socket(context: zmq.Context[Any], kind: int, handing: Handing, *, is_hub: bool = False) -> zmq.Socket[Any]:
     """
     Raises:
         BusError: There is no room for one more.
     """
     try:
         # The first one of a context starts its threads.
-        with batch_threads():
+        with handing.starting(with_caller=is_hub):
             socket: zmq.Socket[Any] = context.socket(kind)
     except zmq.ZMQError as error:
         raise out_of_descriptors(error) from error
@@ -63,7 +67,9 @@ class ZmqSending:
         self._path = address.place if address.scheme == "ipc" else ""
         self._connections: dict[bytes, _Connection] | None = {} if slow.policy == "disconnect" else None
         self._context: zmq.Context[Any] = zmq.Context()
-        self.socket = _socket(self._context, zmq.XPUB)
+        self._handing = Handing()
+        self.adapt = self._handing.adapt
+        self.socket = _socket(self._context, zmq.XPUB, self._handing, is_hub=True)
         try:
             self.socket.set(zmq.XPUB_NODROP, slow.policy != "drop")
             if self._connections is not None:
@@ -145,6 +151,7 @@ class ZmqSending:
     def close(self, linger: float) -> None:
         """Hand on what subscribers still take in ``linger`` seconds."""
         if not self.socket.closed:
+            self._handing.rest()
             deadline = monotonic() + linger
             connections = kept_connections(self.address) if linger else []
             self.socket.close(linger=int(linger * 1000))
@@ -191,7 +198,9 @@ class ZmqReceiving:
     blocked = zmq.Again
 
     def __init__(self, address: Address) -> None:
-        self.socket = _socket(_Context.instance(), zmq.XSUB)
+        context = _Context.instance()
+        self.adapt = context.handing.adapt
+        self.socket = _socket(context, zmq.XSUB, context.handing)
         where = address.to_connect
         self.address = address
         self.socket.set(zmq.RCVHWM, HIGH_WATER)
