@@ -1,4 +1,4 @@
-"""The threads that only hand on are polite where nobody computes, prompt where somebody does; others are as they were."""
+"""Threads that only hand on are polite where nobody computes, prompt where somebody does; others are as they were."""
 
 from __future__ import annotations
 
