@@ -61,8 +61,9 @@ logger = getLogger(__name__)
 
 VERSION = "26.11.0"
 # Bots hold very many objects, and the default has all of them looked at for each 70,000 that are made: a third of the
-# processor's time in a vote of thousands, and pauses of half a second. The young ones are still looked at often.
-COLLECT = (2_000, 50, 20)
+# processor's time in a vote of thousands, and pauses of half a second. Young ones in smaller lots take no less: most
+# live until their turn is over, and each look at them costs the same. So a lot is as large as its pause may be, 25 ms.
+COLLECT = (50_000, 10, 20)
 # Seconds that a thread which computes keeps the others waiting for the interpreter; the default is five times as much,
 # and a message waits for it some ten times.
 SWITCH = 0.001

@@ -6,7 +6,6 @@ name of the channel, so that a recorded frame can be neither moved to another ch
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 from dataclasses import dataclass, field
 from typing import Any, Literal, cast
@@ -126,6 +125,4 @@ class Seal:
     def mac(self, channel: str, message: dict[str, Any]) -> str:
         """The seal over all fields but itself, and the channel's name. Keys are sorted: their order carries nothing."""
         fields = {name: value for name, value in message.items() if name != "mac"}
-        return hmac.new(
-            self._key, orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS), hashlib.sha256
-        ).hexdigest()
+        return hmac.digest(self._key, orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS), "sha256").hex()

@@ -200,7 +200,13 @@ class Turn:
 
     async def _run(self) -> Any:
         current_turn.set(self)
-        return await self._guarded(self._handle())
+        result = await self._guarded(self._handle())
+        # The usual end, here and not in a step of the loop of its own: the next turn begins one step sooner.
+        task = self.task
+        assert task is not None
+        task.remove_done_callback(self._ended)
+        self.finish(None, result)
+        self.task = self.context = None
 
     @types.coroutine
     def _guarded(self, handler: Coroutine[Any, Any, Any]) -> Generator[Any, Any, Any]:
