@@ -30,7 +30,7 @@ from shellbot.commands.whomay import WhoMay
 from shellbot.context import Context
 from shellbot.dialogs import Dialogs
 from shellbot.envelope import Seal
-from shellbot.errors import ConfigError, InstanceInUse, ShellbotError, UsageError
+from shellbot.errors import ConfigError, InstanceInUse, RateLimited, ShellbotError, UsageError
 from shellbot.events import Channel, Person
 from shellbot.files import shelf as files
 from shellbot.inbox import Inbox
@@ -402,16 +402,22 @@ class Engine(Container):
         from shellbot.server.hooks import HookServer
 
         self.hooks = HookServer(
-            lambda body, signature: self.space.receive(body, signature),
+            self._take,
             host=self.context.check("server.address") or "127.0.0.1",
             port=self._port(),
             path=hook_path(self.context),
             public_url=self.context.check("server.public_url") or "",
-            is_well=lambda: self.space.is_well,
+            is_well=lambda: "space" in vars(self) and self.space.is_well,
         )
         await self.hooks.start()
         self._undo.push_async_callback(self.hooks.stop)
         return hook_url(self.context, self.hooks.url)
+
+    async def _take(self, body: bytes, signature: str | None) -> None:
+        """Hand a delivery to the space, which is made when the door is open already: it has to know the address."""
+        if "space" not in vars(self):
+            raise RateLimited("the server is only starting; come again", retry_after=5.0)
+        await self.space.receive(body, signature)
 
     async def _take_roll(self) -> None:
         for group, people in self._roll.items():

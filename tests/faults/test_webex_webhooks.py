@@ -16,11 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from shellbot.clocks import ExternalClock
-from shellbot.errors import ConfigError, SignatureInvalid, SpaceError
+from shellbot.engine import Engine
+from shellbot.errors import ConfigError, RateLimited, SignatureInvalid, SpaceError
 from shellbot.events import Join, Leave, Message
+from shellbot.server.hooks import HookServer
 from shellbot.spaces.webex.events import notice_of
 from shellbot.spaces.webex.hooks import is_signed
-from shellbot.spaces.webex.space import HOOKS_EVERY, MAX_BODY_BYTES
+from shellbot.spaces.webex.space import HOOKS_EVERY, MAX_BODY_BYTES, WebexSpace
 from shellbot.stores.memory import MemoryStore
 from shellbot.testing import FakeWebex
 from tests.spaces.webex.rooms import Ear, door, on_webex, until
@@ -175,6 +177,36 @@ def test_c01_whatever_is_in_a_delivery_it_is_a_notice_or_refused(envelope):
     except SpaceError:
         return
     assert notice is None or notice.id.startswith("webex-")
+
+
+async def test_what_comes_before_the_server_is_there_is_asked_to_come_again(fake, tmp_path, monkeypatch):
+    """It was refused as forged, as no secret was read yet, or as a mistake of ours."""
+    store, clock = MemoryStore(), ExternalClock(datetime.now(UTC))
+    space = WebexSpace(token=fake.bot("Shelly").token, store=store, clock=clock, hook_url="http://127.0.0.1:9/hook")
+    with pytest.raises(RateLimited, match="only starting"):
+        await space.receive(BODY, signed(BODY))
+    assert space.forged == 0
+    await space.close()
+
+    class Door(HookServer):
+        """Somebody posts, and somebody asks how it is, as soon as it is open."""
+
+        def __init__(self, take, *, is_well, **others):
+            super().__init__(take, is_well=is_well, **others)
+            self._asks = take, is_well
+
+        async def start(self):
+            await super().start()
+            take, is_well = self._asks
+            assert not is_well()
+            with pytest.raises(RateLimited, match="only starting"):
+                await take(BODY, signed(BODY))
+
+    monkeypatch.setattr("shellbot.server.hooks.HookServer", Door)
+    settings = {"space.token": fake.bot("Other").token, "webex.api_url": fake.url, "webex.way": "webhook"}
+    settings |= {"server.port": 0, "server.public_url": "http://127.0.0.1"}
+    async with Engine(type="webex", instance=tmp_path / "instance", settings=settings) as engine:
+        assert type(engine.hooks) is Door
 
 
 async def test_c02_no_webhook_is_without_a_secret_and_each_start_has_one_of_its_own(fake):

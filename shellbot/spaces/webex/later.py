@@ -104,10 +104,12 @@ class Later:
                     continue
                 if self._waiting[key] == (due, reply):
                     del self._waiting[key]
-                    self._store.post(partial(_forget, channel=key[0], reply=key[1]))
+                    self._store.post(partial(_forget, channel=key[0], reply=reply, due=due))
         finally:
             self._tasks.pop(key, None)
 
 
-def _forget(db: sqlite3.Connection, channel: str, reply: str) -> None:
-    db.execute("DELETE FROM webex_later WHERE channel = ? AND reply = ?", (channel, reply))
+def _forget(db: sqlite3.Connection, channel: str, reply: Reply, due: float) -> None:
+    """This one, and not a newer that is on its way to where it waits."""
+    row = (channel, reply.id, due, msgspec.json.encode(reply))
+    db.execute("DELETE FROM webex_later WHERE (channel, reply, due, body) = (?, ?, ?, ?)", row)

@@ -240,11 +240,13 @@ class WebexSpace(Space):
 
         Raises:
             SignatureInvalid: It does not come from Webex.
-            RateLimited: Too much waits; to be answered so that Webex sends it again.
+            RateLimited: Too much waits, or the server is only starting; to be answered so that Webex sends it again.
             SpaceError: It is too large, or not of the form that Webex sends.
         """
         if len(body) > MAX_BODY_BYTES:
             raise SpaceError(f"a delivery of {len(body):,} bytes is too large; Webex sends none of more than some kB")
+        if self._intake is None or self._rounds is None:  # the secrets may not be read yet
+            raise RateLimited("the server is only starting; come again", retry_after=5.0)
         if self._hooks is None or not self._hooks.is_signed(body, signature):
             self.forged += 1
             raise SignatureInvalid("this delivery does not carry Webex's signature under this server's secret")
@@ -255,8 +257,6 @@ class WebexSpace(Space):
         notice = notice_of(envelope)
         if notice is None or (notice.person == self._directory.me and notice.resource != "memberships"):
             return
-        if self._intake is None:
-            raise RateLimited("the server is only starting; come again", retry_after=5.0)
         await self._intake.take(notice)
 
     # --- inside
