@@ -162,9 +162,12 @@ class Booth:
             text = receipt(paper, self._when(paper))
             await self._show(paper, text if paper.is_typed or not self._can_edit else "")
         else:
-            text = too_late(paper)
-            paper.vote, paper.sealed, paper.is_cast, paper.is_open = (), "", False, False
-            await self._show(paper, text)
+            late, stands = paper.vote, message.get("stands")
+            paper.vote, paper.sealed = ballot.from_wire(stands, paper.spec) or (), ""
+            paper.is_cast = paper.spec.anonymous and stands is True
+            if message.get("version", paper.told) >= paper.told:  # else it was opened again since
+                paper.is_open = False
+            await self._show(paper, too_late(paper, late))
         if paper.spec.anonymous and not paper.is_open:
             self._store.post(lambda db: self._stored.forget_ballot(db, paper))
 

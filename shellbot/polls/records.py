@@ -382,6 +382,12 @@ def put_ballot(
     return True
 
 
+def vote_of(db: sqlite3.Connection, round: Round, direct: str) -> Vote:
+    """What counts of the votes of one channel in a poll with names."""
+    row = db.execute("SELECT choice FROM poll_ballots WHERE poll = ? AND direct = ?", (round.id, direct)).fetchone()
+    return from_text(row[0], round.spec) if row else ()
+
+
 def votes(db: sqlite3.Connection, round: Round) -> list[Vote]:
     """What was voted so far in a poll with names."""
     ballots = db.execute("SELECT choice FROM poll_ballots WHERE poll = ?", (round.id,))

@@ -44,6 +44,8 @@ def how_to_answer(spec: Spec) -> str:
 
 def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_confirmed: bool) -> str:
     """The line under the buttons; ``worded`` is the vote, or nothing where that is not to be shown."""
+    if not is_open and not is_confirmed:
+        return "Closed. It is not known yet whether your last vote came in time."
     if not is_open and has_voted:
         return f"Closed. Your vote: {worded}" if worded else "Closed. Your vote was counted."
     if not is_open:
