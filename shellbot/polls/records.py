@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
+from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.polls.ballot import Vote, from_text, to_text
 from shellbot.polls.log import SCHEMA as LOG
@@ -333,10 +334,11 @@ def save(db: sqlite3.Connection, round: Round) -> None:
 
 
 def reopen(db: sqlite3.Connection, log: Log, round: Round) -> None:
-    """Take the result back, and forget who has reported the close."""
+    """Take the result back, and forget who has reported the close. UsageError: it is kept no more."""
+    if not db.execute("UPDATE polls SET result = NULL WHERE id = ?", (round.id,)).rowcount:
+        raise UsageError(f"Vote #{round.number} was forgotten just now.")
     save(db, round)
     log.add(db, round.id, {"do": "reopen"})
-    db.execute("UPDATE polls SET result = NULL WHERE id = ?", (round.id,))
     db.execute("UPDATE poll_roll SET closed = 0 WHERE poll = ?", (round.id,))
 
 
