@@ -198,6 +198,11 @@ class Round:
         """Those on the roll who, as far as we know now, were not shown a ballot."""
         return [*(seat.member.person for seat in self.seats.values() if seat.reached != "shown"), *self.absent]
 
+    def lost(self) -> list[Person]:
+        """Those on the roll who will not be shown a ballot: they have no direct channel, or it cannot be reached."""
+        lost = [seat.member.person for seat in self.seats.values() if seat.reached == "unreachable"]
+        return [*lost, *self.absent]
+
     def have_all_voted(self) -> bool:
         """Whether everybody who can vote has; false while nobody has, and once reopened: a time or a word closes."""
         return not self.reopened and not self.unvoted and any(seat.has_voted for seat in self.seats.values())

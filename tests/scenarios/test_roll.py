@@ -65,7 +65,8 @@ async def test_somebody_who_is_not_in_the_room_is_asked_in_the_direct_channel(pa
         people.people["Person D"] = Person("person-d", "Person D")
         people.space.unreachable |= {"person-e", "person-u"}
         await people.say("Person A", MERGE)
-        await people.hears("5 people of the roll board have a ballot")
+        told = await people.hears("2 people of the roll board have a ballot in the direct channel.")
+        assert "Could not be reached: Person E, Person X and Person U. It closes at 14:00 UTC." in told
         await people.ballot("Person D", "Merge?")
         await people.press("Person D", "No")
         await people.hears("Your vote is counted: No", "Person D")
@@ -77,6 +78,14 @@ async def test_somebody_who_is_not_in_the_room_is_asked_in_the_direct_channel(pa
         assert "Could not be reached: Person E, Person X and Person U." in result
         assert "No 1" in result
         assert "1 of 5 voted" in result
+
+
+async def test_where_nobody_on_the_roll_can_be_asked_the_group_is_told_so(party, board):
+    async with party("Person A") as people:
+        board("name", "Person X")
+        await people.say("Person A", MERGE)
+        told = await people.hears("Nobody of the roll board has a ballot in the direct channel.")
+        assert "Could not be reached: Person X." in told
 
 
 async def test_the_roll_is_frozen_when_it_opens_and_who_leaves_the_room_stays_on_it(party, board, shellbot, clock):
