@@ -56,9 +56,7 @@ async def test_the_earlier_vote_is_named_as_the_one_that_counts(party, clock):
         with held_back(people, by(people, "Person B")):
             await people.press("Person B", "Sushi")
             assert "Pizza 1" in await closed(people, clock)
-            assert (
-                on_card(people, "Person B").note == "Closed. It is not known yet whether your last vote came in time."
-            )
+            await people.hears("Closed. It is not known yet whether your last vote came in time.", "Person B")
             await people.press("Person B", "Sushi")
             await people.hears("It is not known yet whether your last vote, for Sushi, came in time.", "Person B")
         await people.hears(
