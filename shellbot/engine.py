@@ -451,7 +451,11 @@ class Engine(Container):
         from shellbot.retention import Retention
 
         command = self.shell.commands.get("poll")
-        let_go = command.let_go if isinstance(command, PollCommand) else lambda polls: None
+
+        async def let_go(polls: Iterable[str]) -> None:
+            if isinstance(command, PollCommand):
+                await command.let_go(polls)
+
         task = asyncio.create_task(Retention(store, self._shelf, self.clock, days, let_go).run(), name="retention")
         self._undo.push_async_callback(lambda: asyncio.gather(task, return_exceptions=True))
         self._undo.callback(task.cancel)

@@ -81,9 +81,10 @@ class Booth:
             self._bot.report({"op": "unreachable", "poll": paper.poll, "version": message.get("version", 0)})
             return
         reply = self._invitation(paper)
+        now = self._bot.clock.utcnow().timestamp()
 
         def keep(db: sqlite3.Connection) -> None:
-            self._stored.keep(db, paper)
+            self._stored.keep(db, paper, now)
             keep_reply(db, self._bot.id, reply)
 
         await self._store.write(keep)
@@ -162,15 +163,19 @@ class Booth:
             text = receipt(paper, self._when(paper))
             await self._show(paper, text if paper.is_typed or not self._can_edit else "")
         else:
-            text = too_late(paper)
-            paper.vote, paper.sealed, paper.is_cast, paper.is_open = (), "", False, False
-            await self._show(paper, text)
+            late, stands = paper.vote, message.get("stands")
+            paper.vote, paper.sealed = ballot.from_wire(stands, paper.spec) or (), ""
+            paper.is_cast = paper.spec.anonymous and stands is True
+            if message.get("version", paper.told) >= paper.told:  # else it was opened again since
+                paper.is_open = False
+            await self._show(paper, too_late(paper, late))
         if paper.spec.anonymous and not paper.is_open:
             self._store.post(lambda db: self._stored.forget_ballot(db, paper))
 
-    def drop(self, poll: str) -> None:
-        """Know nothing more of a poll that is over, as it is about to be forgotten."""
-        if (paper := self._papers.pop(poll, None)) is not None:
+    async def drop(self, poll: str) -> None:
+        """Know nothing more of a poll that was forgotten, unless it has come again since."""
+        if (paper := self._papers.get(poll)) is not None and await self._stored.find(poll) is None:
+            self._papers.pop(poll, None)
             self._handing.stop(paper)
 
     async def paper_of(self, number: int) -> Paper | None:
@@ -295,9 +300,10 @@ class Booth:
         )
         if text:
             replies.append(Reply(id=id or f"{paper.poll}/{paper.n}/receipt", text=text))
+        now = self._bot.clock.utcnow().timestamp()
 
         def keep(db: sqlite3.Connection) -> None:
-            self._stored.keep(db, paper)
+            self._stored.keep(db, paper, now)
             for reply in replies:
                 keep_reply(db, self._bot.id, reply)
 

@@ -140,7 +140,7 @@ class Chair:
         return round
 
     def drop(self, poll: str) -> None:
-        """Know nothing more of a poll that is over, as it is about to be forgotten."""
+        """Know nothing more of a poll that is over and was forgotten."""
         if (round := self._rounds.get(poll)) is not None and round.is_over:
             self._timers.stop(round, "put", "announce", "live", "progress")
             del self._rounds[poll]

@@ -94,13 +94,13 @@ class PollCommand(Command):
     async def on_leave(self, bot: ShellBot, person: Person) -> None:
         await self._chairs[bot.id].leave(person)
 
-    def let_go(self, polls: Iterable[str]) -> None:
-        """Know nothing more of these, which are over and about to be forgotten."""
+    async def let_go(self, polls: Iterable[str]) -> None:
+        """Know nothing more of these, which were forgotten."""
         for poll in polls:
             for chair in self._chairs.values():
                 chair.drop(poll)
-            for booth in self._booths.values():
-                booth.drop(poll)
+            for booth in list(self._booths.values()):
+                await booth.drop(poll)
 
     def chair(self, bot: ShellBot) -> Chair:
         """The one who runs the polls of this group."""

@@ -25,7 +25,7 @@ logger = getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Ballot:
-    """One that is to be counted, with the report it came by."""
+    """One that is to be counted, with the report it came by. ``version`` is that of its poll when it came."""
 
     round: Round
     report: Report
@@ -34,8 +34,21 @@ class _Ballot:
     at: float
     is_done: bool
     choice: str  # as it came
+    version: int
+    is_late: bool
 
-    def count(self, db: sqlite3.Connection, log: Log) -> bool:
+    def count(self, db: sqlite3.Connection, log: Log) -> dict[str, Any]:
+        """Count it; gives what is to be said to its voter."""
+        if not self.is_late and self._put(db, log):
+            return {"is_counted": True}
+        stands: object
+        if self.round.spec.anonymous:
+            stands = sealed.has_voted(db, self.round, self.report.channel)
+        else:
+            stands = ballot.to_wire(records.vote_of(db, self.round, self.report.channel), self.round.spec)
+        return {"is_counted": False, "stands": stands, "version": self.version}
+
+    def _put(self, db: sqlite3.Connection, log: Log) -> bool:
         if self.round.spec.anonymous:
             return sealed.put(db, self.round, self.report.channel, self.n, self.choice, has_voted=bool(self.vote))
         return records.put_ballot(
@@ -60,7 +73,7 @@ class _Batch:
                 self.ballots.append(one)
             return not self._is_begun
 
-    def count(self, db: sqlite3.Connection) -> list[bool]:
+    def count(self, db: sqlite3.Connection) -> list[dict[str, Any]]:
         with self._lock:
             self._is_begun = True
         return [one.count(db, self._log) for one in self.ballots]
@@ -90,13 +103,12 @@ class Counter:
         if n == seat.counting:
             return set()  # its repeat came before its receipt could go out
         if n <= seat.n:  # counted before, or less than what counts: confirmed, and nothing else
-            self._receipt(round, report, n, is_counted=True)
-            return set()
-        if round.closes_at is not None and at >= round.closes_at.timestamp():
-            self._receipt(round, report, n, is_counted=False)
+            self._receipt(round, report, n, {"is_counted": True})
             return set()
         seat.counting = n
-        one = _Ballot(round, report, n, vote, at, body.get("is_done", True) is True, str(choice))
+        is_late = round.closes_at is not None and at >= round.closes_at.timestamp()
+        is_done = body.get("is_done", True) is True
+        one = _Ballot(round, report, n, vote, at, is_done, str(choice), round.version, is_late)
         batch, is_added = self._batch, self._batch is not None and self._batch.add(one)
         if not is_added:
             batch = self._batch = _Batch(self._log)
@@ -120,14 +132,14 @@ class Counter:
             raise
         changed = set()
         self._settle(batch)
-        for one, is_counted in zip(batch.ballots, found, strict=True):
-            if is_counted:
+        for one, said in zip(batch.ballots, found, strict=True):
+            if said["is_counted"]:
                 seat = one.round.seats[one.report.channel]
                 if one.n >= seat.n:  # an earlier one, that came later, stands for nothing
                     seat.n = one.n
                     one.round.mark(one.report.channel, has_voted=bool(one.vote), is_done=one.is_done)
                 changed.add(one.round.id)
-            self._receipt(one.round, one.report, one.n, is_counted=is_counted)
+            self._receipt(one.round, one.report, one.n, said)
         batch.over.set_result(None)
         return changed
 
@@ -147,5 +159,5 @@ class Counter:
             return ()
         return round.urn.open(choice, round.spec, round.id, channel)
 
-    def _receipt(self, round: Round, report: Report, n: int, *, is_counted: bool) -> None:
-        self._bot.receipt(report, {"op": "receipt", "poll": round.id, "n": n, "is_counted": is_counted})
+    def _receipt(self, round: Round, report: Report, n: int, said: dict[str, Any]) -> None:
+        self._bot.receipt(report, {"op": "receipt", "poll": round.id, "n": n, **said})

@@ -7,7 +7,7 @@ from typing import Any
 from shellbot.events import Button, Capabilities, Card, Reply
 from shellbot.markup import plain, sentence
 from shellbot.polls import ballot
-from shellbot.polls.ballot import DONE
+from shellbot.polls.ballot import DONE, Vote
 from shellbot.polls.papers import Paper
 from shellbot.polls.spec import Spec, restored
 from shellbot.polls.texts import change_until, how_to_answer, paper_note
@@ -100,13 +100,15 @@ def receipt(paper: Paper, when: str) -> str:
     return f"{said} ({plain(paper.spec.question)}){until}"
 
 
-def too_late(paper: Paper) -> str:
-    """What is said when the group has closed before the vote on a paper came."""
-    which = f" for **{plain(ballot.worded(paper.vote))}**" if paper.vote else ""
-    return (
-        f"Your vote{which} came after the close and is not counted; "
-        f"one that was confirmed before stands. ({plain(paper.spec.question)})"
-    )
+def too_late(paper: Paper, late: Vote) -> str:
+    """What is said when the group has closed before a vote came; on the paper is the earlier one, which counts."""
+    said = f"vote{_which(' for', late)}" if not paper.has_voted else f"change{_which(' to', late)}"
+    earlier = f"; your earlier vote{_which(' for', paper.vote)} counts" if paper.has_voted else ""
+    return f"Your {said} came after the close and is not counted{earlier}. ({plain(paper.spec.question)})"
+
+
+def _which(word: str, vote: Vote) -> str:
+    return f"{word} **{plain(ballot.worded(vote))}**" if vote else ""
 
 
 def reminding(paper: Paper, when: str) -> str:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from shellbot.bot import ShellBot
-from shellbot.errors import StoreError
+from shellbot.errors import StoreError, UsageError
 from shellbot.events import Reply
 from shellbot.outbox import insert
 from shellbot.polls import records
@@ -72,7 +72,7 @@ class Keeper:
         kept = {name: getattr(round, name) for name in _CHANGING}
         try:
             yield
-        except StoreError:
+        except (StoreError, UsageError):
             for name, value in kept.items():
                 setattr(round, name, value)
             round.look_again()

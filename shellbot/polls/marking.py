@@ -51,8 +51,14 @@ def closed(paper: Paper) -> str:
     """What is said to who votes when it is over."""
     if paper.is_cancelled:
         return f"Vote #{paper.number} was cancelled: {plain(paper.spec.question)}"
-    which = f" for {plain(ballot.worded(paper.vote))}" if paper.vote else ""
-    yours = f"Your vote{which} stands." if paper.has_voted else "You did not vote."
+    worded = plain(ballot.worded(paper.vote))
+    if not paper.is_confirmed:
+        which = f", for {worded}," if worded else ""
+        yours = f"It is not known yet whether your last vote{which} came in time."
+    elif paper.has_voted:
+        yours = f"Your vote{f' for {worded}' if worded else ''} stands."
+    else:
+        yours = "You did not vote."
     return f"Vote #{paper.number} is closed: {sentence(plain(paper.spec.question))} {yours}"
 
 

@@ -75,7 +75,7 @@ class Opening:
         self._measured(round, told, speed)
         out, left = _reached(round), speed.left(len(round.unseen))
         if told.count == 0 or self._bot.desk.capabilities.edit:
-            text = f"Vote #{round.number}: {out} of {round.asked} ballots are out; {worded(left)} more."
+            text = f"Vote #{round.number}: {out} of {len(round.seats)} ballots are out; {worded(left)} more."
             self._say(round, told, f"{text} `poll stop #{round.number}` holds the others back.")
         if told.count < TELLINGS:
             self._timers.after(round, "progress", FIRST * 2 ** (told.count - 1), self._tell)

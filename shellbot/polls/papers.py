@@ -32,6 +32,7 @@ ADDED = {
         "seal": "TEXT NOT NULL DEFAULT ''",
         "is_cast": "INTEGER NOT NULL DEFAULT 0",
         "is_reopened": "INTEGER NOT NULL DEFAULT 0",
+        "ended_at": "REAL",  # when it was closed or cancelled, the last time
     }
 }
 _COLUMNS = (
@@ -128,12 +129,14 @@ class Papers:
             lambda db: [_paper(row) for row in db.execute(query, (self._channel, *values)).fetchall()]
         )
 
-    def keep(self, db: sqlite3.Connection, paper: Paper) -> None:
-        """Write all of a paper but its vote's number, time and way."""
+    def keep(self, db: sqlite3.Connection, paper: Paper, at: float) -> None:
+        """Write all of a paper but its vote's number, time and way; one that was open and is not has ended ``at``."""
         places = ", ".join("?" * (_COLUMNS.count(",") + 2))
         db.execute(
             f"INSERT INTO booth (channel, {_COLUMNS}) VALUES ({places}) "
-            "ON CONFLICT DO UPDATE SET is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
+            "ON CONFLICT DO UPDATE SET "
+            "ended_at = CASE WHEN excluded.is_open THEN NULL WHEN is_open THEN ? ELSE ended_at END, "
+            "is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
             "closes_at = excluded.closes_at, is_cancelled = excluded.is_cancelled, "
             "is_confirmed = excluded.is_confirmed, version = excluded.version, is_cast = excluded.is_cast, "
             "is_reopened = excluded.is_reopened",
@@ -142,7 +145,7 @@ class Papers:
                 orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
                 paper.choice, paper.is_done, paper.n, paper.at, paper.is_typed,
                 paper.is_confirmed, paper.version, paper.told, paper.is_cancelled, paper.seal, paper.is_cast,
-                paper.is_reopened,
+                paper.is_reopened, at,
             ),
         )  # fmt: skip
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import orjson
 
+from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.polls.ballot import Vote, from_text, to_text
 from shellbot.polls.log import SCHEMA as LOG
@@ -197,6 +198,11 @@ class Round:
         """Those on the roll who, as far as we know now, were not shown a ballot."""
         return [*(seat.member.person for seat in self.seats.values() if seat.reached != "shown"), *self.absent]
 
+    def lost(self) -> list[Person]:
+        """Those on the roll who will not be shown a ballot: they have no direct channel, or it cannot be reached."""
+        lost = [seat.member.person for seat in self.seats.values() if seat.reached == "unreachable"]
+        return [*lost, *self.absent]
+
     def have_all_voted(self) -> bool:
         """Whether everybody who can vote has; false while nobody has, and once reopened: a time or a word closes."""
         return not self.reopened and not self.unvoted and any(seat.has_voted for seat in self.seats.values())
@@ -333,10 +339,11 @@ def save(db: sqlite3.Connection, round: Round) -> None:
 
 
 def reopen(db: sqlite3.Connection, log: Log, round: Round) -> None:
-    """Take the result back, and forget who has reported the close."""
+    """Take the result back, and forget who has reported the close. UsageError: it is kept no more."""
+    if not db.execute("UPDATE polls SET result = NULL WHERE id = ?", (round.id,)).rowcount:
+        raise UsageError(f"Vote #{round.number} was forgotten just now.")
     save(db, round)
     log.add(db, round.id, {"do": "reopen"})
-    db.execute("UPDATE polls SET result = NULL WHERE id = ?", (round.id,))
     db.execute("UPDATE poll_roll SET closed = 0 WHERE poll = ?", (round.id,))
 
 
@@ -380,6 +387,12 @@ def put_ballot(
     if is_news:
         log.add(db, poll, {"do": "vote", "direct": direct, "n": n, "choice": choice, "at": at})
     return True
+
+
+def vote_of(db: sqlite3.Connection, round: Round, direct: str) -> Vote:
+    """What counts of the votes of one channel in a poll with names."""
+    row = db.execute("SELECT choice FROM poll_ballots WHERE poll = ? AND direct = ?", (round.id, direct)).fetchone()
+    return from_text(row[0], round.spec) if row else ()
 
 
 def votes(db: sqlite3.Connection, round: Round) -> list[Vote]:

@@ -29,9 +29,11 @@ class Entry:
     name: str = ""
 
     @property
-    def key(self) -> str:
-        """The same for two lines that plainly are one person."""
-        return folded(self.id or self.address or self.name)
+    def key(self) -> tuple[str, str]:
+        """The same for two lines that plainly are one person; an id is never the same as an address or a name."""
+        if self.id:
+            return "id", self.id
+        return ("address", folded(self.address)) if self.address else ("name", folded(self.name))
 
     def __str__(self) -> str:
         more = self.address or self.id
@@ -67,7 +69,7 @@ class Known:
 class Match:
     """A line with whom it means.
 
-    ``why`` there is nobody: ``unknown``; ``ambiguous``, several have the name; ``torn``, its id is of one person and
+    ``why`` there is nobody: ``unknown``; ``ambiguous``, it fits several; ``torn``, its id is of one person and
     its address of another. ``first`` is the line in which the same person stands before, or 0.
     """
 
@@ -111,22 +113,24 @@ def write(entries: Iterable[Entry]) -> str:
 
 def doubles(entries: Iterable[Entry]) -> dict[int, int]:
     """Lines that plainly stand for a person of an earlier one: both lines, the later first."""
-    first: dict[str, int] = {}
+    first: dict[tuple[str, str], int] = {}
     return {entry.line: first[entry.key] for entry in entries if first.setdefault(entry.key, entry.line) != entry.line}
 
 
 def match(entries: Iterable[Entry], people: Iterable[Known]) -> list[Match]:
-    """Find whom each line means among those who are known: by id, then address, then name."""
+    """Find whom each line means among those who are known: by id, then address, then name.
+
+    A line that has only a name may have an id or an address there; where that fits several people, it is ambiguous.
+    """
     book = _Book(people)
-    seen: dict[str, int] = {}
+    seen: dict[tuple[str, str], int] = {}
     found = []
     for entry in entries:
         matched = book.look_up(entry)
-        keys = {entry.key} | ({f"\n{matched.known.person.id}"} if matched.known else set())
-        first = min((seen[key] for key in keys if key in seen), default=0)
-        for key in keys:
+        is_one = ("person", matched.known.person.id) if matched.known else entry.key
+        found.append(Match(entry, matched.known, matched.why, seen.get(is_one, 0)))
+        for key in (is_one, entry.key):
             seen.setdefault(key, entry.line)
-        found.append(Match(entry, matched.known, matched.why, first))
     return found
 
 
@@ -137,7 +141,8 @@ def problems(matches: Iterable[Match]) -> Iterator[Mistake]:
         if each.first:
             text = f"{who} is on it twice: line {each.first} is the same person; take one of them out"
         elif each.why == "ambiguous":
-            text = f"{who}: several people are called so; write the id or the address of the one who is meant"
+            meant = "the id or the address of the one who is meant, under a head of that name"
+            text = f"{who}: several people are called so; write {meant}"
         elif each.why == "torn":
             text = f"{who}: the id is of one person, the address of another; correct one of them"
         elif each.known is None:
@@ -176,12 +181,12 @@ class _Book:
             return Match(entry, known)
         if entry.id or entry.address or not entry.name:  # a name does not stand in for an id that is wrong
             return Match(entry, why="unknown")
-        if (known := self.ids.get(entry.name)) is not None:
-            return Match(entry, known)
-        named = self.names.get(folded(entry.name), [])
-        if len(named) > 1:
+        name = folded(entry.name)
+        found = [self.ids.get(entry.name), self.addresses.get(name), *self.names.get(name, [])]
+        meant = list({known.person.id: known for known in found if known is not None}.values())
+        if len(meant) > 1:
             return Match(entry, why="ambiguous")
-        return Match(entry, named[0]) if named else Match(entry, why="unknown")
+        return Match(entry, meant[0]) if meant else Match(entry, why="unknown")
 
 
 def _head(cell: str) -> str:

@@ -37,6 +37,12 @@ def put(db: sqlite3.Connection, round: Round, direct: str, n: int, sealed: str, 
     return True
 
 
+def has_voted(db: sqlite3.Connection, round: Round, direct: str) -> bool:
+    """Whether a vote of this channel counts."""
+    row = db.execute("SELECT has_voted FROM poll_roll WHERE poll = ? AND direct = ?", (round.id, direct)).fetchone()
+    return bool(row and row[0])
+
+
 def open_all(db: sqlite3.Connection, round: Round, urn: Urn) -> list[Vote]:
     """Open the urn: the votes in an order of chance, their choices written down bare, nothing left that was sealed."""
     kept = db.execute("SELECT direct, choice FROM poll_ballots WHERE poll = ?", (round.id,))

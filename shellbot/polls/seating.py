@@ -77,7 +77,7 @@ class Seating:
             async with gate:
                 person, is_found = await self._person(each)
                 if not is_found or person is None:
-                    return person or Person(each.entry.key, each.entry.name or str(each.entry)), ""
+                    return person or _nobody(each), ""
                 return person, directs.get(person.id) or await self._direct(person)
 
         matches = [each for each in match(roll.entries, known) if not each.first]
@@ -128,3 +128,10 @@ class Seating:
                 await self._bot.clock.sleep(min(max(pause, longer), LONGEST))
                 pause *= 2
         return None
+
+
+def _nobody(each: Match) -> Person:
+    """Who stands for a line of a roll that means nobody; the id is that of no person."""
+    name = each.entry.name or str(each.entry)
+    why = " (several people are called so)" if each.why == "ambiguous" else ""
+    return Person(":".join(each.entry.key), f"{name}{why}")

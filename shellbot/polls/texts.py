@@ -44,6 +44,8 @@ def how_to_answer(spec: Spec) -> str:
 
 def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_confirmed: bool) -> str:
     """The line under the buttons; ``worded`` is the vote, or nothing where that is not to be shown."""
+    if not is_open and not is_confirmed:
+        return "Closed. It is not known yet whether your last vote came in time."
     if not is_open and has_voted:
         return f"Closed. Your vote: {worded}" if worded else "Closed. Your vote was counted."
     if not is_open:
@@ -55,19 +57,38 @@ def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_con
 
 
 def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
-    """Said in the group when the vote is open."""
-    of_roll = f" of the roll {plain(round.spec.roll)}" if round.spec.roll else ""
-    people = f"{round.asked} people{of_roll} have" if round.asked > 1 else f"One person{of_roll} has"
+    """Said in the group when the vote is open: how many have a ballot or get one, and who does not."""
+    lost = tuple(person.name for person in round.lost())
+    people = _having(round, round.asked - len(lost))
     has_own_choices = round.spec.kind in ("yesno", "rating")
     when = closes(round, now, zone).removesuffix(f", or {WHEN_ENDED}")
     # so that who opened it sees at once what was taken for a choice
     choices = "" if has_own_choices else f"Its choices: {', '.join(map(_choice, round.spec.choices))}.\n\n"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n{choices}"
-        f"{people} a ballot in the direct channel. It closes {when}."
+        f"{people} a ballot in the direct channel.{_lost(round, lost)} It closes {when}."
         f"{_rules(round.spec)} "
         f"{plain(round.opener.name)} can end it before that with `poll close #{round.number}`."
     )
+
+
+def _having(round: Round, count: int) -> str:
+    of_roll = f" of the roll {plain(round.spec.roll)}" if round.spec.roll else ""
+    match count:
+        case 0:
+            return f"Nobody{of_roll} has"
+        case 1:
+            return f"One person{of_roll} has"
+    return f"{count} people{of_roll} have"
+
+
+def _lost(round: Round, people: tuple[str, ...]) -> str:
+    if not people:
+        return ""
+    if len(people) <= NAMED:
+        return f" Could not be reached: {names(people)}."
+    where = f"`poll show #{round.number}` tells {plain(round.opener.name)} their names, in the direct channel"
+    return f" Could not be reached: {len(people)} people; {where}."
 
 
 def group_planned(round: Round, now: datetime, zone: tzinfo) -> str:

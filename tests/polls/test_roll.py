@@ -158,7 +158,11 @@ def test_each_line_that_is_wrong_says_what_to_do():
     assert found == [
         (3, "PERSON A is on it twice: line 2 is the same person; take one of them out"),
         (4, "b@example.org cannot be reached: there is no direct channel; ask them to write to the bot once"),
-        (5, "Person C: several people are called so; write the id or the address of the one who is meant"),
+        (
+            5,
+            "Person C: several people are called so; write the id or the address of the one who is meant, under a head "
+            "of that name",
+        ),
         (6, "b@example.org is on it twice: line 2 is the same person; take one of them out"),
         (
             7,
@@ -178,6 +182,43 @@ def test_an_id_and_an_address_of_two_people_are_told_apart():
 def test_an_id_that_is_wrong_is_not_made_up_for_by_a_name():
     ((_, text),) = told("id,name\n9,Person A\n")
     assert "Person A <9> is unknown" in text
+
+
+ALIKE = [  # what is the id or the address of one is the name of another
+    Known(Person("bob", "Person A"), "direct-1"),
+    Known(Person("7", "Bob"), "direct-7"),
+    Known(Person("8", "Person D", "d@example.org"), "direct-8"),
+    Known(Person("9", "D@example.org"), "direct-9"),
+    Known(Person("person b", "Person B"), "direct-b"),
+]
+
+
+def test_an_id_an_address_and_a_name_that_read_alike_are_different_people():
+    sheet = read(b"id,address,name\nbob,,\n,,Bob\n,d@example.org,\n9,,D@example.org\n")
+    assert doubles(sheet.entries) == {}
+    found = match(sheet.entries, ALIKE)
+    assert [each.known.person.id for each in found] == ["bob", "7", "8", "9"]
+    assert list(problems(found)) == []
+
+
+def test_ids_that_differ_in_case_are_different_people():
+    sheet = read(b"id\nabc\nABC\n")
+    assert doubles(sheet.entries) == {}
+    found = match(sheet.entries, [Known(Person(id_, "Person A"), f"direct-{id_}") for id_ in ("abc", "ABC")])
+    assert [(each.known.person.id, each.first) for each in found] == [("abc", 0), ("ABC", 0)]
+
+
+def test_a_word_without_a_head_that_means_several_people_is_told_and_nobody_is_taken():
+    found = match(read(b"bob\nd@example.org\nperson b\n").entries, ALIKE)
+    assert [each.why for each in found] == ["ambiguous", "", ""]
+    assert [each.known and each.known.person.id for each in found] == [None, "8", "person b"]
+    ((_, text),) = [(mistake.line, mistake.text) for mistake in problems(found)]
+    assert text == (
+        "bob: several people are called so; write the id or the address of the one who is meant, under a head of "
+        "that name"
+    )
+    (each,) = match(read(b"name\nd@example.org\n").entries, ALIKE)
+    assert each.why == "ambiguous"
 
 
 def test_doubles_are_found_before_anybody_is_known():

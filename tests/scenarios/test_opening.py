@@ -75,7 +75,8 @@ async def shown(people, count):
 async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
     async with slow(*NAMES) as people:
         people.space.hold()
-        people.space.unreachable.add("person-z")
+        people.space.unreachable |= {"person-y2", "person-z"}
+        await people.join("Person Y2")  # gets no direct channel, so there is no ballot to go out
         await people.say("Person A", MERGE)
         people.space.let(4)
         await shown(people, 4)
@@ -87,7 +88,7 @@ async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
         clock.advance(8)
         await people.hears("Vote #1: 22 of 26 ballots are out; about 2 s more.", "Person A")
         people.space.let(100)
-        await people.hears("Vote #1: 25 of 26 have a ballot. Could not be reached: Person Z.", "Person A")
+        await people.hears("Vote #1: 25 of 27 have a ballot. Could not be reached: Person Z and Person Y2.", "Person A")
         progress = [reply for reply in people.space.heard(people.direct("Person A")) if "/progress/" in reply.id]
         assert len(progress) == 1
         assert progress[0].version <= 9

@@ -33,6 +33,19 @@ async def test_a_live_count_is_shown_where_the_vote_was_opened(party, clock):
         await people.hears("Result of vote #1")
 
 
+async def test_a_live_count_says_who_turned_out_to_be_out_of_reach(party, clock):
+    async with party("Person A", "Person B", "Person C") as people:
+        people.space.unreachable.add("person-c")  # after the direct channel was there
+        await people.say("Person A", 'poll "Lunch?" Pizza, Sushi in 10m results live')
+        await people.hears("3 people have a ballot in the direct channel. It closes")
+        await people.ballot("Person B")
+        await people.whisper("Person A", "poll show")
+        await vote(people, "Person B", "Sushi")
+        clock.advance(2)
+        told = await people.hears("2 people have a ballot in the direct channel. Could not be reached: Person C.")
+        assert "Sushi 1" in told
+
+
 async def test_a_live_count_goes_on_after_a_restart(party, clock):
     async with party("Person A", "Person B", "Person C") as people:
         await opened(people, 'poll "Lunch?" Pizza, Sushi in 10m results live')

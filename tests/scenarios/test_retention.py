@@ -5,8 +5,17 @@ from __future__ import annotations
 import asyncio
 import re
 import sqlite3
+from contextlib import AsyncExitStack, asynccontextmanager
 
+import pytest
+
+from shellbot.bus.bus import Bus
+from shellbot.context import Context
+from shellbot.engine import Engine
+from shellbot.events import Channel, Person
 from shellbot.files import shelf
+from shellbot.instance import read_key
+from shellbot.spaces.memory import MemorySpace
 from tests.scenarios.later import hears_later
 from tests.scenarios.traces import files_in
 
@@ -69,6 +78,145 @@ async def test_what_became_old_while_nobody_served_is_forgotten_at_the_start(par
         await people.join("Person A")
         await people.say("Person A", "poll history")
         await people.hears("No vote has closed here yet.")
+
+
+async def test_a_vote_that_is_opened_again_while_what_is_old_is_sought_is_kept(party, clock):
+    async with party("Person A", "Person B", settings={"retention.days": 30}) as people:
+        await held(people, clock)
+        store = people.engine.desk.store
+        erase = store.erase
+
+        async def after_a_reopening(job):
+            store.erase = erase
+            await people.say("Person A", "poll reopen #1 in 10m")
+            await people.hears("is open again")
+            return await erase(job)
+
+        store.erase = after_a_reopening
+        clock.advance(31 * DAY)
+        await people.hears("is open again", "Person B")
+        await people.press("Person B", "Xylophone")
+        await people.hears("Your vote is counted: Xylophone", "Person B")
+        clock.advance(600)
+        assert "Xylophone 1" in await hears_later(people, clock, "A tie")
+
+
+async def test_who_opens_a_vote_again_that_was_just_forgotten_is_told_so(party, clock, tmp_path):
+    async with party("Person A", "Person B", settings={"retention.days": 30}) as people:
+        await held(people, clock)
+        chair = people.engine.desk.commands.get("poll").chair(await people.engine.get_bot("group"))
+        reopen = chair.reopen
+
+        async def after_its_end(*args):
+            await gone(people, tmp_path / "instance", clock)
+            await reopen(*args)
+
+        chair.reopen = after_its_end
+        await people.say("Person A", "poll reopen #1")
+        await people.hears("Vote #1 was forgotten just now.")
+        await people.say("Person A", "poll list")
+        await people.hears("No vote is open.")
+        assert not any("open again" in text for text in people.told())
+
+
+class Halves:
+    """A group and its direct channels with a folder each, and nothing between them but the bus."""
+
+    def __init__(self, folder, publisher, address, clock):
+        read_key(key := folder / "key")
+        self.people = {name: Person(name.casefold().replace(" ", "-"), name) for name in ("Person A", "Person B")}
+        channels = [(person, Channel(f"direct-{person.id}", person.name, True)) for person in self.people.values()]
+        self.engines = {
+            side: Engine(
+                Context({"bus": {"address": address}, "retention": {"days": 30}}),
+                space=MemorySpace(clock=clock),
+                instance=folder / side,
+                key=key,
+                publisher=publisher,
+                sides=(side,),
+                roll={"group": channels},
+                clock=clock,
+            )
+            for side in ("group", "direct")
+        }
+
+    async def say(self, text):
+        await (await self.engines["group"].space.say("group", self.people["Person A"], text))
+
+    async def press(self, name, choice):
+        space, channel = self.engines["direct"].space, f"direct-{self.people[name].id}"
+        card = [reply.card for reply in space.heard(channel) if reply.card][-1]
+        await (await space.press(channel, self.people[name], card.id, choice))
+
+    async def hears(self, text, name=""):
+        side, channel = ("direct", f"direct-{self.people[name].id}") if name else ("group", "group")
+        space = self.engines[side].space
+        await space.wait_for(channel, lambda said: text in said.text or (said.card and text in said.card.note), 10)
+
+
+@pytest.fixture
+def halves(tmp_path, runtime_folder, clock):
+    @asynccontextmanager
+    async def start():
+        address = f"ipc://{runtime_folder}/halves"
+        async with AsyncExitStack() as stack:
+            publisher = stack.enter_context(Bus(Context({"bus": {"address": address}})).publish())
+            halves = Halves(tmp_path, publisher, address, clock)
+            for engine in halves.engines.values():
+                await engine.start()
+                stack.push_async_callback(engine.stop)
+            for person in halves.people.values():
+                await (await halves.engines["group"].space.join("group", person))
+                await halves.engines["direct"].space.open_direct(person)
+            yield halves
+
+    return start
+
+
+async def kept_for_30_days(store, folder, clock):
+    """Let days pass until nothing is left, and see that it is there until then."""
+    for _ in range(29):
+        clock.advance(DAY)
+        await store.read(lambda db: None)
+    assert "store.db" in traces(folder)
+    async with asyncio.timeout(10):
+        while traces(folder):
+            clock.advance(DAY)
+            await store.read(lambda db: None)
+
+
+async def test_ballots_of_direct_channels_with_a_folder_of_their_own_are_forgotten_too(halves, clock, tmp_path):
+    async with halves() as people:
+        await people.say(SECRET)
+        for name in people.people:
+            await people.hears("Vote #1", name)
+        await people.press("Person B", "Quetzal")
+        await people.hears("Your vote is counted: Quetzal", "Person B")
+        clock.advance(600)
+        await people.hears("Closed. Your vote: Quetzal", "Person B")
+        await people.hears("Closed. No vote of yours was counted.", "Person A")
+        await people.say('poll "Lunch?" Pizza, Sushi')
+        await people.hears("Vote #2", "Person B")
+        await kept_for_30_days(people.engines["direct"].desk.store, tmp_path / "direct", clock)
+        await people.press("Person B", "Pizza")
+        await people.hears("Your vote is counted: Pizza", "Person B")
+
+
+async def test_a_ballot_that_was_open_again_is_kept_so_long_after_its_last_close(halves, clock, tmp_path):
+    async with halves() as people:
+        await people.say(SECRET)
+        await people.hears("Vote #1", "Person B")
+        clock.advance(600)
+        await people.hears("Closed.", "Person B")
+        await people.hears("Result of vote #1")
+        clock.advance(20 * DAY)
+        await people.say("poll reopen #1 in 10m")
+        await people.hears("is open again", "Person B")
+        await people.press("Person B", "Quetzal")
+        await people.hears("Your vote is counted: Quetzal", "Person B")
+        clock.advance(600)
+        await people.hears("Closed. Your vote: Quetzal", "Person B")
+        await kept_for_30_days(people.engines["direct"].desk.store, tmp_path / "direct", clock)
 
 
 async def test_without_the_setting_all_is_kept(party, clock, tmp_path):

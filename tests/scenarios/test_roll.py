@@ -65,7 +65,8 @@ async def test_somebody_who_is_not_in_the_room_is_asked_in_the_direct_channel(pa
         people.people["Person D"] = Person("person-d", "Person D")
         people.space.unreachable |= {"person-e", "person-u"}
         await people.say("Person A", MERGE)
-        await people.hears("5 people of the roll board have a ballot")
+        told = await people.hears("2 people of the roll board have a ballot in the direct channel.")
+        assert "Could not be reached: Person E, Person X and Person U. It closes at 14:00 UTC." in told
         await people.ballot("Person D", "Merge?")
         await people.press("Person D", "No")
         await people.hears("Your vote is counted: No", "Person D")
@@ -77,6 +78,35 @@ async def test_somebody_who_is_not_in_the_room_is_asked_in_the_direct_channel(pa
         assert "Could not be reached: Person E, Person X and Person U." in result
         assert "No 1" in result
         assert "1 of 5 voted" in result
+
+
+async def test_somebody_whose_id_reads_like_a_name_on_the_roll_is_asked_too(party, board):
+    async with party("Person A", "Person B") as people:
+        await (await people.space.join("group", Person("person-b2", "person-a")))
+        board("id,name", ",Person-A", "person-a,", ",PERSON-X", "person-x,")
+        people.people["Person X"] = Person("person-x", "Person X")
+        await people.say("Person A", MERGE)
+        told = await people.hears("3 people of the roll board have a ballot")
+        assert "Could not be reached: PERSON-X." in told
+        for channel in ("direct-person-a", "direct-person-b2", "direct-person-x"):
+            await people.space.wait_for(channel, lambda reply: reply.card is not None, 10)
+
+
+async def test_a_name_that_several_people_have_is_said_to_be_so_when_the_vote_opens(party, board):
+    async with party("Person A", "Person B") as people:
+        await (await people.space.join("group", Person("person-b2", "Person B")))
+        board("name", "Person A", "Person B")
+        await people.say("Person A", MERGE)
+        told = await people.hears("One person of the roll board has a ballot")
+        assert "Could not be reached: Person B (several people are called so)." in told
+
+
+async def test_where_nobody_on_the_roll_can_be_asked_the_group_is_told_so(party, board):
+    async with party("Person A") as people:
+        board("name", "Person X")
+        await people.say("Person A", MERGE)
+        told = await people.hears("Nobody of the roll board has a ballot in the direct channel.")
+        assert "Could not be reached: Person X." in told
 
 
 async def test_the_roll_is_frozen_when_it_opens_and_who_leaves_the_room_stays_on_it(party, board, shellbot, clock):

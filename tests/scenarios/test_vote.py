@@ -115,6 +115,7 @@ async def test_d07_people_who_cannot_be_reached_are_named(party, clock):
         people.space.unreachable.add("person-b")
         await people.join("Person B")
         await people.say("Person A", LUNCH)
+        assert "Could not be reached: Person B." in await people.hears("One person has a ballot in the direct channel.")
         await people.ballot("Person A")
         await people.press("Person A", "Pizza")
         result = await people.hears("Result")

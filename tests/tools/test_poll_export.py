@@ -124,6 +124,12 @@ async def test_d07_many_who_were_not_reached_are_named_to_who_opened_it(party, c
         people.space.unreachable |= {person.id for person in gone}
         await asyncio.gather(*[await people.space.join("group", person) for person in gone])
         await people.say("Person A", LUNCH)
+        opened = await people.hears("2 people have a ballot in the direct channel.")
+        assert (
+            "Could not be reached: 25 people; `poll show #1` tells Person A their names, in the direct channel."
+            in opened
+        )
+        assert "Gone 00" not in opened
         await people.ballot("Person B")
         await people.whisper("Person A", "poll show")
         told = await people.hears("No ballot shown so far", "Person A")
@@ -150,6 +156,8 @@ async def test_d07_twenty_are_all_named_in_the_group(party, clock):
         people.space.unreachable |= {person.id for person in gone}
         await asyncio.gather(*[await people.space.join("group", person) for person in gone])
         await people.say("Person A", LUNCH)
+        opened = await people.hears("2 people have a ballot")
+        assert all(person.name in opened for person in gone)
         await people.ballot("Person B")
         clock.advance(600)
         result = await people.hears("Result")
