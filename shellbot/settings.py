@@ -23,6 +23,13 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Size = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+# Links begin with it, so that one which is none leads nowhere.
+PublicUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^((?i:https?)://[^\s/?#]+(/[^\s?#]*)?)?$", description="an address such as https://chat.example.com"
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +99,7 @@ _DECLARED = (
     Setting("webex.bots", list[str], [], "ids or addresses of other bots that are listened to; none by default"),
     Setting("server.address", str, "127.0.0.1", "address that the web server listens on"),
     Setting("server.port", Port, 8080, "first port that it tries"),
-    Setting("server.public_url", str, None, "address under which others reach it"),
+    Setting("server.public_url", PublicUrl, None, "address under which others reach it"),
     Setting("server.private", bool, False, "whether one comes in by a join link only"),
     Setting("server.new_rooms", bool, True, "whether people may make further rooms in the web chat"),
     Setting("server.url", str, None, "the same, as of 2017"),

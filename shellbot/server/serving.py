@@ -16,7 +16,6 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from shellbot.errors import ConfigError
 from shellbot.server.asgi import App
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORTS_TRIED = 100
 _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 

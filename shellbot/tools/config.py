@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from shellbot.commands.access import mistakes as mistaken_rules
 from shellbot.commands.loading import load_commands
 from shellbot.errors import ConfigError
 from shellbot.instance import default_folder
+from shellbot.server.hosts import LOOPBACK, open_to_all
 from shellbot.settings import DECLARED, convert, declared, is_counter, is_secret, masked, variable
 from shellbot.sources import Source, from_environment, is_reference, keys_in, mistakes_in, parse_file, slips_in
 
@@ -82,8 +83,21 @@ def survey(file: Path | None, environ: Mapping[str, str], commands: Collection[s
     for key, text in mistaken_rules(values, commands):
         place = source.place(key) if key in source.lines else variable(key)
         mistakes.append(ConfigError(f"{place}: {key}: {text}", key=key))
+    if problem := _of_door(values, {error.key for error in mistakes}):
+        key = "server.address"
+        place = variable(key) if variable(key) in environ else source.place(key)
+        mistakes.append(ConfigError(f"{place}: {key}: {problem}", key=key))
     slips = [f"{name}: no setting is read from it; did you mean {meant}?" for name, meant in slips_in(environ)]
     return Survey(tuple(rows[key] for key in sorted(rows)), (*map(str, mistakes), *slips), values)
+
+
+def _of_door(values: Mapping[str, Any], mistaken: Set[str | None]) -> str:
+    """Why no page would be served on the address that is set, or ``""``; unless what it depends on is a mistake."""
+    keys = ("server.address", "server.public_url", "server.private")
+    if (values.get("space.type") or "web") != "web" or mistaken & set(keys):
+        return ""
+    address, public_url, is_private = map(values.get, keys)
+    return open_to_all(address or LOOPBACK[0], public_url or "", bool(is_private))
 
 
 def _looked_up(key: str, value: Any, environ: Mapping[str, str]) -> Any:

@@ -299,10 +299,15 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
 )
 @click.option("--instance", type=click.Path(path_type=Path), help="As of shellbot run: the folder of the server.")
 @click.option("--space", type=click.Choice(["web", "console", "webex"]), help="As of shellbot run: where people chat.")
+@click.option("--private", is_flag=True, help="As of shellbot run: people come in by a join link only.")
 @bot_option
-def doctor(settings: Path | None, instance: Path | None, space: str | None, bot: str | None) -> None:
+def doctor(settings: Path | None, instance: Path | None, space: str | None, private: bool, bot: str | None) -> None:
     """Check whether a server can run here. Where it cannot, say what to do."""
-    environment = {**os.environ, **({"SHELLBOT_SPACE_TYPE": space} if space else {})}
+    environment = {
+        **os.environ,
+        **({"SHELLBOT_SPACE_TYPE": space} if space else {}),
+        **({"SHELLBOT_SERVER_PRIVATE": "on"} if private else {}),
+    }
     found = survey(settings, environment, keywords_of(bot))
     kind = found.values.get("space.type")
     usual = own_folder(kind) if kind else usual_folder()
