@@ -388,6 +388,36 @@ def test_sub_tells_that_what_was_missed_follows(address):
     assert set(err.splitlines()) == {"shellbot: the bus is back, and what was missed follows"}
 
 
+def test_sub_says_nothing_when_a_pub_has_ended_with_nothing_lost(address):
+    with running("sub", "room", "--bus", address, "--count", "2") as sub:
+        assert shellbot("pub", "room", "1", "--bus", address).returncode == 0
+        assert sub.stdout.readline() == "room 1\n"
+        # It asks the silent bus after 0.5 s, and after another 0.5 s looks for one anew.
+        assert not select.select([sub.stderr], [], [], 2.5)[0]
+        assert shellbot("pub", "room", "2", "--bus", address).returncode == 0
+        assert sub.communicate(timeout=15) == ("room 2\n", "")
+
+
+def test_sub_says_that_a_bus_which_does_not_answer_is_back_though_nothing_was_missed(address):
+    with (
+        running("sub", "room", "--bus", address, "--count", "2") as sub,
+        running("pub", "room", "--bus", address) as pub,
+    ):
+        pub.stdin.write("1\n")
+        pub.stdin.flush()
+        assert sub.stdout.readline() == "room 1\n"
+        with Look(Context({"bus": {"address": address}})) as look:
+            hub = look.facts().pid
+        os.kill(hub, signal.SIGSTOP)
+        try:
+            assert sub.stderr.readline() == f"shellbot: the bus on {address} does not answer; waiting for it\n"
+        finally:
+            os.kill(hub, signal.SIGCONT)
+        assert sub.stderr.readline() == "shellbot: the bus is back\n"
+        pub.communicate("2\n", timeout=15)
+        assert sub.communicate(timeout=15) == ("room 2\n", "")
+
+
 def test_pub_that_waits_for_its_input_is_healed(address):
     """Its process is forked while another thread reads the standard input, which holds a lock of that."""
     with (
