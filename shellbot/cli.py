@@ -132,12 +132,20 @@ def run(
         context.apply_environment()
         given = {"space.type": space, "instance.folder": instance, "server.port": port, "bus.address": bus}
         context.apply({key: value for key, value in given.items() if value is not None})
+        kind = context.check("space.type")
+        if kind in ("console", "memory"):
+            paged = {"--demo": demo, "--private": private, "--port": port is not None, "--open": is_opened}
+            if names := [name for name, is_given in paged.items() if is_given]:
+                raise click.UsageError(
+                    f"{', '.join(names)}: that is for the chat page, and the space {kind} has none; leave it out, or "
+                    "chat in the browser with --space web"
+                )
         if private:
             context.set("server.private", True)
         with ExitStack() as stack:
             page = ""
             if fake:
-                if context.check("space.type") != "webex":
+                if kind != "webex":
                     raise click.UsageError("--fake goes with --space webex")
                 from shellbot.testing.fakewebex.stage import stage
 
@@ -206,6 +214,10 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
         context.set("bus.address", address)
     bus = Bus(context)
     bus.check()
+    if address is not None and parse_address(address).scheme == "memory":
+        raise click.UsageError(
+            f"{address} lives in one process, and this command is another; give --bus an ipc:// or tcp:// address"
+        )
     return bus
 
 

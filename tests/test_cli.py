@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -124,6 +125,9 @@ def test_pub_says_when_nobody_listens_and_how_to_go_on(address):
         (["spy", "--bus", "tcp://*:99999"], "99999"),
         (["spy", "--bus", "mqtt://here"], "mqtt"),
         (["spy", "--instance", "/nowhere/at/all"], "no server runs in /nowhere/at/all; start one with"),
+        (["pub", "room", "1", "--bus", "memory://x"], "memory://x lives in one process, and this command is another"),
+        (["sub", "room", "--bus", "memory://x"], "give --bus an ipc:// or tcp:// address"),
+        (["bus", "top", "--bus", "memory://x"], "give --bus an ipc:// or tcp:// address"),
         (["sing"], "No such command"),
         (["run", "nothing.py"], "nothing.py"),
         (["run", "--space", "marsian"], "marsian"),
@@ -140,6 +144,46 @@ def test_what_cannot_be_done_is_told_without_a_traceback(address, arguments, tol
     assert done.returncode in (1, 2)
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--demo"], "--demo: that"),
+        (["--private"], "--private: that"),
+        (["--port", "0"], "--port: that"),
+        (["--port", "8080", "--open"], "--port, --open: that"),
+        (["--open", str(Path(__file__).parent.parent / "examples" / "hello_bot.py"), "--reload"], "--open: that"),
+    ],
+)
+def test_what_is_for_the_page_is_refused_where_there_is_none(tmp_path, given, named):
+    done = shellbot("run", "--space", "console", "--instance", str(tmp_path / "instance"), *given, input="")
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert f"{named} is for the chat page, and the space console has none; leave it out, or chat in" in said
+    assert not (tmp_path / "instance").exists()
+
+
+def test_a_port_that_needs_privileges_is_told_with_another(tmp_path):
+    # root may all but what is taken from it
+    less = ["setpriv", "--inh-caps=-all", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
+    if less and shutil.which(less[0]) is None:
+        pytest.skip("nothing here takes a privilege from root")
+    if sys.platform != "linux" or int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
+        pytest.skip("here anybody may listen on port 81")
+    given = ["--instance", str(tmp_path / "instance")]
+    told = "port 81 needs privileges, as all below 1024; take one from there on, such as --port 8080"
+    for command in (["run", "--port", "81"], ["doctor"]):
+        done = subprocess.run(
+            [*less, sys.executable, "-m", "shellbot", *command, *given],
+            capture_output=True,
+            text=True,
+            timeout=15,
+            check=False,
+            env={**os.environ, "SHELLBOT_SERVER_PORT": "81"},
+        )
+        assert done.returncode == 1
+        assert told in done.stdout + done.stderr
 
 
 def bus_at(address, **settings):

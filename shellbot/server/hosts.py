@@ -4,8 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+UNPRIVILEGED = 1024  # the first port that anybody may listen on
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")  # as a header says it
+
+
+def needs_privileges(port: int) -> str:
+    """Why this port was denied to us, and what to do."""
+    return (
+        f"port {port} needs privileges, as all below {UNPRIVILEGED}; take one from there on, such as --port 8080, and "
+        "where people should not have to type it, put a proxy before it"
+    )
 
 
 def open_to_all(host: str, public_url: str, is_private: bool) -> str:

@@ -27,6 +27,7 @@ from shellbot.context import Context
 from shellbot.errors import BusError, BusTimeout, ShellbotError
 from shellbot.instance import own_folder, read_facts, usual_folder
 from shellbot.runtime import runtime_folder
+from shellbot.server.hosts import UNPRIVILEGED, needs_privileges
 from shellbot.tools.config import Survey, bot_option, keywords_of, survey
 
 OLDEST = (3, 11)
@@ -220,6 +221,8 @@ def _port(place: Place) -> Said:
         yield "ok", f"{port} of {host} is free" if port else "any that is free"
     elif f":{port}/" in str((place.facts or {}).get("web")):
         yield "ok", f"{port} of {host}, where the server of this folder is"
+    elif refusal.errno == errno.EACCES and port < UNPRIVILEGED:
+        yield "wrong", needs_privileges(port)
     elif refusal.errno != errno.EADDRINUSE:
         yield (
             "wrong",
