@@ -78,6 +78,26 @@ def test_a_console_that_is_fed_says_all_that_comes_of_it_before_it_ends(tmp_path
     assert " 2. Blue" in done.stdout
 
 
+def test_votes_that_are_fed_behind_their_poll_wait_for_their_ballots(tmp_path):
+    typed = 'B: echo here\nA: poll "Q?" Red, Blue in 10m\nA> 1\nB> 2\n'
+    done = shellbot("run", "--space", "console", "--instance", str(tmp_path), input=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[A] Your vote is counted: Red." in done.stdout
+    assert "[B] Your vote is counted: Blue." in done.stdout
+    assert "A tie between Red and Blue. 2 of 2 voted." in done.stdout
+
+
+def test_a_line_behind_one_that_takes_long_is_read_before_that_has_ended(tmp_path):
+    bot = tmp_path / "bot.py"
+    bot.write_text(
+        "import asyncio\nfrom shellbot import Command\n\n\nclass Long(Command):\n    keyword = 'long'\n\n"
+        "    async def execute(self, bot):\n        await asyncio.sleep(5)\n        bot.say('over')\n"
+    )
+    given = ["run", str(bot), "--space", "console", "--instance", str(tmp_path / "instance")]
+    done = shellbot(*given, input="A: long\nB> echo hi\n")
+    assert (done.stdout, done.stderr) == ("[B] hi\n[group] over\n", "")
+
+
 def test_each_kind_of_place_has_a_folder_of_its_own_and_the_bus_of_the_running_one_is_found(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     with started("-m", "shellbot", "run", "--space", "console", env=environment) as server:
