@@ -101,12 +101,17 @@ DOOR = "on '0.0.0.0' anybody on the network could walk in"
         ("server:\n  public_url: foo\n", {}, ["{file}:2: server.public_url: takes an address such as https://"]),
         ("server.public_url: https://\n", {}, ["{file}:1: server.public_url: takes an address such as https://"]),
         ("", {"SHELLBOT_SERVER_PUBLIC_URL": "//here"}, ["SHELLBOT_SERVER_PUBLIC_URL: server.public_url: takes an"]),
+        ("space:\n  type: marsian\n", {}, ["{file}:2: space.type: there is no space 'marsian'; take web, console"]),
+        ("bus:\n  guarantee: log\n", {}, ["{file}:2: bus.guarantee is 'log', but this version promises 'replay'"]),
+        ("bus:\n  history: 5\n", {}, ["{file}:2: bus.history is 5; it should be "]),
+        ("bus:\n  slow: drop\n", {}, ["{file}:2: bus.slow is 'drop', but bus.guarantee is 'replay', which loses"]),
+        ("bus: {slow: drop, guarantee: fast}\n", {}, []),
         ("server: {private: on, address: 0.0.0.0, public_url: 'https://chat.test:8443/at/'}\n", {}, []),
         ("server: {address: 0.0.0.0}\nspace: {type: console}\n", {}, []),
         ("server: {address: localhost, public_url: ''}\n", {}, []),
     ],
 )
-def test_what_run_refuses_of_the_address_is_a_mistake(tmp_path, text, environ, places):
+def test_what_run_refuses_is_a_mistake(tmp_path, text, environ, places):
     file = tmp_path / "a.yaml"
     file.write_text(text)
     told = survey(file, environ).mistakes
@@ -117,7 +122,7 @@ def test_what_run_refuses_of_the_address_is_a_mistake(tmp_path, text, environ, p
         run = [sys.executable, "-m", "shellbot", "run", *given]
         done = subprocess.run(run, capture_output=True, text=True, timeout=15, check=False, env=os.environ | environ)
         assert done.returncode == 1
-        assert places[0].partition("server.")[2].partition(": ")[2] in done.stderr
+        assert places[0].split(": ", 1)[1].removeprefix("space.type: ").removeprefix("server.address: ") in done.stderr
 
 
 def test_a_variable_that_a_file_names_is_looked_up_as_what_its_key_wants(tmp_path):
