@@ -27,7 +27,7 @@ Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 PublicUrl = Annotated[
     str,
     msgspec.Meta(
-        pattern=r"^((?i:https?)://[^\s/?#]+(/[^\s?#]*)?)?$", description="an address such as https://chat.example.com"
+        pattern=r"^((?i:https?)://[^\s/?#]+(/[^\s?#]*)?)?\Z", description="an address such as https://chat.example.com"
     ),
 ]
 
@@ -273,10 +273,12 @@ def _wanted(kind: Any) -> str:
         found = [_wanted(part) for part in parts]
         return _either(found) if all(found) else ""
     if origin is Annotated:
-        meta: msgspec.Meta = parts[1]
+        meta = next((part for part in parts if isinstance(part, msgspec.Meta)), msgspec.Meta())
         if meta.description:
             return meta.description
         least, most = meta.ge, meta.le
+        if meta != msgspec.Meta(ge=least, le=most):
+            return ""
         span = "" if least is None else f" from {least}" if most is None else f" from {least} to {most}"
         return f"{_wanted(parts[0])}{span}"
     return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "")

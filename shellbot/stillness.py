@@ -9,6 +9,7 @@ from shellbot.agents.container import Container
 from shellbot.bot import Desk
 from shellbot.envelope import Envelope
 from shellbot.errors import AgentStopped, BusTimeout
+from shellbot.spaces.base import new_id
 
 logger = getLogger(__name__)
 
@@ -31,7 +32,6 @@ class Stillness:
         self._desk = desk
         self._patience = patience
         self._is_listening = False
-        self._hops = 0
         self._back: dict[str, asyncio.Event] = {}
 
     async def start(self) -> None:
@@ -61,8 +61,7 @@ class Stillness:
         desk = self._desk
         await desk.store.read(lambda db: None)  # whoever waited for a write is awake now, and goes on before us
         await desk.switchboard.in_force(self._patience)  # so is whoever waited until the publisher knows of a channel
-        self._hops += 1
-        hop = str(self._hops)
+        hop = new_id()  # another engine on this bus may do the same
         self._back[hop] = asyncio.Event()
         try:
             desk.switchboard.put(CHANNEL, Envelope(group=CHANNEL, side="direct", id=hop, do=""))

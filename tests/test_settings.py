@@ -7,7 +7,9 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 from shellbot import settings
@@ -137,6 +139,21 @@ def test_a_mistake_says_what_the_setting_takes_and_what_was_given(tmp_path: Path
     with pytest.raises(ConfigError) as raised:
         Context.from_file(tmp_path / "a.yaml", environ={})
     assert str(raised.value).endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        (int | None, "x", "mine: takes a whole number, and 'x' is none"),
+        (Annotated[int, "a note"], "x", "mine: takes a whole number, and 'x' is none"),
+        (Annotated[int, msgspec.Meta(gt=0)], 0, "mine: Expected `int` >= 1"),
+        (dict[str, int], "x", "mine: Expected `object`, got `str`"),
+    ],
+)
+def test_kinds_of_a_programs_own_are_told_as_far_as_we_have_words(kind: Any, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        convert("mine", value, kind)
+    assert str(raised.value) == says
 
 
 def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:

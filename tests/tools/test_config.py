@@ -99,6 +99,11 @@ DOOR = "on '0.0.0.0' anybody on the network could walk in"
         ("server:\n  private: true\n  address: 0.0.0.0\n", {}, ["{file}:3: server.address: " + DOOR]),
         ("", {"SHELLBOT_SERVER_ADDRESS": "0.0.0.0"}, ["SHELLBOT_SERVER_ADDRESS: server.address: " + DOOR]),
         ("server:\n  public_url: foo\n", {}, ["{file}:2: server.public_url: takes an address such as https://"]),
+        (
+            "server.public_url: |\n  https://here\n",
+            {},
+            ["{file}:1: server.public_url: takes an address such as https://"],
+        ),
         ("server.public_url: https://\n", {}, ["{file}:1: server.public_url: takes an address such as https://"]),
         ("", {"SHELLBOT_SERVER_PUBLIC_URL": "//here"}, ["SHELLBOT_SERVER_PUBLIC_URL: server.public_url: takes an"]),
         ("space:\n  type: marsian\n", {}, ["{file}:2: space.type: there is no space 'marsian'; take web, console"]),
