@@ -20,14 +20,17 @@ import click
 import msgspec
 import orjson
 
+from shellbot.bus.address import parse_address
 from shellbot.bus.bus import Bus
 from shellbot.bus.frames import Gap
+from shellbot.bus.holder import is_held
 from shellbot.bus.hub.facts import Facts, Look
 from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.engine import VERSION, Engine
 from shellbot.errors import BusError, BusTimeout, ConfigError, ShellbotError
 from shellbot.instance import default_folder, read_facts, usual_folder
+from shellbot.settings import DECLARED
 from shellbot.stores.memory import MemoryStore
 from shellbot.tools.access import access
 from shellbot.tools.backup import backup
@@ -129,12 +132,20 @@ def run(
         context.apply_environment()
         given = {"space.type": space, "instance.folder": instance, "server.port": port, "bus.address": bus}
         context.apply({key: value for key, value in given.items() if value is not None})
+        kind = context.check("space.type")
+        if kind in ("console", "memory"):
+            paged = {"--demo": demo, "--private": private, "--port": port is not None, "--open": is_opened}
+            if names := [name for name, is_given in paged.items() if is_given]:
+                raise click.UsageError(
+                    f"{', '.join(names)}: that is for the chat page, and the space {kind} has none; leave it out, or "
+                    "chat in the browser with --space web"
+                )
         if private:
             context.set("server.private", True)
         with ExitStack() as stack:
             page = ""
             if fake:
-                if context.check("space.type") != "webex":
+                if kind != "webex":
                     raise click.UsageError("--fake goes with --space webex")
                 from shellbot.testing.fakewebex.stage import stage
 
@@ -203,6 +214,10 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
         context.set("bus.address", address)
     bus = Bus(context)
     bus.check()
+    if address is not None and parse_address(address).scheme == "memory":
+        raise click.UsageError(
+            f"{address} lives in one process, and this command is another; give --bus an ipc:// or tcp:// address"
+        )
     return bus
 
 
@@ -289,12 +304,35 @@ _LOOK_EVERY = 0.25
 # Another program is the hub so many seconds after one has ended, or there is none.
 _TAKEOVER = 2.0
 _GAP_LOG = "messages are gone"
+_SILENCE_LOG = "the bus on %s does not answer"
+
+
+class _Silence(logging.Filter):
+    """Hears in the log that the bus has gone silent, and keeps it to itself where nobody publishes any more.
+
+    Attributes:
+        is_told: Whether it was said, and has to be taken back when the bus answers again.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        super().__init__()
+        self.is_told = False
+        self._address = parse_address(bus.context.get("bus.address") or DECLARED["bus.address"].default)
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith(_SILENCE_LOG):
+            return True
+        is_worth_it = logging.getLogger().isEnabledFor(logging.INFO) or is_held(self._address)
+        self.is_told = self.is_told or is_worth_it
+        return is_worth_it
 
 
 def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeout: float | None, last: int = 0) -> None:
     if not logging.getLogger().isEnabledFor(logging.INFO):
         # Said in our own words.
         logging.getLogger("shellbot.bus.subscriber").addFilter(lambda record: not str(record.msg).startswith(_GAP_LOG))
+    silence = _Silence(bus)
+    logging.getLogger("shellbot.bus.incoming").addFilter(silence)
     seen = connections = replayed = 0
     with bus.subscribe(channels, last) as subscriber:
         try:
@@ -304,7 +342,11 @@ def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeou
                 frame = subscriber.receive(max(0.0, min(left, _LOOK_EVERY)))
                 if subscriber.reconnects > connections and subscriber.replayed > replayed:
                     connections = subscriber.reconnects
+                    silence.is_told = False
                     click.echo("shellbot: the bus is back, and what was missed follows", err=True)
+                elif silence.is_told and subscriber.state == "live":
+                    silence.is_told = False
+                    click.echo("shellbot: the bus is back", err=True)
                 replayed = subscriber.replayed
                 if isinstance(frame, Gap):
                     click.echo(f"shellbot: {_gap_text(frame)}", err=True)

@@ -46,6 +46,7 @@ from shellbot.roster import Roster
 from shellbot.runtime import runtime_folder
 from shellbot.spaces.base import Space
 from shellbot.spaces_by_type import hook_path, hook_url, make_space, posts_here
+from shellbot.stillness import Stillness
 from shellbot.stores.base import Store
 from shellbot.stores.memory import MemoryStore
 from shellbot.stores.sqlite import SqliteStore
@@ -69,7 +70,7 @@ COLLECT = (50_000, 10, 20)
 SWITCH = 0.001
 STANDBY_LOOK = 0.2  # seconds between two tries to hold the folder: no descriptor tells when a lock is free
 LAST_WORDS = 0.5  # seconds of silence after which nothing more is expected then
-LAST_TURNS = 3.0  # seconds that commands typed before the end of a console's input have to be carried out
+LAST_TURNS = 3.0  # seconds that what was typed has to be carried out, before the next line or the end of an input
 
 
 class _NotNeeded(Exception):
@@ -240,9 +241,17 @@ class Engine(Container):
         self._undo.push_async_callback(super().stop)
         self._undo.callback(self.reception.close)
         space.veil_with(self.reception.veil)
+        begun, stillness = asyncio.Event(), Stillness(self, self.desk, patience=LAST_TURNS)
+
+        async def rest() -> None:
+            await begun.wait()  # what was delivered before lies there till then
+            await stillness.wait()
+
+        space.rest_with(rest)
         space.share(store)
         await space.start(self.reception.deliver)
         await self.reception.begin()
+        begun.set()
         outbox.start()
         self._keep_for_days(store)
         if self.type == "web" and self._given_space is None:

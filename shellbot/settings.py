@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import difflib
 import re
+import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -21,6 +23,13 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 Size = Annotated[int, msgspec.Meta(ge=1)]
 Port = Annotated[int, msgspec.Meta(ge=0, le=65535)]
+# Links begin with it, so that one which is none leads nowhere.
+PublicUrl = Annotated[
+    str,
+    msgspec.Meta(
+        pattern=r"^((?i:https?)://[^\s/?#]+(/[^\s?#]*)?)?\Z", description="an address such as https://chat.example.com"
+    ),
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +99,7 @@ _DECLARED = (
     Setting("webex.bots", list[str], [], "ids or addresses of other bots that are listened to; none by default"),
     Setting("server.address", str, "127.0.0.1", "address that the web server listens on"),
     Setting("server.port", Port, 8080, "first port that it tries"),
-    Setting("server.public_url", str, None, "address under which others reach it"),
+    Setting("server.public_url", PublicUrl, None, "address under which others reach it"),
     Setting("server.private", bool, False, "whether one comes in by a join link only"),
     Setting("server.new_rooms", bool, True, "whether people may make further rooms in the web chat"),
     Setting("server.url", str, None, "the same, as of 2017"),
@@ -140,6 +149,7 @@ ENVIRONMENT = frozenset({"SHELLBOT_CRASH_AT", "SHELLBOT_RUNTIME", "SHELLBOT_TEST
 MASK = "***"
 _SECTIONS = frozenset(key.partition(".")[0] for key in DECLARED)
 _CLOSE = 0.7
+_LONGEST_SHOWN = 60  # characters of a value in a message
 _SECRET = re.compile(r"(^|[._-])(token|secret|password|passwd|passphrase|credentials?|keys?)$", re.IGNORECASE)
 _IN_URL = re.compile(r"(://)[^/@\s]+(?=@)|([?&](?:\w*token|\w*secret|password|\w*key|sig\w*)=)[^&#\s]+", re.IGNORECASE)
 _SWITCHES = {"on": True, "yes": True, "true": True, "1": True, "off": False, "no": False, "false": False, "0": False}
@@ -221,15 +231,14 @@ def convert(key: str, value: Any, kind: Any, *, is_text: bool = False) -> Any:
         is_text: It comes from the environment: a number or a boolean is then read from it, a list at its commas.
 
     Raises:
-        ConfigError: It is of another kind, or out of range. The text does not hold the value.
+        ConfigError: It is of another kind, or out of range. The text shows a short value, and nothing of a secret.
     """
     if is_text and isinstance(value, str):
         value = _from_text(value, kind)
     try:
         return msgspec.convert(value, kind, strict=not is_text)
     except msgspec.ValidationError as error:
-        reason = str(error) if not is_secret(key) else "wrong kind of value"
-        raise ConfigError(f"{key}: {reason[:1].lower()}{reason[1:]}", key=key) from None
+        raise ConfigError(f"{key}: {_refusal(key, value, kind) or error}", key=key) from None
 
 
 def _from_text(text: str, kind: Any) -> Any:
@@ -238,3 +247,55 @@ def _from_text(text: str, kind: Any) -> Any:
     if getattr(kind, "__origin__", None) is list:
         return [part.strip() for part in text.split(",") if part.strip()]
     return text
+
+
+def _refusal(key: str, value: Any, kind: Any) -> str:
+    """What a setting takes, and what it was given instead; ``""`` for a kind that is not one of a setting."""
+    wanted, is_choice = _wanted(kind), typing.get_origin(kind) is Literal
+    if not wanted:
+        return ""
+    items = [item for item in value if not isinstance(item, str)] if isinstance(value, list) else []
+    if items and _wanted(list[str]) in wanted:
+        return f"takes {wanted}, and {_given(key, items[0])} in it is no text; put it in quotes"
+    none = "neither" if kind is bool else "none of them" if is_choice else "none"
+    hint = "; put it in quotes" if kind is str and isinstance(value, int | float) else ""
+    return f"takes {wanted}, and {_given(key, value)} is {none}{hint}"
+
+
+def _wanted(kind: Any) -> str:
+    """A kind of value in words, with its article."""
+    origin, parts = typing.get_origin(kind), [part for part in typing.get_args(kind) if part is not type(None)]
+    if origin is Literal:
+        return _either([str(part) for part in parts])
+    if origin is list:
+        return "a list of texts" if parts == [str] else "a list"
+    if origin in (typing.Union, types.UnionType):
+        found = [_wanted(part) for part in parts]
+        return _either(found) if all(found) else ""
+    if origin is Annotated:
+        meta = next((part for part in parts if isinstance(part, msgspec.Meta)), msgspec.Meta())
+        if meta.description:
+            return meta.description
+        least, most = meta.ge, meta.le
+        if meta != msgspec.Meta(ge=least, le=most):
+            return ""
+        span = "" if least is None else f" from {least}" if most is None else f" from {least} to {most}"
+        return f"{_wanted(parts[0])}{span}"
+    return {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}.get(kind, "")
+
+
+def _either(names: list[str]) -> str:
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _given(key: str, value: Any) -> str:
+    if is_secret(key):
+        return "what it was given"
+    if isinstance(value, Mapping):
+        return "a section"
+    if isinstance(value, list | tuple):
+        return "a list"
+    if isinstance(value, bool):
+        return str(value).lower()
+    shown = repr(masked(key, value))
+    return shown if len(shown) <= _LONGEST_SHOWN else f"{shown[: _LONGEST_SHOWN - 4]}...'"

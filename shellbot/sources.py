@@ -74,11 +74,12 @@ def read_file(path: str | Path) -> Source:
 
     Raises:
         ConfigError: It cannot be read or understood, or says something that shellbot would not use: a key close to a
-            known one, a value of the wrong kind, the same key twice. The text names file and line.
+            known one, a value of the wrong kind, the same key twice. The text names file and line; of several
+            mistakes each on a line of its own.
     """
     source = parse_file(path)
-    for mistake in mistakes_in(source):
-        raise mistake
+    if mistakes := list(mistakes_in(source)):
+        raise ConfigError("\n".join(map(str, mistakes)), key=mistakes[0].key)
     return source
 
 

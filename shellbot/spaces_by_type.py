@@ -12,6 +12,7 @@ from shellbot.files.shelf import Shelf
 from shellbot.spaces.base import Space
 from shellbot.stores.base import Store
 
+KINDS = ("web", "console", "webex", "memory")
 TOKENS = ("WEBEX_TEAMS_ACCESS_TOKEN", "WEBEX_ACCESS_TOKEN")  # of the bot, where the setting space.token is not
 
 
@@ -55,7 +56,12 @@ def make_space(
             instance=instance,
             context=context,
         )
-    raise ConfigError(f"there is no space {kind!r}; take web, console, webex or memory", key="space.type")
+    raise ConfigError(no_such(kind), key="space.type")
+
+
+def no_such(kind: str) -> str:
+    """What is said of a kind that is none of :data:`KINDS`."""
+    return f"there is no space {kind!r}; take web, console, webex or memory"
 
 
 def posts_here(kind: str, context: Context) -> bool:

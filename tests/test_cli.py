@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -77,6 +78,26 @@ def test_a_console_that_is_fed_says_all_that_comes_of_it_before_it_ends(tmp_path
     assert " 2. Blue" in done.stdout
 
 
+def test_votes_that_are_fed_behind_their_poll_wait_for_their_ballots(tmp_path):
+    typed = 'B: echo here\nA: poll "Q?" Red, Blue in 10m\nA> 1\nB> 2\n'
+    done = shellbot("run", "--space", "console", "--instance", str(tmp_path), input=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "[A] Your vote is counted: Red." in done.stdout
+    assert "[B] Your vote is counted: Blue." in done.stdout
+    assert "A tie between Red and Blue. 2 of 2 voted." in done.stdout
+
+
+def test_a_line_behind_one_that_takes_long_is_read_before_that_has_ended(tmp_path):
+    bot = tmp_path / "bot.py"
+    bot.write_text(
+        "import asyncio\nfrom shellbot import Command\n\n\nclass Long(Command):\n    keyword = 'long'\n\n"
+        "    async def execute(self, bot):\n        await asyncio.sleep(5)\n        bot.say('over')\n"
+    )
+    given = ["run", str(bot), "--space", "console", "--instance", str(tmp_path / "instance")]
+    done = shellbot(*given, input="A: long\nB> echo hi\n")
+    assert (done.stdout, done.stderr) == ("[B] hi\n[group] over\n", "")
+
+
 def test_each_kind_of_place_has_a_folder_of_its_own_and_the_bus_of_the_running_one_is_found(tmp_path):
     environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path)}
     with started("-m", "shellbot", "run", "--space", "console", env=environment) as server:
@@ -124,6 +145,9 @@ def test_pub_says_when_nobody_listens_and_how_to_go_on(address):
         (["spy", "--bus", "tcp://*:99999"], "99999"),
         (["spy", "--bus", "mqtt://here"], "mqtt"),
         (["spy", "--instance", "/nowhere/at/all"], "no server runs in /nowhere/at/all; start one with"),
+        (["pub", "room", "1", "--bus", "memory://x"], "memory://x lives in one process, and this command is another"),
+        (["sub", "room", "--bus", "memory://x"], "give --bus an ipc:// or tcp:// address"),
+        (["bus", "top", "--bus", "memory://x"], "give --bus an ipc:// or tcp:// address"),
         (["sing"], "No such command"),
         (["run", "nothing.py"], "nothing.py"),
         (["run", "--space", "marsian"], "marsian"),
@@ -140,6 +164,46 @@ def test_what_cannot_be_done_is_told_without_a_traceback(address, arguments, tol
     assert done.returncode in (1, 2)
     assert told in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "named"),
+    [
+        (["--demo"], "--demo: that"),
+        (["--private"], "--private: that"),
+        (["--port", "0"], "--port: that"),
+        (["--port", "8080", "--open"], "--port, --open: that"),
+        (["--open", str(Path(__file__).parent.parent / "examples" / "hello_bot.py"), "--reload"], "--open: that"),
+    ],
+)
+def test_what_is_for_the_page_is_refused_where_there_is_none(tmp_path, given, named):
+    done = shellbot("run", "--space", "console", "--instance", str(tmp_path / "instance"), *given, input="")
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert f"{named} is for the chat page, and the space console has none; leave it out, or chat in" in said
+    assert not (tmp_path / "instance").exists()
+
+
+def test_a_port_that_needs_privileges_is_told_with_another(tmp_path):
+    # root may all but what is taken from it
+    less = ["setpriv", "--inh-caps=-all", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []
+    if less and shutil.which(less[0]) is None:
+        pytest.skip("nothing here takes a privilege from root")
+    if sys.platform != "linux" or int(Path("/proc/sys/net/ipv4/ip_unprivileged_port_start").read_text()) <= 81:
+        pytest.skip("here anybody may listen on port 81")
+    given = ["--instance", str(tmp_path / "instance")]
+    told = "port 81 needs privileges, as all below 1024; take one from there on, such as --port 8080"
+    for command in (["run", "--port", "81"], ["doctor"]):
+        done = subprocess.run(
+            [*less, sys.executable, "-m", "shellbot", *command, *given],
+            capture_output=True,
+            text=True,
+            timeout=15,
+            check=False,
+            env={**os.environ, "SHELLBOT_SERVER_PORT": "81"},
+        )
+        assert done.returncode == 1
+        assert told in done.stdout + done.stderr
 
 
 def bus_at(address, **settings):
@@ -386,6 +450,36 @@ def test_sub_tells_that_what_was_missed_follows(address):
     assert out == "room 3\n"
     # Twice where the second message came between the connection and the reply.
     assert set(err.splitlines()) == {"shellbot: the bus is back, and what was missed follows"}
+
+
+def test_sub_says_nothing_when_a_pub_has_ended_with_nothing_lost(address):
+    with running("sub", "room", "--bus", address, "--count", "2") as sub:
+        assert shellbot("pub", "room", "1", "--bus", address).returncode == 0
+        assert sub.stdout.readline() == "room 1\n"
+        # It asks the silent bus after 0.5 s, and after another 0.5 s looks for one anew.
+        assert not select.select([sub.stderr], [], [], 2.5)[0]
+        assert shellbot("pub", "room", "2", "--bus", address).returncode == 0
+        assert sub.communicate(timeout=15) == ("room 2\n", "")
+
+
+def test_sub_says_that_a_bus_which_does_not_answer_is_back_though_nothing_was_missed(address):
+    with (
+        running("sub", "room", "--bus", address, "--count", "2") as sub,
+        running("pub", "room", "--bus", address) as pub,
+    ):
+        pub.stdin.write("1\n")
+        pub.stdin.flush()
+        assert sub.stdout.readline() == "room 1\n"
+        with Look(Context({"bus": {"address": address}})) as look:
+            hub = look.facts().pid
+        os.kill(hub, signal.SIGSTOP)
+        try:
+            assert sub.stderr.readline() == f"shellbot: the bus on {address} does not answer; waiting for it\n"
+        finally:
+            os.kill(hub, signal.SIGCONT)
+        assert sub.stderr.readline() == "shellbot: the bus is back\n"
+        pub.communicate("2\n", timeout=15)
+        assert sub.communicate(timeout=15) == ("room 2\n", "")
 
 
 def test_pub_that_waits_for_its_input_is_healed(address):

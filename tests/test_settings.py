@@ -7,7 +7,9 @@ import logging
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Annotated, Any
 
+import msgspec
 import pytest
 
 from shellbot import settings
@@ -95,9 +97,9 @@ def test_an_empty_file_is_an_empty_context(tmp_path: Path, text: str) -> None:
         ("a.yaml", "bot:\n  banner:\n    txet: y\n", 3, "did you mean 'bot.banner.text'?"),
         ("a.yaml", "general:\n  swich: on\n", 2, "did you mean 'general.switch'?"),
         ("a.yaml", "swich: on\n", 1, "did you mean 'general.switch'?"),
-        ("a.yaml", "server:\n  port: eighty\n", 2, "server.port: expected `int`"),
-        ("a.toml", "[server]\nport = 70000\n", 2, "server.port: expected `int` <= 65535"),
-        ("a.yaml", "bus:\n  slow: never\n", 2, "bus.slow: invalid enum value"),
+        ("a.yaml", "server:\n  port: eighty\n", 2, "takes a whole number from 0 to 65535, and 'eighty' is none"),
+        ("a.toml", "[server]\nport = 70000\n", 2, "takes a whole number from 0 to 65535, and 70000 is none"),
+        ("a.yaml", "bus:\n  slow: never\n", 2, "takes block, disconnect or drop, and 'never' is none of them"),
         ("a.yaml", "bus:\n  address: x\n  address: y\n", 3, "'address' is said twice"),
         ("a.yaml", "bus:\n  address: [\n", 3, "expected the node content"),
         ("a.yaml", "bus: !!python/object/apply:os.system [x]\n", 1, "could not determine a constructor"),
@@ -110,6 +112,60 @@ def test_a_mistake_in_a_file_is_named_with_its_line(tmp_path: Path, name: str, t
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{name}:{line}: ") + ".*" + re.escape(says)):
         Context.from_file(path, environ={})
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("bus.history: many", "bus.history: takes a whole number, and 'many' is none"),
+        ("bus.history: 1.5", "bus.history: takes a whole number, and 1.5 is none"),
+        ("bus.put_timeout: -1", "bus.put_timeout: takes a number from 0, and -1 is none"),
+        ("bus.put_timeout: {}", "bus.put_timeout: takes a number from 0, and a section is none"),
+        ("files.max_bytes: [1]", "files.max_bytes: takes a whole number from 1, and a list is none"),
+        ("bus.exact_gaps: maybe", "bus.exact_gaps: takes true or false, and 'maybe' is neither"),
+        ("bus.history: true", "bus.history: takes a whole number, and true is none"),
+        ("bus.slow: 5", "bus.slow: takes block, disconnect or drop, and 5 is none of them"),
+        ("bot.name: 5", "bot.name: takes a text, and 5 is none; put it in quotes"),
+        ("bot.name: [a]", "bot.name: takes a text, and a list is none"),
+        ("access.admins: [5]", "access.admins: takes a list of texts, and 5 in it is no text; put it in quotes"),
+        ("access.people: a1", "access.people: takes a list of texts, and 'a1' is none"),
+        ("access.roles.leads: 5", "access.roles.leads: takes a list of texts or a text, and 5 is none"),
+        ("bus.history: " + "x" * 80, "bus.history: takes a whole number, and '" + "x" * 55 + "...' is none"),
+        ("bus.history: http://me:hush@here", "takes a whole number, and 'http://***@here' is none"),
+    ],
+)
+def test_a_mistake_says_what_the_setting_takes_and_what_was_given(tmp_path: Path, line: str, says: str) -> None:
+    (tmp_path / "a.yaml").write_text(line)
+    with pytest.raises(ConfigError) as raised:
+        Context.from_file(tmp_path / "a.yaml", environ={})
+    assert str(raised.value).endswith(says)
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "says"),
+    [
+        (int | None, "x", "mine: takes a whole number, and 'x' is none"),
+        (Annotated[int, "a note"], "x", "mine: takes a whole number, and 'x' is none"),
+        (Annotated[int, msgspec.Meta(gt=0)], 0, "mine: Expected `int` >= 1"),
+        (dict[str, int], "x", "mine: Expected `object`, got `str`"),
+    ],
+)
+def test_kinds_of_a_programs_own_are_told_as_far_as_we_have_words(kind: Any, value: Any, says: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        convert("mine", value, kind)
+    assert str(raised.value) == says
+
+
+def test_all_mistakes_of_a_file_are_told_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text("bus:\n  adress: x\n  history: many\nserver:\n  port: -1\n")
+    with pytest.raises(ConfigError) as raised:
+        Context.from_file(file, environ={})
+    assert str(raised.value).splitlines() == [
+        f"{file}:2: 'bus.adress' is not a setting; did you mean 'bus.address'?",
+        f"{file}:3: bus.history: takes a whole number, and 'many' is none",
+        f"{file}:5: server.port: takes a whole number from 0 to 65535, and -1 is none",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -213,7 +269,7 @@ def test_lists_and_booleans_in_the_environment() -> None:
 
 
 def test_a_variable_that_cannot_be_read_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"SHELLBOT_SERVER_PORT: server.port: expected `int`, got `str`"):
+    with pytest.raises(ConfigError, match=r"SHELLBOT_SERVER_PORT: server.port: takes a whole number from 0"):
         read_environment({"SHELLBOT_SERVER_PORT": "http"})
 
 

@@ -1,10 +1,11 @@
-"""Who listens on an address that somebody else wants: told in words, where the system lets us know."""
+"""Whether somebody listens on an address, and who: told in words, where the system lets us know."""
 
 from __future__ import annotations
 
 import ipaddress
 import os
 import pwd
+import socket
 import sys
 from contextlib import suppress
 from functools import lru_cache
@@ -13,10 +14,28 @@ from pathlib import Path
 from shellbot.bus.address import Address
 
 UNKNOWN = "another program"
+_PATIENCE = 0.2
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTENS = "0A"
 _LOCAL, _STATE, _UID, _INODE = 1, 3, 7, 9
+
+
+def is_held(address: Address) -> bool:
+    """Whether somebody listens there, even one that answers nobody. Blocks for 0.2 s at most."""
+    if address.scheme == "memory":
+        return False
+    place = address.place.strip("[]")
+    family = socket.AF_UNIX if address.scheme == "ipc" else socket.AF_INET6 if ":" in place else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.settimeout(_PATIENCE)
+        try:
+            probe.connect(place if address.scheme == "ipc" else (place.replace("*", "127.0.0.1"), address.port))
+        except (TimeoutError, BlockingIOError):  # nobody takes us in, but there is who should
+            return True
+        except OSError:
+            return False
+    return True
 
 
 def holder_of(address: Address) -> str:

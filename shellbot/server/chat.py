@@ -19,12 +19,12 @@ from shellbot.server.desk import Desk
 from shellbot.server.downloads import Downloads
 from shellbot.server.entrance import Rules
 from shellbot.server.front import Answering, Front
-from shellbot.server.hosts import Hosts
+from shellbot.server.hosts import LOOPBACK, Hosts, open_to_all
 from shellbot.server.invitations import Invitations
 from shellbot.server.limits import Limits
 from shellbot.server.links import Links
 from shellbot.server.results import Polls
-from shellbot.server.serving import LOOPBACK, Serving
+from shellbot.server.serving import Serving
 from shellbot.server.stream import Events
 from shellbot.server.transfers import Transfers
 from shellbot.server.uploads import Uploads
@@ -72,13 +72,8 @@ class ChatServer:
         limits: Limits | None = None,
         heartbeat: float = 15.0,
     ) -> None:
-        if host not in LOOPBACK and not (public_url and private):
-            raise ConfigError(
-                f"on {host!r} anybody on the network could walk in: let people in by link only (--private, or the "
-                "setting server.private) and say under which address they reach this server (server.public_url), "
-                "or listen on 127.0.0.1",
-                key="server.address",
-            )
+        if problem := open_to_all(host, public_url, private):
+            raise ConfigError(problem, key="server.address")
         if host not in LOOPBACK and not public_url.startswith("https://"):
             logger.warning("what people write to %s can be read on the way there; put it behind https", public_url)
         if private and demo:

@@ -1,10 +1,31 @@
-"""Which Host, Origin and Sec-Fetch-Site headers are ours. Pure; asked in both doors, the ASGI front and Flask."""
+"""Who may ask: which Host, Origin and Sec-Fetch-Site headers are ours, and where one may listen at all. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
+UNPRIVILEGED = 1024  # the first port that anybody may listen on
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_LOOPBACK = ("127.0.0.1", "localhost", "[::1]")  # as a header says it
+
+
+def needs_privileges(port: int) -> str:
+    """Why this port was denied to us, and what to do."""
+    return (
+        f"port {port} needs privileges, as all below {UNPRIVILEGED}; take one from there on, such as --port 8080, and "
+        "where people should not have to type it, put a proxy before it"
+    )
+
+
+def open_to_all(host: str, public_url: str, is_private: bool) -> str:
+    """Why pages are not served on this interface, and what to do; ``""`` where they are."""
+    if host in LOOPBACK or (public_url and is_private):
+        return ""
+    return (
+        f"on {host!r} anybody on the network could walk in: let people in by link only (--private, or the "
+        "setting server.private) and say under which address they reach this server (server.public_url), "
+        "or listen on 127.0.0.1"
+    )
 
 
 class Hosts:

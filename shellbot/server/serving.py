@@ -15,8 +15,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from shellbot.errors import ConfigError
 from shellbot.server.asgi import App
+from shellbot.server.hosts import UNPRIVILEGED, needs_privileges
 
-LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PORTS_TRIED = 100
 _LATE = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -178,6 +178,8 @@ def _bind(host: str, port: int) -> socket.socket:
             listener.listen(1024)
         except OSError as error:
             listener.close()
+            if error.errno == errno.EACCES and candidate < UNPRIVILEGED:
+                raise ConfigError(needs_privileges(candidate), key="server.port") from error
             if error.errno not in (errno.EADDRINUSE, errno.EACCES):
                 raise ConfigError(
                     f"cannot listen on {host} port {candidate}: {error.strerror}", key="server.address"

@@ -59,6 +59,7 @@ class Space(ABC):
     capabilities: ClassVar[Capabilities]
 
     _veil: Veil | None = None
+    _until_rest: Callable[[], Awaitable[object]] | None = None
 
     def veil_with(self, veil: Veil) -> None:
         """Give what veils; called by the engine before :meth:`start`."""
@@ -67,6 +68,13 @@ class Space(ABC):
     async def veil(self, event: Event) -> Event:
         """The event as it may be kept."""
         return event if self._veil is None else await self._veil(event)
+
+    def rest_with(self, rest: Callable[[], Awaitable[object]]) -> None:
+        """Give what waits, for some seconds at most, until all is done that came of what was delivered.
+
+        Called by the engine before :meth:`start`, for a space where people cannot see what they answer.
+        """
+        self._until_rest = rest
 
     def share(self, store: Store) -> None:  # noqa: B027 - most keep nothing, or elsewhere
         """Tell where events are kept that are delivered; called by the engine before :meth:`start`.

@@ -41,8 +41,8 @@ class ConsoleSpace(Space):
     """People who type their names; replies come as ``[group] text`` and ``[NAME] text``.
 
     A terminal gets an editable line that stays below what is printed; anything else is read and written line by
-    line. Cards are shown as numbered lines, to be answered by typing the number or the words. What was shown is not
-    shown again in a higher version.
+    line, each when the bots are through with the one before. Cards are shown as numbered lines, to be answered by
+    typing the number or the words. What was shown is not shown again in a higher version.
 
     Attributes:
         ended: Set when the input has ended (end of file, Ctrl-D, Ctrl-C) and all of it was delivered, or when nobody
@@ -83,7 +83,7 @@ class ConsoleSpace(Space):
             self._prompting = asyncio.create_task(self._prompt(self._writer))
             await self._writer.write([HELP, END])
         else:
-            self._reader = LineReader(self._input, self._take, self.ended.set)
+            self._reader = LineReader(self._input, self._take_at_rest, self.ended.set)
 
     async def close(self) -> None:
         reader, self._reader = self._reader, None
@@ -146,6 +146,12 @@ class ConsoleSpace(Space):
         except SpaceError:
             self.ended.set()
             raise
+
+    async def _take_at_rest(self, line: str) -> None:
+        """A line of whoever does not wait to see what it answers: the next one is read when all of this one is done."""
+        await self._take(line)
+        if self._until_rest is not None:
+            await self._until_rest()
 
     async def _take(self, line: str) -> None:
         """What one typed line means, delivered. An error is told and does not end the reading."""

@@ -19,9 +19,9 @@ from typing import Any
 from shellbot.bus.publisher import Publisher
 from shellbot.errors import ConfigError
 from shellbot.outbox import Outbox
+from shellbot.stillness import CHANNEL
 from shellbot.stores.base import Store
 from shellbot.switchboard import Switchboard
-from shellbot.testing.stillness import CHANNEL
 
 VARIABLE = "SHELLBOT_CRASH_AT"
 STEPS: tuple[tuple[type, str, str], ...] = (

@@ -131,7 +131,9 @@ class Server:
         """Start it without waiting for anything."""
         assert not self.is_up, "it runs already"
         self._output.mkdir(exist_ok=True)
-        arguments = [*self._program, *self._options, "--instance", str(self.folder), "--port", str(self._port)]
+        arguments = [*self._program, *self._options, "--instance", str(self.folder)]
+        if "console" not in self._options:
+            arguments += ["--port", str(self._port)]
         crashes = {crashing.VARIABLE: str(crash_at)} if crash_at else {}
         theirs = None
         if self.clock is not None:

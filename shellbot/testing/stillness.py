@@ -1,79 +1,25 @@
-"""When nothing goes on in an engine any more: no turn, no frame on the bus, no write to the store."""
+"""Rest of an engine under test; where it does not come, that is logged."""
 
 from __future__ import annotations
 
-import asyncio
 from logging import getLogger
 
+from shellbot import stillness
 from shellbot.engine import Engine
-from shellbot.envelope import Envelope
-from shellbot.errors import AgentStopped, BusTimeout
 
 logger = getLogger(__name__)
 
-CHANNEL = "shellbot-testing"
 
-
-class Stillness:
-    """Knows by going every way once itself: what was on the way before has arrived when it has.
-
-    A round goes through the store, over the bus and through the mailbox of each bot. Two rounds between which the
-    store did not change mean rest, as everything that happens is written down.
-
-    Args:
-        patience: Seconds of real time after which it is waited no longer: a command may run for long, and a publisher
-            that is stopped gives nothing back.
-    """
+class Stillness(stillness.Stillness):
+    """:class:`shellbot.stillness.Stillness` of this engine."""
 
     def __init__(self, engine: Engine, *, patience: float = 3.0) -> None:
-        self._engine = engine
+        super().__init__(engine, engine.desk, patience=patience)
         self._patience = patience
-        self._hops = 0
-        self._back: dict[str, asyncio.Event] = {}
 
-    async def start(self) -> None:
-        """Listen for the own frames."""
-        switchboard = self._engine.desk.switchboard
-        switchboard.listen(CHANNEL, "direct", self._hear)
-        try:
-            await switchboard.in_force(self._patience)
-        except BusTimeout:
-            logger.warning("the bus does not answer; what is on it is not waited for")
-
-    async def wait(self) -> None:
-        """Return at rest."""
-        try:
-            async with asyncio.timeout(self._patience):
-                last = -1
-                while (changes := await self._round()) != last:
-                    last = changes
-        except TimeoutError:
+    async def wait(self) -> bool:
+        """Return at rest; False, with a warning, where the patience has ended before."""
+        is_still = await super().wait()
+        if not is_still:
             logger.warning("something still goes on after %g s", self._patience)
-
-    async def _round(self) -> int:
-        desk = self._engine.desk
-        await desk.store.read(lambda db: None)  # whoever waited for a write is awake now, and goes on before us
-        self._hops += 1
-        hop = str(self._hops)
-        self._back[hop] = asyncio.Event()
-        try:
-            desk.switchboard.put(CHANNEL, Envelope(group=CHANNEL, side="direct", id=hop, do=""))
-            await self._back[hop].wait()
-        finally:
-            del self._back[hop]
-        turns = []
-        for agent in self._engine.agents:
-            try:
-                turns.append(agent.post(_nothing))
-            except (AgentStopped, asyncio.QueueFull):
-                pass
-        await asyncio.gather(*turns, return_exceptions=True)
-        return await desk.store.read(lambda db: db.total_changes)
-
-    def _hear(self, channel: str, envelope: Envelope) -> None:
-        if envelope.id in self._back:
-            self._back[envelope.id].set()
-
-
-async def _nothing() -> None:
-    """A turn that shows that those before it are over, or wait."""
+        return is_still

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Collection, Container, Iterator, Mapping
+from collections.abc import Callable, Collection, Container, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import click
 
+from shellbot.bus.options import BusOptions
 from shellbot.commands.access import mistakes as mistaken_rules
 from shellbot.commands.loading import load_commands
-from shellbot.errors import ConfigError
+from shellbot.context import Context
+from shellbot.errors import ConfigError, GuaranteeUnavailable
 from shellbot.instance import default_folder
+from shellbot.server.hosts import LOOPBACK, open_to_all
 from shellbot.settings import DECLARED, convert, declared, is_counter, is_secret, masked, variable
 from shellbot.sources import Source, from_environment, is_reference, keys_in, mistakes_in, parse_file, slips_in
+from shellbot.spaces_by_type import KINDS, no_such
 
 DEFAULT = "default"
 
@@ -82,8 +86,34 @@ def survey(file: Path | None, environ: Mapping[str, str], commands: Collection[s
     for key, text in mistaken_rules(values, commands):
         place = source.place(key) if key in source.lines else variable(key)
         mistakes.append(ConfigError(f"{place}: {key}: {text}", key=key))
+    for key, text in _refused(values, {error.key for error in mistakes}):
+        place = variable(key) if variable(key) in environ else source.place(key)
+        mistakes.append(ConfigError(f"{place}: {text}", key=key))
     slips = [f"{name}: no setting is read from it; did you mean {meant}?" for name, meant in slips_in(environ)]
     return Survey(tuple(rows[key] for key in sorted(rows)), (*map(str, mistakes), *slips), values)
+
+
+def _refused(values: Mapping[str, Any], mistaken: Set[str | None]) -> Iterator[tuple[str, str]]:
+    """What ``shellbot run`` would not start with though each value is of its kind: each time the key, and why.
+
+    Of an address where no bus can be, the doctor's look at the bus tells.
+    """
+    kind = values.get("space.type") or KINDS[0]
+    if kind not in KINDS:
+        yield "space.type", f"space.type: {no_such(kind)}"
+    keys = ("server.address", "server.public_url", "server.private")
+    if kind == "web" and not mistaken & set(keys):
+        address, public_url, is_private = map(values.get, keys)
+        if problem := open_to_all(address or LOOPBACK[0], public_url or "", bool(is_private)):
+            yield keys[0], f"{keys[0]}: {problem}"
+    rules = {key: value for key, value in values.items() if key.startswith("bus.")}
+    try:
+        BusOptions.read(Context({**rules, "bus.address": "memory://any"}))
+    except GuaranteeUnavailable as error:
+        yield "bus.guarantee", str(error)
+    except ConfigError as error:
+        if error.key and error.key not in mistaken:
+            yield error.key, str(error)
 
 
 def _looked_up(key: str, value: Any, environ: Mapping[str, str]) -> Any:

@@ -27,6 +27,7 @@ from shellbot.context import Context
 from shellbot.errors import BusError, BusTimeout, ShellbotError
 from shellbot.instance import own_folder, read_facts, usual_folder
 from shellbot.runtime import runtime_folder
+from shellbot.server.hosts import UNPRIVILEGED, needs_privileges
 from shellbot.tools.config import Survey, bot_option, keywords_of, survey
 
 OLDEST = (3, 11)
@@ -220,6 +221,8 @@ def _port(place: Place) -> Said:
         yield "ok", f"{port} of {host} is free" if port else "any that is free"
     elif f":{port}/" in str((place.facts or {}).get("web")):
         yield "ok", f"{port} of {host}, where the server of this folder is"
+    elif refusal.errno == errno.EACCES and port < UNPRIVILEGED:
+        yield "wrong", needs_privileges(port)
     elif refusal.errno != errno.EADDRINUSE:
         yield (
             "wrong",
@@ -299,10 +302,15 @@ CHECKS: dict[str, Callable[[Place], Said]] = {
 )
 @click.option("--instance", type=click.Path(path_type=Path), help="As of shellbot run: the folder of the server.")
 @click.option("--space", type=click.Choice(["web", "console", "webex"]), help="As of shellbot run: where people chat.")
+@click.option("--private", is_flag=True, help="As of shellbot run: people come in by a join link only.")
 @bot_option
-def doctor(settings: Path | None, instance: Path | None, space: str | None, bot: str | None) -> None:
+def doctor(settings: Path | None, instance: Path | None, space: str | None, private: bool, bot: str | None) -> None:
     """Check whether a server can run here. Where it cannot, say what to do."""
-    environment = {**os.environ, **({"SHELLBOT_SPACE_TYPE": space} if space else {})}
+    environment = {
+        **os.environ,
+        **({"SHELLBOT_SPACE_TYPE": space} if space else {}),
+        **({"SHELLBOT_SERVER_PRIVATE": "on"} if private else {}),
+    }
     found = survey(settings, environment, keywords_of(bot))
     kind = found.values.get("space.type")
     usual = own_folder(kind) if kind else usual_folder()

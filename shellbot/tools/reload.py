@@ -105,6 +105,8 @@ def serve_anew(serve: Callable[[Beside], None], bot: Path, *others: Path) -> Non
     try:
         try:
             serve(beside)
+        except click.UsageError:
+            raise  # no file mends the command line
         except (Exception, SystemExit) as error:
             if not isinstance(error, ShellbotError | SystemExit):
                 traceback.print_exc()

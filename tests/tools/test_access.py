@@ -119,7 +119,7 @@ def test_mistakes_are_told_with_file_and_line_and_nothing_is_said_of_the_rules(t
     file.write_text(WRONG)
     expected = [
         f"{file}:2: 'access.admin' is not a setting; did you mean 'access.admins'?",
-        f"{file}:4: access.people: expected `array`, got `str`",
+        f"{file}:4: access.people: takes a list of texts, and 'a1' is none",
         f"{file}:8: access.commands.colse: there is no command 'colse'; did you mean 'close'?",
         f"{file}:3: access.domains: '*.example.com': a '*' stands for nothing but all names of one domain, as in "
         "'*@example.com'",

@@ -89,6 +89,47 @@ def test_a_section_with_a_value_of_its_own_is_a_mistake_and_what_nothing_reads_i
     assert survey(file, {}).mistakes == ()  # who writes this, means it
 
 
+DOOR = "on '0.0.0.0' anybody on the network could walk in"
+
+
+@pytest.mark.parametrize(
+    ("text", "environ", "places"),
+    [
+        ("server:\n  address: 0.0.0.0\n", {}, ["{file}:2: server.address: " + DOOR]),
+        ("server:\n  private: true\n  address: 0.0.0.0\n", {}, ["{file}:3: server.address: " + DOOR]),
+        ("", {"SHELLBOT_SERVER_ADDRESS": "0.0.0.0"}, ["SHELLBOT_SERVER_ADDRESS: server.address: " + DOOR]),
+        ("server:\n  public_url: foo\n", {}, ["{file}:2: server.public_url: takes an address such as https://"]),
+        (
+            "server.public_url: |\n  https://here\n",
+            {},
+            ["{file}:1: server.public_url: takes an address such as https://"],
+        ),
+        ("server.public_url: https://\n", {}, ["{file}:1: server.public_url: takes an address such as https://"]),
+        ("", {"SHELLBOT_SERVER_PUBLIC_URL": "//here"}, ["SHELLBOT_SERVER_PUBLIC_URL: server.public_url: takes an"]),
+        ("space:\n  type: marsian\n", {}, ["{file}:2: space.type: there is no space 'marsian'; take web, console"]),
+        ("bus:\n  guarantee: log\n", {}, ["{file}:2: bus.guarantee is 'log', but this version promises 'replay'"]),
+        ("bus:\n  history: 5\n", {}, ["{file}:2: bus.history is 5; it should be "]),
+        ("bus:\n  slow: drop\n", {}, ["{file}:2: bus.slow is 'drop', but bus.guarantee is 'replay', which loses"]),
+        ("bus: {slow: drop, guarantee: fast}\n", {}, []),
+        ("server: {private: on, address: 0.0.0.0, public_url: 'https://chat.test:8443/at/'}\n", {}, []),
+        ("server: {address: 0.0.0.0}\nspace: {type: console}\n", {}, []),
+        ("server: {address: localhost, public_url: ''}\n", {}, []),
+    ],
+)
+def test_what_run_refuses_is_a_mistake(tmp_path, text, environ, places):
+    file = tmp_path / "a.yaml"
+    file.write_text(text)
+    told = survey(file, environ).mistakes
+    assert len(told) == len(places)
+    assert all(line.startswith(place.format(file=file)) for line, place in zip(told, places, strict=True))
+    given = [*(["--settings", str(file)] if text else []), "--instance", str(tmp_path / "instance"), "--port", "0"]
+    if places:
+        run = [sys.executable, "-m", "shellbot", "run", *given]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=15, check=False, env=os.environ | environ)
+        assert done.returncode == 1
+        assert places[0].split(": ", 1)[1].removeprefix("space.type: ").removeprefix("server.address: ") in done.stderr
+
+
 def test_a_variable_that_a_file_names_is_looked_up_as_what_its_key_wants(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text("server:\n  port: $PORT\nspace:\n  token: $TOKEN\n")

@@ -77,6 +77,16 @@ def test_mistakes_in_the_settings_are_told(tmp_path):
     assert "ok     bus        a socket of the server's own" in done.stdout
 
 
+def test_an_address_where_run_would_serve_no_page_is_told_unless_people_come_by_link(tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("server:\n  public_url: https://chat.test\n  address: 0.0.0.0\n")
+    given = ["--settings", str(file), "--instance", str(tmp_path / "instance")]
+    done = shellbot(*given, SHELLBOT_SERVER_PORT="0")
+    assert done.returncode == 1
+    assert f"wrong  settings   {file}:3: server.address: on '0.0.0.0' anybody on the network" in done.stdout
+    assert shellbot(*given, "--private", SHELLBOT_SERVER_PORT="0").returncode == 0
+
+
 def test_a_folder_that_cannot_be_used(tmp_path, folder):
     (tmp_path / "file").write_text("")
     for wrong in (tmp_path / "file", tmp_path / "file" / "instance"):
