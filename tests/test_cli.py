@@ -463,6 +463,7 @@ def test_sub_says_nothing_when_a_pub_has_ended_with_nothing_lost(address):
 
 
 def test_sub_says_that_a_bus_which_does_not_answer_is_back_though_nothing_was_missed(address):
+    waits, back = f"shellbot: the bus on {address} does not answer; waiting for it\n", "shellbot: the bus is back\n"
     with (
         running("sub", "room", "--bus", address, "--count", "2") as sub,
         running("pub", "room", "--bus", address) as pub,
@@ -474,12 +475,15 @@ def test_sub_says_that_a_bus_which_does_not_answer_is_back_though_nothing_was_mi
             hub = look.facts().pid
         os.kill(hub, signal.SIGSTOP)
         try:
-            assert sub.stderr.readline() == f"shellbot: the bus on {address} does not answer; waiting for it\n"
+            assert sub.stderr.readline() == waits
         finally:
             os.kill(hub, signal.SIGCONT)
-        assert sub.stderr.readline() == "shellbot: the bus is back\n"
+        assert sub.stderr.readline() == back
         pub.communicate("2\n", timeout=15)
-        assert sub.communicate(timeout=15) == ("room 2\n", "")
+        told, said = sub.communicate(timeout=15)
+        assert told == "room 2\n"
+        # On a busy machine it may seem so again, and it may end before it can take that back.
+        assert said.replace(waits + back, "") in ("", waits)
 
 
 def test_pub_that_waits_for_its_input_is_healed(address):
