@@ -292,6 +292,7 @@ def put_for(publisher: Publisher, seconds: float) -> None:
         publisher.put("a", "x" * 1000)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("is_full", [False, True], ids=["empty", "full"])
 def test_a11_put_to_a_dead_publisher_raises_within_a_second(tcp: Buses, is_full: bool) -> None:
     publisher = tcp.publisher(put_timeout=10)
