@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from web_room import MANY, SECRET, Browser, Listener, browsers, serving
@@ -159,7 +160,8 @@ async def test_methods_other_than_get_and_post_are_refused():
 
 
 async def test_a_body_too_large_is_refused_whether_it_says_so_or_not():
-    async with serving(limits=IMPATIENT) as (server, _, _):
+    patient = replace(IMPATIENT, body_timeout=10, header_timeout=10)
+    async with serving(limits=patient) as (server, _, _):
         head = b"POST /say HTTP/1.1\r\nHost: localhost\r\n"
         assert status(await raw(server, head + b"Content-Length: 100000\r\n\r\n")) == 413
         chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
