@@ -107,6 +107,7 @@ async def test_a_restart_gets_the_same_port_and_its_people_are_still_signed_in(t
 # --- it ends
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 0)])
 async def test_a_signal_ends_it_within_3_s_and_leaves_no_orphan(tmp_path, number, code):
     async with Server(tmp_path / "instance", program=PRODUCT) as server:
