@@ -11,6 +11,7 @@ import pytest
 from shellbot.engine import Engine
 from shellbot.events import Capabilities
 from shellbot.spaces.memory import MemorySpace
+from shellbot.testing.stillness import Stillness
 from tests.scenarios.conftest import Party
 from tests.scenarios.later import hears_later
 
@@ -72,6 +73,15 @@ async def shown(people, count):
             await asyncio.sleep(0.01)
 
 
+async def passing(people, clock, minutes):
+    """Let minutes pass, and after each all come to rest that it has brought."""
+    still = Stillness(people.engine, patience=10)
+    await still.start()
+    for _ in range(minutes):
+        clock.advance(60)
+        await still.wait()
+
+
 async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
     async with slow(*NAMES) as people:
         people.space.hold()
@@ -105,9 +115,8 @@ async def test_where_messages_cannot_be_changed_it_is_told_once_and_at_the_end(s
         await people.say("Person A", MERGE)
         people.space.let(1)
         await shown(people, 1)
-        for _ in range(10):
-            clock.advance(60)
-            await people.engine.desk.store.read(lambda db: None)
+        await passing(people, clock, 10)
+        await people.hears("ballots are out", "Person A")
         people.space.let(10)
         await people.hears("Vote #1: 5 of 5 have a ballot.", "Person A")
         told = [reply.text for reply in people.space.heard(people.direct("Person A")) if "/progress/" in reply.id]
@@ -120,9 +129,8 @@ async def test_of_an_opening_that_takes_long_a_handful_is_told(slow, clock):
         await people.say("Person A", MERGE)
         people.space.let(1)
         await shown(people, 1)
-        for _ in range(60):
-            clock.advance(60)
-            await people.engine.desk.store.read(lambda db: None)
+        await passing(people, clock, 60)
+        await people.hears("ballots are out", "Person A")
         told = [reply for reply in people.space.heard(people.direct("Person A")) if "/progress/" in reply.id]
         assert len(told) == 1
         people.space.let(10)

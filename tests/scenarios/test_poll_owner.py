@@ -19,6 +19,7 @@ async def opened(people, typed=LUNCH, question="Lunch?"):
     for name in people.people:
         await people.ballot(name, question)
     await people.hears("have a ballot")
+    await people.all_asked()
 
 
 async def say(people, where, text):
