@@ -399,7 +399,7 @@ def test_a13_a_program_ends_though_nobody_is_there() -> None:
         "assert subscriber.get() is None\nsubscriber.add('c')\nprint('end')\n"
     )
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=15, check=True)
     assert (found.stdout, found.stderr) == ("end\n", "")
 
 
