@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from shellbot.testing.people import ScriptedPerson
-from shellbot.testing.servers import PRODUCT, Server, ServerEnded, wait_gone
+from shellbot.testing.servers import PORTS, PRODUCT, Server, ServerEnded, wait_gone
 from tests.conftest import missing
 
 
@@ -82,6 +82,12 @@ async def test_its_address_stands_alone_on_a_line_and_in_the_instance_file(tmp_p
         assert set(server.facts) >= {"pid", "publisher_pid", "bus", "web"}
         assert server.facts["bus"].startswith("ipc://")
         assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o700
+
+
+async def test_its_port_is_none_that_the_system_gives_to_others_while_it_is_down(tmp_path):
+    async with Server(tmp_path / "instance", program=PRODUCT) as server:
+        assert int(server.url.rstrip("/").rpartition(":")[2]) in range(PORTS.start, PORTS.stop + 100)
+    assert PORTS.stop + 100 <= 32_768  # where Linux begins, unless told otherwise
 
 
 async def test_where_the_port_is_taken_it_takes_the_next_free_one_and_says_so(tmp_path):
