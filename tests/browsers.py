@@ -7,7 +7,16 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, Route, async_playwright
+from playwright.async_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    Request,
+    Route,
+    async_playwright,
+    expect,
+)
 
 ARGUMENTS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
 WIDE: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}, "color_scheme": "light"}
@@ -18,6 +27,9 @@ PHONE: dict[str, Any] = {
     "device_scale_factor": 2,
     "color_scheme": "dark",
 }
+
+
+expect.set_options(timeout=12_000)  # its own 5 s are few for a browser that shares two processors with other tests
 
 
 @asynccontextmanager
@@ -33,7 +45,7 @@ async def running(chromium: Path) -> AsyncIterator[Browser]:
 async def person(browser: Browser, url: str, problems: list[str], **settings: Any) -> Page:
     """Give a page in a browser of its own, which notes everything odd."""
     context = await browser.new_context(base_url=url, reduced_motion="reduce", **settings)
-    context.set_default_timeout(8_000)
+    context.set_default_timeout(12_000)
     await watch(context, url, problems)
     return await context.new_page()
 

@@ -105,7 +105,7 @@ def test_each_kind_of_place_has_a_folder_of_its_own_and_the_bus_of_the_running_o
         wait_until(facts.exists)
         done = shellbot("bus", "top", "--once", env=environment)
         assert json.loads(facts.read_text())["bus"] in done.stdout
-        assert server.communicate("", timeout=10)[1] == ""
+        assert server.communicate("", timeout=15)[1] == ""
         assert server.returncode == 0
     assert not (tmp_path / "shellbot" / "default").exists()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import signal
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,7 @@ from shellbot.testing.clock import Clock
 
 TESTED = ("-m", "shellbot.testing.serve")
 PRODUCT = ("-m", "shellbot", "run")
+PORTS = range(20_000, 32_000)  # below those that Linux gives to who asks for any: nobody gets ours while it is down
 PAUSE = 0.01  # seconds between looks at a file of another process: there is nothing to wait on
 
 
@@ -36,7 +38,8 @@ class Server:
         options: As of ``shellbot run``.
         program: What Python is to run: the server for tests, or the product.
         clock: Moves its time; only for the server for tests. Real time without it.
-        port: First port to try; 0 takes any. A restart must get the same one, as cookies hold it in their name.
+        port: First port to try; 0 takes any that the system gives to nobody else. A restart must get the same one, as
+            cookies hold it in their name.
         output: Folder for the files ``stdout`` and ``stderr``; ``FOLDER.output`` by default.
         environment: Variables besides those of this process.
         python: The Python that runs it; this one by default.
@@ -61,7 +64,7 @@ class Server:
         self.facts: dict[str, Any] = {}
         self._options = options
         self._program = program
-        self._port = port
+        self._port = port or secrets.choice(PORTS)
         self._output = Path(output or self.folder.with_name(f"{self.folder.name}.output"))
         self._environment = dict(environment or {})
         self._python = python

@@ -292,6 +292,7 @@ def put_for(publisher: Publisher, seconds: float) -> None:
         publisher.put("a", "x" * 1000)
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("is_full", [False, True], ids=["empty", "full"])
 def test_a11_put_to_a_dead_publisher_raises_within_a_second(tcp: Buses, is_full: bool) -> None:
     publisher = tcp.publisher(put_timeout=10)
@@ -398,7 +399,7 @@ def test_a13_a_program_ends_though_nobody_is_there() -> None:
         "assert subscriber.get() is None\nsubscriber.add('c')\nprint('end')\n"
     )
     command = [sys.executable, "-c", code]
-    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=True)
+    found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=15, check=True)
     assert (found.stdout, found.stderr) == ("end\n", "")
 
 

@@ -36,6 +36,7 @@ class Party:
         await (await self.space.say(self.direct(name), self.people[name], text))
 
     async def press(self, name: str, value: str) -> None:
+        await self.space.wait_for(self.direct(name), lambda reply: reply.card is not None, 10)
         card = [reply.card for reply in self.space.heard(self.direct(name)) if reply.card][-1]
         await (await self.space.press(self.direct(name), self.people[name], card.id, value))
 
@@ -60,6 +61,14 @@ class Party:
             self.direct(name), lambda reply: reply.card is not None and reply.card.title == question, 10
         )
         return reply.card
+
+    async def all_asked(self) -> None:
+        """Wait until the group knows of each ballot whether it is shown: what else there is to tell follows at once."""
+        group = self.engine.agent("group")
+        chair = group.desk.commands["poll"].chair(group)
+        async with asyncio.timeout(10):
+            for round in chair.find(None):
+                await chair.wait(round, lambda round=round: not round.unseen)
 
 
 @pytest.fixture

@@ -80,6 +80,7 @@ async def opened(people, by="Person A"):
     for name in people.people:
         await people.ballot(name)
     await people.hears("have a ballot")
+    await people.all_asked()
 
 
 @pytest.mark.parametrize(

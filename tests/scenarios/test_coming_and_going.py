@@ -42,6 +42,7 @@ async def test_who_comes_and_who_goes_is_told_to_commands(party):
         await people.hears("come in", "Person B")
         await (await people.space.leave("group", people.people["Person B"]))
         await people.hears("come back", "Person B")
+        await people.hears("Person B went")
         assert people.told() == [
             "Person A came, and is one of 1",
             "Person B came, and is one of 2",

@@ -347,7 +347,11 @@ class TestOverTheBus:
             for text in ("1", "1"):
                 await people.whisper("Person A", text)
             await people.hears("Person A: Pizza")
-            for text in ("1", "1", "2", "2"):  # the order that was begun before, then the survey
+            for text in ("1", "1"):  # the order that was begun before
+                await people.whisper("Person B", text)
+            menus = lambda _: sum(bool(reply.card) for reply in people.space.heard(people.direct("Person B"))) == 2  # noqa: E731
+            await people.space.wait_for(people.direct("Person B"), menus)
+            for text in ("2", "2"):  # the survey, which has waited for it
                 await people.whisper("Person B", text)
             await people.hears("Person B: Sushi")
             assert "Person B gets 1 Pizza." in people.told("Person B")

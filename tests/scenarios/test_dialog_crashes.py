@@ -96,9 +96,9 @@ async def play(script, store, space, clock, folder, publisher, address) -> list[
                 said = Message(id=f"said-{number}", channel=DIRECT, person=PERSON, time=time, text=what)
                 await (await engine.reception.deliver(said))
             await still.wait()
-        return shown(space)
     finally:
-        await engine.stop()
+        await engine.stop()  # which shows what waits to be shown
+    return shown(space)
 
 
 def shown(space):

@@ -49,6 +49,11 @@ def events_of(server: Server, kind: str) -> list[str]:
         db.close()
 
 
+def troubles(server: Server) -> list[str]:
+    """What it complained of; people who talk on while time is moved keep it from coming to rest, which is none."""
+    return [line for line in server.stderr.splitlines() if "something still goes on" not in line]
+
+
 async def counted(person: ScriptedPerson, choice: str, clock: Clock, title: str = "") -> None:
     """See the receipt. What was answered is counted, but where the kill fell it may have to be put once more."""
     for _ in range(5):
@@ -111,7 +116,7 @@ async def vote_with_kills(tmp_path, seed: int, count: int, kills: int) -> None:
         assert len({direct for direct, _ in stored}) == len(stored) == count - 1
         assert Counter(choice for _, choice in stored) == expected
         assert len(events_of(server, "action")) == presses, "each press came in once, however often it was sent"
-        assert server.stderr == ""
+        assert troubles(server) == []
 
 
 async def test_killed_once_in_a_vote_of_twelve(tmp_path):
@@ -240,7 +245,7 @@ async def dine(tmp_path, seed: int) -> None:
         await asyncio.gather(moving, return_exceptions=True)
         await canteen.receipts()
         await canteen.close()
-        assert server.stderr == ""
+        assert troubles(server) == []
 
 
 async def keep_moving(server: Server, clock: Clock) -> None:

@@ -11,6 +11,7 @@ import pytest
 from shellbot.engine import Engine
 from shellbot.events import Capabilities
 from shellbot.spaces.memory import MemorySpace
+from shellbot.testing.stillness import Stillness
 from tests.scenarios.conftest import Party
 from tests.scenarios.later import hears_later
 
@@ -26,10 +27,12 @@ class Slow(MemorySpace):
     def __init__(self, **options):
         super().__init__(**options)
         self.gate = asyncio.Semaphore(1000)
+        self.free = set()
         self.posted = []
 
-    def hold(self):
+    def hold(self, but=""):
         self.gate = asyncio.Semaphore(0)
+        self.free = {but}
 
     def let(self, count):
         for _ in range(count):
@@ -37,7 +40,8 @@ class Slow(MemorySpace):
 
     async def post(self, channel_id, reply):
         if reply.id.endswith("/ballot") and reply.version == 1:
-            await self.gate.acquire()
+            if channel_id not in self.free:
+                await self.gate.acquire()
             self.posted.append(channel_id)
         await super().post(channel_id, reply)
 
@@ -72,6 +76,15 @@ async def shown(people, count):
             await asyncio.sleep(0.01)
 
 
+async def passing(people, clock, minutes):
+    """Let minutes pass, and after each all come to rest that it has brought."""
+    still = Stillness(people.engine, patience=10)
+    await still.start()
+    for _ in range(minutes):
+        clock.advance(60)
+        await still.wait()
+
+
 async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
     async with slow(*NAMES) as people:
         people.space.hold()
@@ -102,13 +115,11 @@ async def test_who_opened_it_is_told_how_far_it_is_on_one_message(slow, clock):
 async def test_where_messages_cannot_be_changed_it_is_told_once_and_at_the_end(slow, clock, monkeypatch):
     monkeypatch.setattr(Slow, "capabilities", replace(Slow.capabilities, edit=False))
     async with slow(*NAMES[:5]) as people:
-        people.space.hold()
+        people.space.hold(but=people.direct("Person A"))  # who is told how far it is, behind the ballot
         await people.say("Person A", MERGE)
-        people.space.let(1)
         await shown(people, 1)
-        for _ in range(10):
-            clock.advance(60)
-            await people.engine.desk.store.read(lambda db: None)
+        await passing(people, clock, 10)
+        await people.hears("ballots are out", "Person A")
         people.space.let(10)
         await people.hears("Vote #1: 5 of 5 have a ballot.", "Person A")
         told = [reply.text for reply in people.space.heard(people.direct("Person A")) if "/progress/" in reply.id]
@@ -117,13 +128,11 @@ async def test_where_messages_cannot_be_changed_it_is_told_once_and_at_the_end(s
 
 async def test_of_an_opening_that_takes_long_a_handful_is_told(slow, clock):
     async with slow(*NAMES[:3]) as people:
-        people.space.hold()
+        people.space.hold(but=people.direct("Person A"))  # who is told how far it is, behind the ballot
         await people.say("Person A", MERGE)
-        people.space.let(1)
         await shown(people, 1)
-        for _ in range(60):
-            clock.advance(60)
-            await people.engine.desk.store.read(lambda db: None)
+        await passing(people, clock, 60)
+        await people.hears("ballots are out", "Person A")
         told = [reply for reply in people.space.heard(people.direct("Person A")) if "/progress/" in reply.id]
         assert len(told) == 1
         people.space.let(10)

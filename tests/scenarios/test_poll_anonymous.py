@@ -28,6 +28,7 @@ async def opened(people, typed=LUNCH, question="Lunch?"):
     for name in people.people:
         await people.ballot(name, question)
     await people.hears("a ballot in the direct channel")
+    await people.all_asked()
 
 
 async def votes(people, name, choice):

@@ -19,6 +19,7 @@ async def opened(people, typed=LUNCH, question="Lunch?"):
     for name in people.people:
         await people.ballot(name, question)
     await people.hears("have a ballot")
+    await people.all_asked()
 
 
 async def say(people, where, text):
@@ -289,6 +290,8 @@ async def test_a_restart_right_after_each_order_loses_none_and_does_none_twice(p
         async with party() as people:
             await people.join("Person A", "Person B")
             await hears_later(people, clock, effect, "Person A" if order == "remind" else "")
+            if order == "remind":  # the next order is the close, after which nobody is reminded any more
+                await hears_later(people, clock, "You have not voted yet", "Person B")
     async with party() as people:
         await people.join("Person A", "Person B")
         await hears_later(people, clock, "Cancelled. There is no result.", "Person B")

@@ -10,6 +10,7 @@ async def opened(people, typed, question="Lunch?"):
     for name in people.people:
         await people.ballot(name, question)
     await people.hears("have a ballot")
+    await people.all_asked()
 
 
 async def vote(people, name, choice):

@@ -71,6 +71,7 @@ async def test_somebody_who_is_not_in_the_room_is_asked_in_the_direct_channel(pa
         await people.press("Person D", "No")
         await people.hears("Your vote is counted: No", "Person D")
         assert people.told("Person B") == []
+        await people.all_asked()
         await people.say("Person A", "poll show #1")
         await people.hears("No ballot shown so far to: Person E, Person X and Person U")
         clock.advance(7200)

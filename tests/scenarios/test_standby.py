@@ -8,6 +8,8 @@ import signal
 from pathlib import Path
 from time import monotonic
 
+import pytest
+
 from shellbot.testing.people import ScriptedPerson
 from shellbot.testing.servers import PAUSE, PRODUCT, Server
 
@@ -25,6 +27,7 @@ def replies(person: ScriptedPerson) -> list[str]:
     return list(shown.values())
 
 
+@pytest.mark.alone
 async def test_c11_the_one_that_stands_by_goes_on_where_the_other_was_killed(tmp_path: Path) -> None:
     folder = tmp_path / "instance"
     async with Server(folder, program=PRODUCT, output=tmp_path / "first") as first:

@@ -7,6 +7,7 @@ import signal
 import socket
 import threading
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 from web_room import MANY, SECRET, Browser, Listener, browsers, serving
@@ -107,7 +108,7 @@ async def test_posts_of_other_pages_and_without_our_token_are_refused(headers, f
 @pytest.mark.parametrize("headers", [{"Sec-Fetch-Site": "same-site"}, {"Origin": "http://127.0.0.1:9"}])
 async def test_streams_for_other_pages_are_refused(headers):
     async with serving() as (server, _, _), browsers(server.url, "Person A") as (a,):
-        answer = await asyncio.to_thread(lambda: a.http.get(f"{server.url}events", headers=headers, timeout=5))
+        answer = await asyncio.to_thread(lambda: a.http.get(f"{server.url}events", headers=headers, timeout=15))
         assert answer.status_code == 403
 
 
@@ -159,7 +160,8 @@ async def test_methods_other_than_get_and_post_are_refused():
 
 
 async def test_a_body_too_large_is_refused_whether_it_says_so_or_not():
-    async with serving(limits=IMPATIENT) as (server, _, _):
+    patient = replace(IMPATIENT, body_timeout=10, header_timeout=10)
+    async with serving(limits=patient) as (server, _, _):
         head = b"POST /say HTTP/1.1\r\nHost: localhost\r\n"
         assert status(await raw(server, head + b"Content-Length: 100000\r\n\r\n")) == 413
         chunk = b"8000\r\n" + b"x" * 0x8000 + b"\r\n"
@@ -288,6 +290,6 @@ async def test_stopping_lets_go_of_a_page_that_waits_for_the_engine():
 
         space._deliver = never
         saying = asyncio.create_task(asyncio.to_thread(a.say, "hi"))
-        await asyncio.wait_for(asked.wait(), 5)
-        await asyncio.wait_for(server.stop(), 4.5)
+        await asyncio.wait_for(asked.wait(), 15)
+        await asyncio.wait_for(server.stop(), 10)
         await asyncio.gather(saying, return_exceptions=True)

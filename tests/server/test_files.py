@@ -146,7 +146,7 @@ async def test_a_form_that_is_not_ours_leaves_nothing(tmp_path):
         assert (await off(stranger.send, ("a", b"a"))).status_code == 401
 
         def post(**what) -> int:
-            return person.http.post(person.url + "say", timeout=8, **what).status_code
+            return person.http.post(person.url + "say", timeout=15, **what).status_code
 
         fields = {"text": "x", "side": "group", "key": "some-key-1"}
         assert await off(lambda: post(data=fields, files=[("files", ("a", b"a"))])) == 403  # no token

@@ -22,7 +22,7 @@ from shellbot.server.visits import MOST_ROOMS
 
 
 def get(browser: Browser, url: str, **more: bool) -> requests.Response:
-    return browser.http.get(url, timeout=5, **more)
+    return browser.http.get(url, timeout=15, **more)
 
 
 def send(browser: Browser, root: str, **fields: str) -> requests.Response:
@@ -251,7 +251,7 @@ def test_run_private_prints_a_link_that_lets_in(tmp_path):
         a.close()
     finally:
         process.terminate()
-        process.communicate(timeout=10)
+        process.communicate(timeout=15)
 
 
 def test_private_and_demo_do_not_go_together(tmp_path):

@@ -34,7 +34,7 @@ def open_room(browser: Browser, title: str, name: str = "Person A", key: str = "
 
 def come(browser: Browser, link: str, name: str) -> Browser:
     """Come in by a link."""
-    shown = browser.http.get(link, timeout=5)
+    shown = browser.http.get(link, timeout=15)
     token = re.search(r'name="token" value="([^"]+)"', shown.text)[1]
     sent = re.search(r'name="link" value="([^"]+)"', shown.text)[1]
     there = inside(browser, urlsplit(shown.url).path.removesuffix("/join"))
@@ -86,7 +86,7 @@ async def test_a_room_is_nothing_to_those_outside_of_it(demo):
                 for kind in ("text/html", "application/json"):
                     headers = {"Accept": kind}
                     answers.append(
-                        stranger.http.get(there.url + path, headers=headers, timeout=5, allow_redirects=False)
+                        stranger.http.get(there.url + path, headers=headers, timeout=15, allow_redirects=False)
                     )
             # neither the token of a form nor a header with an address is the same twice
             return [
@@ -131,7 +131,7 @@ async def test_the_list_shows_what_is_new_in_each_room_until_it_is_read():
             await asyncio.to_thread(b.say, f"message {number}")
 
         def told(path: str = "rooms") -> dict[str, int]:
-            answer = a.http.get(a.url + path, headers={"Accept": "application/json"}, timeout=5)
+            answer = a.http.get(a.url + path, headers={"Accept": "application/json"}, timeout=15)
             return {room["title"]: room["unread"] for room in answer.json()["rooms"]}
 
         assert await asyncio.to_thread(told) == {"Lunch room": 3, "Cellar": 0}
@@ -226,8 +226,8 @@ def test_rooms_names_and_used_links_outlive_a_kill(tmp_path):
         assert "after it" not in a.page()
         d = Browser(url)
         assert "A link is needed" in inside(d, root).page()
-        assert d.http.get(revoked, timeout=5).status_code == 410
-        shown = d.http.get(f"{url}join/{to_name}", timeout=5)
+        assert d.http.get(revoked, timeout=15).status_code == 410
+        shown = d.http.get(f"{url}join/{to_name}", timeout=15)
         form = {"link": to_name, "token": re.search(r'name="token" value="([^"]+)"', shown.text)[1]}
         assert inside(d, root).post("join", form).status_code == 410, "it was used before the kill"
         come(d, invitation(cellar), "Person D")

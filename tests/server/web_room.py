@@ -129,7 +129,7 @@ class Browser:
         self.http.close()
 
     def page(self, path: str = "") -> str:
-        self.last = self.http.get(self.url + path, timeout=5)
+        self.last = self.http.get(self.url + path, timeout=15)
         if not path:
             self.shown = self.last.text
         return self.last.text
@@ -154,7 +154,7 @@ class Browser:
 
     def post(self, path: str, fields: dict[str, str], **headers: str) -> requests.Response:
         sent = {"Accept": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}}
-        return self.http.post(self.url + path, data=fields, headers=sent, timeout=8, allow_redirects=False)
+        return self.http.post(self.url + path, data=fields, headers=sent, timeout=15, allow_redirects=False)
 
     def join(self, name: str) -> requests.Response:
         self.page()
@@ -177,7 +177,7 @@ class Browser:
 
     def fetch(self, path: str, **headers: str) -> requests.Response:
         sent = {name.replace("_", "-"): value for name, value in headers.items()}
-        return self.http.get(self.url + path, headers=sent, timeout=5)
+        return self.http.get(self.url + path, headers=sent, timeout=15)
 
     def links(self) -> list[str]:
         """Where the files that the room shows are."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from shellbot.testing.people import ScriptedPerson
-from shellbot.testing.servers import PRODUCT, Server, ServerEnded, wait_gone
+from shellbot.testing.servers import PORTS, PRODUCT, Server, ServerEnded, wait_gone
 from tests.conftest import missing
 
 
@@ -84,6 +84,12 @@ async def test_its_address_stands_alone_on_a_line_and_in_the_instance_file(tmp_p
         assert (tmp_path / "instance").stat().st_mode & 0o777 == 0o700
 
 
+async def test_its_port_is_none_that_the_system_gives_to_others_while_it_is_down(tmp_path):
+    async with Server(tmp_path / "instance", program=PRODUCT) as server:
+        assert int(server.url.rstrip("/").rpartition(":")[2]) in range(PORTS.start, PORTS.stop + 100)
+    assert PORTS.stop + 100 <= 32_768  # where Linux begins, unless told otherwise
+
+
 async def test_where_the_port_is_taken_it_takes_the_next_free_one_and_says_so(tmp_path):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -107,6 +113,7 @@ async def test_a_restart_gets_the_same_port_and_its_people_are_still_signed_in(t
 # --- it ends
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 0), (signal.SIGINT, 0)])
 async def test_a_signal_ends_it_within_3_s_and_leaves_no_orphan(tmp_path, number, code):
     async with Server(tmp_path / "instance", program=PRODUCT) as server:

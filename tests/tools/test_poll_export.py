@@ -35,6 +35,8 @@ async def voted(people, **choices):
     for name, choice in choices.items():
         await people.press(f"Person {name.upper()}", choice)
         await people.hears("Your vote is counted", f"Person {name.upper()}")
+    await people.all_asked()
+    await people.engine.desk.store.read(lambda db: None)  # what is known of them is in the store, too
 
 
 async def test_a_vote_with_names_is_listed_shown_and_exported(party, clock, shellbot, tmp_path):
@@ -130,7 +132,7 @@ async def test_d07_many_who_were_not_reached_are_named_to_who_opened_it(party, c
             in opened
         )
         assert "Gone 00" not in opened
-        await people.ballot("Person B")
+        await people.all_asked()
         await people.whisper("Person A", "poll show")
         told = await people.hears("No ballot shown so far", "Person A")
         assert all(person.name in told for person in gone)

@@ -55,7 +55,7 @@ def shellbot(line):
 
 def remove(line):
     assert line.startswith("rm ")
-    subprocess.run(["sh", "-c", line], check=True, timeout=10)
+    subprocess.run(["sh", "-c", line], check=True, timeout=15)
 
 
 async def test_the_runbook_from_its_first_line_to_its_last(party, clock, tmp_path, monkeypatch):

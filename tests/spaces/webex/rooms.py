@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Any
 
 from shellbot.clocks import AsyncioClock, BaseClock, ExternalClock
 from shellbot.errors import RateLimited, SignatureInvalid, SpaceError
@@ -17,6 +19,23 @@ from shellbot.stores.memory import MemoryStore
 from shellbot.testing import FakeWebex
 
 QUICK = 0.05  # seconds between looks, where a test polls
+
+
+class NotingClock(ExternalClock):
+    """Notes who slept how long: what else takes time on a machine that is busy does not count.
+
+    Attributes:
+        slept: Name of the task and seconds, in the order they began.
+    """
+
+    def __init__(self, utc_start: datetime) -> None:
+        super().__init__(utc_start)
+        self.slept: list[tuple[str, float]] = []
+
+    async def sleep(self, delay: float, result: Any = None) -> Any:
+        task = asyncio.current_task()
+        self.slept.append((task.get_name() if task is not None else "", delay))
+        return await super().sleep(delay, result)
 
 
 class Ear:

@@ -20,7 +20,7 @@ from shellbot.spaces.webex import Options, WebexSpace, mercury
 from shellbot.spaces.webex.activities import Activity, activity_of
 from shellbot.spaces.webex.hosts import is_of_webex
 from shellbot.stores.memory import MemoryStore
-from tests.spaces.webex.rooms import Ear, direct_id, group_id, hurried, on_webex, until
+from tests.spaces.webex.rooms import Ear, NotingClock, direct_id, group_id, hurried, on_webex, until
 
 CATALOG, DEVICES = "u2c/api/v1/catalog", "wdm/api/v1/devices"
 CONVERSATION, SOCKET = "conversation/api/v1", "socket/api/v1"
@@ -286,10 +286,12 @@ async def test_it_waits_as_long_as_webex_asks(fake, path):
 async def test_tries_come_further_and_further_apart(fake, monkeypatch):
     monkeypatch.setattr(mercury, "FIRST_PAUSE", 1.0)
     fake.faults.next(500, path=SOCKET, count=10)
-    clock = ExternalClock(datetime.now(UTC))
+    clock = NotingClock(datetime.now(UTC))
     async with hurried(clock), listening(fake, clock=clock):
-        # 1, 2, 4 ... 60 and their parts by chance, and what passes until this looks; without a longest it were 1,023
-        assert 63 + 4 * 60 <= clock.time() <= 63 * 1.5 + 4 * 60 + 300
+        pauses = [seconds for name, seconds in clock.slept if name == "webex websocket"]
+    assert len(pauses) == 10
+    for number, pause in enumerate(pauses):  # and a part by chance; the longest has none
+        assert min(60.0, 2.0**number) <= pause <= min(60.0, 1.5 * 2**number), pauses
 
 
 async def test_a_token_that_is_no_longer_good_ends_it_and_is_told_once(fake, caplog):
