@@ -50,6 +50,8 @@ class Seal:
         if len(key) < 16:
             raise ValueError("the instance key is too short; remove the file and start again to get a new one")
         self._key = key
+        # Not hmac.digest(), which lets other threads have the interpreter each time.
+        self._fresh = hmac.new(key, digestmod="sha256")
 
     def key_for(self, purpose: str) -> bytes:
         """A key for something else than envelopes, made of this one; the same in each run."""
@@ -125,4 +127,6 @@ class Seal:
     def mac(self, channel: str, message: dict[str, Any]) -> str:
         """The seal over all fields but itself, and the channel's name. Keys are sorted: their order carries nothing."""
         fields = {name: value for name, value in message.items() if name != "mac"}
-        return hmac.digest(self._key, orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS), "sha256").hex()
+        mac = self._fresh.copy()
+        mac.update(orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS))
+        return mac.hexdigest()
