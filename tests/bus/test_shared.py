@@ -819,6 +819,9 @@ class PaperEnd:
         self.pipe = deque([welcome(1)])
         self.up = deque(b"\x01" + topic for topic in self.wanted)
 
+    def adapt(self, now: float) -> None:
+        """No thread hands on."""
+
     def recv(self, flags: int) -> bytes:
         if not self.pipe:
             raise Nothing

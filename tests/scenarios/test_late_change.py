@@ -5,20 +5,26 @@ from __future__ import annotations
 import asyncio
 from contextlib import contextmanager
 
+from tests.scenarios.later import hears_later
+
 LUNCH = "Pizza, Sushi in 10m"
 
 
 @contextmanager
 def held_back(people, is_held):
-    """What ``is_held(channel, envelope)`` is true of passes the bus only at the end."""
-    board, held = people.engine.desk.switchboard, []
+    """What ``is_held(channel, envelope)`` is true of passes the bus at the end; gives an event, set by the first."""
+    board, held, has_come = people.engine.desk.switchboard, [], asyncio.Event()
     put = board.put
 
     def hold(channel, envelope):
-        held.append((channel, envelope)) if is_held(channel, envelope) else put(channel, envelope)
+        if not is_held(channel, envelope):
+            put(channel, envelope)
+            return
+        held.append((channel, envelope))
+        has_come.set()
 
     board.put = hold
-    yield
+    yield has_come
     board.put = put
     for channel, envelope in held:
         put(channel, envelope)
@@ -42,8 +48,7 @@ async def closed(people, clock):
     """Let the time of the vote come, and the 5 s in which it could be handed over pass."""
     clock.advance(600)
     await people.hears("Closed.", "Person B")
-    clock.advance(6)
-    return await people.hears("Result of vote #1")
+    return await hears_later(people, clock, "Result of vote #1")
 
 
 def on_card(people, name):
@@ -137,11 +142,12 @@ async def test_open_again_a_choice_of_several_is_added_to_what_counts(party, clo
 async def test_what_came_late_once_does_not_close_a_ballot_that_is_open_again(party, clock):
     async with party("Person A", "Person B") as people:
         await voted(people, f'poll "Lunch?" {LUNCH}', "Pizza")
-        with held_back(people, lambda channel, envelope: envelope.body.get("op") == "receipt"):
+        with held_back(people, lambda channel, envelope: envelope.body.get("op") == "receipt") as is_refused:
             with held_back(people, by(people, "Person B")):
                 await people.press("Person B", "Sushi")
                 await closed(people, clock)
-            await people.engine.desk.store.read(lambda db: None)
+            async with asyncio.timeout(10):
+                await is_refused.wait()
             await people.say("Person A", "poll reopen #1 in 5m")
             await people.hears("Vote #1 is open again", "Person B")
         await people.hears("your earlier vote for **Pizza** counts", "Person B")
