@@ -600,7 +600,7 @@ async def test_a_loop_sleeps_while_somebody_holds_it_up(ipc: Buses, sharing: Non
     reading = asyncio.ensure_future(read())
     await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900)])
     line = line_of(reads)
-    await asyncio.to_thread(wait_until, lambda: line._is_stuck and reads.aio._waiting)
+    await asyncio.to_thread(wait_until, lambda: line._is_stuck and reads.aio._waiting and line._watches)
     await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900, 3000)])
     (watch,) = line._watches.values()
     with line:
