@@ -600,8 +600,10 @@ async def test_a_loop_sleeps_while_somebody_holds_it_up(ipc: Buses, sharing: Non
     reading = asyncio.ensure_future(read())
     await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900)])
     line = line_of(reads)
-    await asyncio.to_thread(wait_until, lambda: line._is_stuck and reads.aio._waiting and line._watches)
+    await asyncio.to_thread(wait_until, lambda: line._is_stuck and reads.aio._waiting)
     await asyncio.to_thread(lambda: [publisher.put("a", number) for number in range(1900, 3000)])
+    while not line._watches:  # it comes and goes in this loop, with each message that is still read
+        await asyncio.to_thread(wait_until, lambda: line._watches)
     (watch,) = line._watches.values()
     with line:
         # As if it had been held up while the loop read for all.
@@ -922,7 +924,8 @@ def test_each_has_what_it_was_promised_in_order_and_once(steps: list[Any], slow:
             elif name in ("hear", "tell_head"):
                 getattr(hub, name)()
             elif name == "break_off":
-                hub.ends[arguments[0] % len(hub.ends)].break_off()
+                if hub.ends:  # the only reader may have left
+                    hub.ends[arguments[0] % len(hub.ends)].break_off()
             else:
                 one = readers[arguments[0]]
                 if name == "take":
