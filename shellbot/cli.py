@@ -344,7 +344,7 @@ def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeou
                     connections = subscriber.reconnects
                     silence.is_told = False
                     click.echo("shellbot: the bus is back, and what was missed follows", err=True)
-                elif silence.is_told and subscriber.state == "live":
+                elif silence.is_told and (frame is not None or subscriber.state == "live"):
                     silence.is_told = False
                     click.echo("shellbot: the bus is back", err=True)
                 replayed = subscriber.replayed

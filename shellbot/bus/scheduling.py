@@ -76,7 +76,8 @@ class Handing:
         finally:
             if is_changed:
                 os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
-                self._threads += sorted(_threads() - before)
+                # What others start meanwhile is none of ours, and has not their way.
+                self._threads += [one for one in sorted(_threads() - before) if _is_polite(one)]
                 if with_caller:
                     self._callers.append(threading.get_native_id())
 
@@ -127,6 +128,12 @@ def _threads() -> set[int]:
     with suppress(OSError):
         return {int(name) for name in os.listdir("/proc/self/task")}
     return set()
+
+
+def _is_polite(thread: int) -> bool:
+    with suppress(OSError):
+        return os.sched_getscheduler(thread) == os.SCHED_BATCH
+    return False
 
 
 def _seconds(thread: int) -> float:

@@ -154,6 +154,33 @@ def test_they_change_with_the_machine_and_not_with_every_breath(
     assert (os.sched_getscheduler(caller), slice_of(caller)) == (os.SCHED_OTHER, usual)
 
 
+def test_a_thread_that_somebody_else_starts_meanwhile_is_none_of_them(machine: Machine, handing: Handing) -> None:
+    begin, over = threading.Event(), threading.Event()
+    others: list[threading.Thread] = []
+
+    def start_one() -> None:
+        begin.wait()
+        others.append(threading.Thread(target=over.wait, daemon=True))
+        others[0].start()
+
+    somebody = threading.Thread(target=start_one)
+    somebody.start()
+    sleeper = threading.Thread(target=over.wait, daemon=True)
+    with handing.starting():
+        begin.set()
+        somebody.join()
+        sleeper.start()
+    try:
+        for share in (0.9, 0.1, 0.1, 0.9):
+            machine.go_on(handing, share)
+        assert sleeper.native_id is not None
+        assert others[0].native_id is not None
+        assert is_polite(sleeper.native_id)
+        assert not is_polite(others[0].native_id)
+    finally:
+        over.set()
+
+
 def test_after_a_long_silence_nothing_is_concluded(machine: Machine, handing: Handing, sleeper: int) -> None:
     machine.go_on(handing, 0.9)
     machine.go_on(handing, 0.1, seconds=60)

@@ -8,7 +8,7 @@ import pytest
 
 from shellbot.commands.base import Command
 from shellbot.errors import PollError, StoreError
-from shellbot.polls import Poll, records
+from shellbot.polls import Poll, closing, records
 from tests.scenarios.later import hears_later
 
 LUNCH = 'poll "Lunch?" Pizza, Sushi in 10m'
@@ -322,6 +322,26 @@ async def test_a_cancelled_vote_ends_the_wait_of_a_program(party):
         await people.say("Person A", "poll cancel")
         await people.hears("Vote #1 was cancelled; it has no result.")
         await asking
+
+
+async def test_a_result_that_could_not_be_made_is_tried_again(party, clock, monkeypatch):
+    """The vote was closed, and its result never announced before a restart."""
+    worded, failures = closing.group_result, []
+
+    def fail_once(*args):
+        if not failures:
+            failures.append(args)
+            raise RuntimeError("on purpose")
+        return worded(*args)
+
+    monkeypatch.setattr(closing, "group_result", fail_once)
+    async with party("Person A", "Person B") as people:
+        await opened(people)
+        await people.press("Person B", "Pizza")
+        await people.hears("Your vote is counted", "Person B")
+        await people.say("Person A", "poll close")
+        assert "Pizza 1" in await hears_later(people, clock, "Result of vote #1")
+        assert sum("Result of vote #1" in text for text in people.told()) == len(failures) == 1
 
 
 @pytest.mark.parametrize("order", ["extend 10m", "cancel", "close", "remind"])
