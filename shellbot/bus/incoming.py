@@ -148,6 +148,8 @@ class Incoming:
         self._is_raw = False
         self._answered = 0
         self._renewed_at = -1
+        # The answer before the silence, and how often the connection was renewed in it.
+        self._silent_since, self._silences = -1, 0
 
     # -- the connection ---------------------------------------------------------------------------------------------
 
@@ -244,15 +246,22 @@ class Incoming:
         with self._lock:
             end = self._opened()
             address = self.options.address
-            # Once for each time that it is gone.
-            level = logging.DEBUG if self._renewed_at == self.stream.welcomes else logging.WARNING
-            logger.log(level, "the bus on %s does not answer; waiting for it", address.url)
+            self._log_silence(address.url)
             if self.watcher is not None:
                 self.watcher.unwatch()
             end.close()
             self._end = transports.load(address).connect(address)
             self._renewed_at = self.stream.welcomes
             self._subscribe(self._end)
+
+    def _log_silence(self, url: str) -> None:
+        """Once for each time that it is gone; a machine that is busy for a moment is no matter for a warning."""
+        if self._silent_since != self.stream.answered:
+            self._silent_since, self._silences = self.stream.answered, 0
+        self._silences += 1
+        level = {1: logging.INFO, 2: logging.WARNING}.get(self._silences, logging.DEBUG)
+        text = "the bus on %s does not answer; " + ("connecting anew" if self._silences == 1 else "waiting for it")
+        logger.log(level, text, url)
 
     def _send(self, end: transports.ReceivingEnd) -> None:
         """Send what the stream has to say. The lock is held."""

@@ -528,6 +528,25 @@ def test_a_silent_bus_is_asked_and_then_connected_to_again(tcp: Buses, hub: Scri
     assert reader.subscriber.reconnects >= 1
 
 
+def test_a_moment_of_silence_is_no_warning_a_longer_one_is_one(
+    tcp: Buses, hub: Scripted, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warnings() -> list[str]:
+        return [one.getMessage() for one in caplog.records if one.levelno == logging.WARNING]
+
+    reader = ready_at(10, tcp, hub, probe=0.05)
+    for silence in range(1, 3):
+        # Each welcome of a new connection is no answer yet.
+        renewals = 0
+        while (question := reader.question()).epoch == 0 or (renewals := renewals + 1) < 4:
+            if not renewals:
+                assert len(warnings()) == silence - 1
+        hub.answer(question, 10)
+        hub.send(b"a 1")
+        reader.hears(1)
+        assert warnings() == [f"the bus on {tcp.address} does not answer; waiting for it"] * silence
+
+
 def test_without_the_probe_nobody_would_hear_of_it(tcp: Buses, hub: Scripted) -> None:
     reader = ready_at(10, tcp, hub, probe=0)
     assert reader.subscriber.get(block=True, timeout=0.5) is None
