@@ -126,7 +126,8 @@ class Seal:
 
     def mac(self, channel: str, message: dict[str, Any]) -> str:
         """The seal over all fields but itself, and the channel's name. Keys are sorted: their order carries nothing."""
-        fields = {name: value for name, value in message.items() if name != "mac"}
+        if "mac" in message:
+            message = {name: value for name, value in message.items() if name != "mac"}
         mac = self._fresh.copy()
-        mac.update(orjson.dumps([channel, fields], option=orjson.OPT_SORT_KEYS))
+        mac.update(orjson.dumps([channel, message], option=orjson.OPT_SORT_KEYS))
         return mac.hexdigest()

@@ -1,16 +1,18 @@
 """The bus as the bots of one process see it: one subscriber, one way out, an envelope opened once.
 
 Nothing here waits for the bus: what cannot be put at once stands in a bounded line and goes out when the queue to the
-publisher takes it again, in the order it was said. Of very much only a slice goes out in each step of the loop, so that
-what comes back is read in between: our own reader would else be cut off as one that takes nothing. What is said on a
-channel before the publisher knows that we listen there would reach nobody, so it is kept until then.
+publisher takes it again, in the order it was said. What is said first in a step of the loop goes out at once, and the
+rest of it together in the next: a write costs more than what is written. Of very much only a slice goes out in each
+step, so that what comes back is read in between: our own reader would else be cut off as one that takes nothing. What
+is said on a channel before the publisher knows that we listen there would reach nobody, so it is kept until then.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import islice
 from logging import getLogger
 from typing import Any, Protocol
 
@@ -18,7 +20,7 @@ from shellbot.bus.bus import Bus
 from shellbot.bus.frames import Frame
 from shellbot.bus.subscriber import Subscriber
 from shellbot.envelope import Envelope, Seal, Side
-from shellbot.errors import AuthenticationFailed, BusClosed, BusError, BusTimeout, NotRunning, QueueFull
+from shellbot.errors import AuthenticationFailed, BusClosed, BusTimeout, NotRunning, QueueFull
 
 logger = getLogger(__name__)
 
@@ -32,7 +34,9 @@ EACH = 10e-6  # seconds that a change of what is listened to waits for others, f
 class Feed(Protocol):
     """What the switchboard needs of a publisher."""
 
-    def put_nowait(self, channels: str, message: Any) -> None: ...
+    def encoded(self, channel: str, message: Any) -> bytes: ...
+
+    def put_encoded(self, texts: Sequence[bytes]) -> int: ...
 
     def fileno(self) -> int: ...
 
@@ -44,8 +48,8 @@ class Switchboard:
         self.seal = seal
         self._bus = bus
         self._feed = feed
-        self._line: deque[tuple[str, dict[str, Any]]] = deque()
-        self._room = SLICE
+        self._line: deque[bytes] = deque()
+        self._room = SLICE  # messages that may go out before the loop's next step; untouched, none has
         self._is_waiting = False
         self._hear: dict[tuple[str, Side], list[Hear]] = {}
         self._held: dict[str, int] = {}  # channel -> how many listen
@@ -55,7 +59,7 @@ class Switchboard:
             str, int
         ] = {}  # channels of which the publisher may not know yet -> number of their listen()
         self._listens = 0
-        self._early: list[tuple[str, dict[str, Any]]] = []  # what is said there meanwhile
+        self._early: list[tuple[str, bytes]] = []  # what is said there meanwhile
         self._assuring: asyncio.Task[None] | None = None
         self._change: asyncio.TimerHandle | None = None
         self._subscriber: Subscriber | None = None
@@ -71,14 +75,14 @@ class Switchboard:
         """
         if len(self._line) + len(self._early) >= MAX_LINE:
             raise QueueFull(f"the bus takes nothing and {MAX_LINE:,} messages wait; look at the publisher process")
-        said = (channel, self.seal.close(channel, envelope))
+        text = self._feed.encoded(channel, self.seal.close(channel, envelope))
         if channel in self._unsure:
-            self._early.append(said)
+            self._early.append((channel, text))
             if self._assuring is None:
                 self._assuring = asyncio.create_task(self._assure(), name="switchboard assures")
             return
-        self._line.append(said)
-        if not self._is_waiting:
+        self._line.append(text)
+        if not self._is_waiting and self._room == SLICE:
             self._pump()
 
     def listen(self, channel: str, side: Side, hear: Hear) -> None:
@@ -151,8 +155,11 @@ class Switchboard:
         if not self._early:
             return
         early, self._early = self._early, []
-        for said in early:
-            (self._early if said[0] in self._unsure else self._line).append(said)
+        for channel, text in early:
+            if channel in self._unsure:
+                self._early.append((channel, text))
+            else:
+                self._line.append(text)
         if not self._is_waiting:
             self._pump()
 
@@ -199,10 +206,9 @@ class Switchboard:
     def _pump(self) -> None:
         if self._room == SLICE and self._line:
             asyncio.get_running_loop().call_soon(self._go_on)
-        while self._line and self._room:
-            channel, message = self._line[0]
+        while texts := list(islice(self._line, self._room)):
             try:
-                self._feed.put_nowait(channel, message)
+                taken = self._feed.put_encoded(texts)
             except QueueFull:
                 if not self._is_waiting:
                     self._is_waiting = True
@@ -211,13 +217,10 @@ class Switchboard:
             except NotRunning as error:
                 logger.error("%d messages cannot be put: %s", len(self._line), error)
                 self._line.clear()
-            except BusError:
-                self._line.popleft()
-                self._rest()
-                raise
             else:
-                self._line.popleft()
-                self._room -= 1
+                self._room -= taken
+                for _ in range(taken):
+                    self._line.popleft()
         self._rest()
 
     def _go_on(self) -> None:

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeVar
 
 from shellbot.agents.agent import Agent
+from shellbot.agents.limits import Limits
 from shellbot.agents.turns import current_turn
 from shellbot.agents.workers import Workers
 from shellbot.clocks import AsyncioClock, BaseClock
@@ -52,6 +53,7 @@ class Container:
         self.stopwatch: BaseClock = stopwatch or AsyncioClock()
         self.error_policy = error_policy
         self.workers = Workers()
+        self.limits = Limits(self)
         self.state = "new"
         self._agents: dict[str, Agent] = {}
         self._thread = 0

@@ -17,8 +17,9 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from shellbot.agents.answers import Answer, Report
+from shellbot.agents.limits import Limits
 from shellbot.agents.workers import Workers
-from shellbot.clocks import BaseClock, TimerHandle
+from shellbot.clocks import BaseClock
 from shellbot.errors import AgentError, AgentStopped, CallTimeout
 
 logger = logging.getLogger(__name__)
@@ -35,6 +36,7 @@ class Home(Protocol):
     loop: asyncio.AbstractEventLoop
     workers: Workers
     stopwatch: BaseClock
+    limits: Limits
 
 
 class Mailbox:
@@ -160,7 +162,7 @@ class Turn:
 
     __slots__ = (
         "active", "answer", "args", "comers", "coming", "context", "handler", "is_held", "is_late", "is_over",
-        "is_plain", "left", "limit", "mailbox", "own_waits", "since", "strands", "task", "timer", "waits", "what",
+        "is_plain", "left", "limit", "mailbox", "own_waits", "since", "strands", "task", "waits", "what",
     )  # fmt: skip
 
     def __init__(self, mailbox: Mailbox, handler: Handler, args: tuple[Any, ...], limit: float | None) -> None:
@@ -184,7 +186,6 @@ class Turn:
         self.coming = 0
         self.left = limit
         self.since: float | None = None
-        self.timer: TimerHandle | None = None
 
     def granted(self) -> None:
         self.is_held = True
@@ -246,19 +247,19 @@ class Turn:
     def watch(self) -> None:
         """The turn runs: its time counts from here."""
         if self.left is not None and self.since is None and not self.is_late:
-            stopwatch = self.mailbox.home.stopwatch
-            self.since = stopwatch.time()
-            self.timer = stopwatch.call_in(self.left, self._late)
+            home = self.mailbox.home
+            self.since = home.stopwatch.time()
+            home.limits.begin(self, self.left, self.since)
 
     def _unwatch(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
         if self.left is not None and self.since is not None:
-            self.left -= self.mailbox.home.stopwatch.time() - self.since
+            home = self.mailbox.home
+            home.limits.end(self, self.left)
+            self.left -= home.stopwatch.time() - self.since
         self.since = None
 
-    def _late(self) -> None:
+    def overrun(self) -> None:
+        """The turn has run for as long as it may."""
         self.is_late = True
         self._reply(None, CallTimeout(f"{self.what} of {self.mailbox.name} ran longer than {self.limit:g} s"))
         self.cancel()

@@ -18,6 +18,7 @@ import sys
 import termios
 import threading
 from collections import deque
+from collections.abc import Sequence
 from multiprocessing import context, reduction
 from time import monotonic
 from typing import Any
@@ -173,6 +174,33 @@ class Fan:
             parcel.start += self.write(records, max(0.0, until - monotonic()))
         self.write(parcel.last, max(0.0, until - monotonic()))
         writer.parcel = None
+
+    def put_texts(self, texts: Sequence[bytes]) -> int:
+        """Queue texts like those of put_text() without waiting, in order; short ones share a write.
+
+        Returns:
+            How many were taken, from the first on.
+
+        Raises:
+            QueueFull, NotRunning, BusClosed: None was taken.
+        """
+        start = 0
+        while start < len(texts):
+            end, size = start, 0
+            while end < len(texts) and (size := size + len(texts[end]) + 1) <= RECORD_BYTES:
+                end += 1
+            try:
+                if end > start:
+                    self.write(b"\n".join((*texts[start:end], b"")), 0.0)
+                else:
+                    self.put_text(b"", texts[start], 0.0)
+                    end = start + 1
+            except (QueueFull, NotRunning):
+                if not start:
+                    raise
+                break
+            start = end
+        return start
 
     def write(self, records: bytes, timeout: float | None = None) -> int:
         """Queue whole records, together at most 4096 bytes, or full ones in a row.

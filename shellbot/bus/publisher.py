@@ -12,7 +12,7 @@ import socket
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from multiprocessing.process import BaseProcess
 from multiprocessing.util import Finalize
 from os import write
@@ -38,7 +38,7 @@ from shellbot.bus.records import RECORD_BYTES
 from shellbot.bus.report import Report
 from shellbot.cells import process_tag
 from shellbot.codecs import MAX_BYTES, OPTIONS, SHALLOW_BYTES, encode, examine
-from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning
+from shellbot.errors import BusClosed, BusError, InvalidMessage, NotRunning, QueueFull
 
 logger = logging.getLogger(__name__)
 
@@ -154,6 +154,38 @@ class Publisher(multiprocessing.Process):
         """As put(), but QueueFull at once. See fileno() for when it fits again."""
         self._put(channels, message, 0.0)
 
+    def encoded(self, channel: str, message: Any) -> bytes:
+        """What put() would queue for one channel, checked; for :meth:`put_encoded`.
+
+        Raises:
+            InvalidChannel, InvalidMessage: As put().
+        """
+        body = encode(message)
+        if body in _EMPTY:
+            raise InvalidMessage(_NOTHING)
+        return self._learn(channel) + body
+
+    def put_encoded(self, texts: Sequence[bytes]) -> int:
+        """Queue several at once without waiting, in order, those that are short in one write.
+
+        Returns:
+            How many were queued, from the first on.
+
+        Raises:
+            QueueFull, NotRunning, BusClosed: As put(); none was queued.
+        """
+        if type(self.fan) is Fan:
+            return self.fan.put_texts(texts)
+        for count, text in enumerate(texts):
+            head, _, body = text.partition(b" ")
+            try:
+                self._put_foreign([head + b" "], body, 0.0)
+            except (QueueFull, NotRunning):
+                if not count:
+                    raise
+                return count
+        return len(texts)
+
     def _put(self, channels: str | Iterable[str], message: Any, timeout: float | None) -> None:
         heads = [self._learn(channels)] if isinstance(channels, str) else topics(channels)
         body = encode(message)
@@ -161,13 +193,16 @@ class Publisher(multiprocessing.Process):
             raise InvalidMessage(_NOTHING)
         fan = self.fan
         if type(fan) is not Fan:
-            if self._is_closed:
-                raise BusClosed("this publisher was closed; make a new one with bus.publish()")
-            put_foreign(fan, heads, body, timeout, lambda: self.pid is None or self.is_alive())
+            self._put_foreign(heads, body, timeout)
         elif len(heads) == 1:
             fan.put_text(heads[0], body, timeout)
         else:
             put_many(fan, heads, body, timeout)
+
+    def _put_foreign(self, heads: list[bytes], body: bytes, timeout: float | None) -> None:
+        if self._is_closed:
+            raise BusClosed("this publisher was closed; make a new one with bus.publish()")
+        put_foreign(self.fan, heads, body, timeout, lambda: self.pid is None or self.is_alive())
 
     def _learn(self, channel: str) -> bytes:
         """Check a name once."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sqlite3
 from dataclasses import replace
-from datetime import UTC, datetime, tzinfo
+from datetime import tzinfo
 from logging import getLogger
 from sys import intern
 from typing import Any
@@ -25,7 +25,6 @@ from shellbot.polls.ballot import DONE
 from shellbot.polls.handing import Handing, Queues, wire
 from shellbot.polls.invitation import Printer, receipt, reminding, still_open, too_late
 from shellbot.polls.papers import Paper, Papers
-from shellbot.polls.texts import closing_time
 from shellbot.polls.veiling import unveiled, veiled_line, veiled_press
 from shellbot.turns import current_topic
 
@@ -315,14 +314,9 @@ class Booth:
         return self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)
 
     def _when(self, paper: Paper) -> str:
-        now = self._bot.clock.utcnow()
-        return closing_time(_time(paper.closes_at), now, self._zone, is_reopened=paper.is_reopened)
+        return self._printer.when(paper, self._bot.clock.utcnow(), self._zone)
 
     def _free_number(self, number: int) -> int:
         """The group's number for the poll, unless another open one here has it."""
         taken = {paper.number for paper in self._papers.values() if paper.is_open}
         return number if number not in taken else max(taken) + 1
-
-
-def _time(stamp: float | None) -> datetime | None:
-    return datetime.fromtimestamp(stamp, UTC) if stamp is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 from shellbot.events import Button, Capabilities, Card, Reply
@@ -10,7 +11,7 @@ from shellbot.polls import ballot
 from shellbot.polls.ballot import DONE, Vote
 from shellbot.polls.papers import Paper
 from shellbot.polls.spec import Spec, restored
-from shellbot.polls.texts import change_until, how_to_answer, paper_note
+from shellbot.polls.texts import change_until, closing_time, how_to_answer, paper_note
 
 ANONYMOUS = "Anonymous: your vote is sealed, and after the close nobody can tell whose it was."
 PLATFORM = "What you write or press here, this chat platform itself keeps, readable for those who run it."
@@ -26,6 +27,7 @@ class Printer:
     def __init__(self) -> None:
         self._specs: dict[str, Spec] = {}
         self._invitations: dict[tuple[object, ...], Reply] = {}
+        self._times: dict[tuple[object, ...], str] = {}
 
     def spec(self, message: dict[str, Any]) -> Spec:
         """What an instruction to open a poll asks."""
@@ -34,6 +36,15 @@ class Printer:
             _trim(self._specs)
             self._specs[message["poll"]] = made
         return self._specs[message["poll"]]
+
+    def when(self, paper: Paper, now: datetime, zone: tzinfo) -> str:
+        """When it closes, as it is said in this second."""
+        key = paper.closes_at, paper.is_reopened, now.replace(microsecond=0), zone
+        if key not in self._times:
+            _trim(self._times)
+            closes_at = datetime.fromtimestamp(paper.closes_at, UTC) if paper.closes_at is not None else None
+            self._times[key] = closing_time(closes_at, now, zone, is_reopened=paper.is_reopened)
+        return self._times[key]
 
     def invitation(self, paper: Paper, when: str, capabilities: Capabilities) -> Reply:
         """What to show; ``when`` says when it closes."""

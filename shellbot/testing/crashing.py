@@ -1,7 +1,7 @@
 """``SHELLBOT_CRASH_AT=n``: a server that ends at its n-th step, as ``kill -9`` would end it.
 
 Steps are counted from the start of the process, before and after each of these: a transaction is committed to the store
-(what people said, votes, counts, announcements), a message is put on the bus, one comes from it, something that a bot
+(what people said, votes, counts, announcements), messages are put on the bus, one comes from it, something that a bot
 said is shown. Unless the variable is set nothing is wrapped, and nothing is counted.
 """
 
@@ -26,7 +26,7 @@ from shellbot.switchboard import Switchboard
 VARIABLE = "SHELLBOT_CRASH_AT"
 STEPS: tuple[tuple[type, str, str], ...] = (
     (Store, "_transaction", "a commit"),
-    (Publisher, "put_nowait", "a put"),
+    (Publisher, "put_encoded", "a put"),
     (Switchboard, "_dispatch", "a frame that came"),
     (Outbox, "_show", "something said"),
 )

@@ -19,8 +19,8 @@ class Told(Container):
 
     def __init__(self, **settings: Any) -> None:
         self.timers = ExternalClock(START)
-        self.limits = ExternalClock(START)
-        super().__init__(clock=self.timers, stopwatch=self.limits, **settings)
+        self.seconds = ExternalClock(START)
+        super().__init__(clock=self.timers, stopwatch=self.seconds, **settings)
         self.errors: list[tuple[str, BaseException, str]] = []
         self.heard = asyncio.Event()
 

@@ -177,13 +177,13 @@ async def test_agents_stop_within_one_time_together() -> None:
             turns.append(agent.post(asyncio.Event().wait))
         await asyncio.sleep(0)
         stopping = asyncio.ensure_future(home.stop(5))
-        await until(lambda: home.limits.next_due is not None)
-        home.limits.advance(5)
+        await until(lambda: home.seconds.next_due is not None)
+        home.seconds.advance(5)
         await stopping
         for turn in turns:
             with pytest.raises(AgentStopped):
                 await turn
-        assert home.limits.time() == 5
+        assert home.seconds.time() == 5
 
 
 async def test_a_failing_or_stuck_teardown_is_told_and_does_not_hold_the_others() -> None:

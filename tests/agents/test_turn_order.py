@@ -179,7 +179,7 @@ async def play(acts: list[Any]) -> None:
                     for _ in range(turns):
                         await asyncio.sleep(0)
                 case ("time", seconds):
-                    home.limits.advance(seconds)
+                    home.seconds.advance(seconds)
         await settle(room)
         assert all(turn.done() for turn in room.turns.values())
         # one at a time; each begun once, in order of posting; none lost for a waiter that went away
@@ -214,7 +214,7 @@ async def play_and_stop(acts: list[Any], patience: int) -> None:
         stopping = asyncio.ensure_future(room.agent.stop(patience))
         for _ in range(400):
             await asyncio.sleep(0)
-        home.limits.advance(patience + 1)
+        home.seconds.advance(patience + 1)
         await stopping  # nobody was answered, and still nobody hangs
         assert room.broken == []
         assert all(turn.done() for turn in room.turns.values())

@@ -453,15 +453,15 @@ async def test_the_limit_counts_running_not_waiting_and_not_standing_in_line() -
 
         held = await begun(home, agent, hold)
         asked = agent.post(ask, limit=10)
-        home.limits.advance(100)  # in line
+        home.seconds.advance(100)  # in line
         go.set()
         await held
         await agent.post(asyncio.sleep, 0)
-        home.limits.advance(100)  # waiting
+        home.seconds.advance(100)  # waiting
         go.clear()
         answer.set()
         await running.wait()
-        home.limits.advance(9)  # running
+        home.seconds.advance(9)  # running
         go.set()
         assert await asked == "in time"
 
@@ -481,9 +481,9 @@ async def test_past_its_limit_a_turn_is_cancelled_and_the_next_begins_when_it_ha
 
         late = await begun(home, agent, slow, limit=2)
         following = agent.post(log.append, "next")
-        home.limits.advance(1)
+        home.seconds.advance(1)
         assert not late.done()
-        home.limits.advance(1)
+        home.seconds.advance(1)
         with pytest.raises(CallTimeout, match="longer than 2 s"):
             await late
         assert log == []
@@ -502,14 +502,14 @@ async def test_running_time_is_added_up_over_the_waits_of_a_turn() -> None:
             for part in reached:
                 part.set()
                 await asyncio.sleep(0)
-                home.limits.advance(3)
+                home.seconds.advance(3)
                 await agent.wait(asyncio.sleep(0))
             await asyncio.Event().wait()
 
         turn = agent.post(handler, limit=7)
         await reached[1].wait()
         await agent.post(asyncio.sleep, 0)
-        home.limits.advance(1)
+        home.seconds.advance(1)
         with pytest.raises(CallTimeout):
             await turn
 
@@ -526,7 +526,7 @@ async def test_a_plain_function_past_its_limit_is_left_behind_and_its_result_dro
 
         turn = agent.post(stuck, limit=2)
         await asyncio.to_thread(starts.wait, 10)
-        home.limits.advance(2)
+        home.seconds.advance(2)
         with pytest.raises(CallTimeout):
             await turn
         assert await agent.post(lambda: "the agent is free") == "the agent is free"
@@ -546,7 +546,7 @@ async def test_a_handler_that_keeps_going_when_cancelled_answers_its_caller_all_
             return "too late"
 
         late = await begun(home, agent, stubborn, limit=1)
-        home.limits.advance(1)
+        home.seconds.advance(1)
         with pytest.raises(CallTimeout):
             await late
         finish.set()
@@ -636,9 +636,9 @@ async def test_stop_answers_everybody() -> None:
         with pytest.raises(AgentStopped):
             agent.post(asyncio.sleep, 0)
         # who waits was cancelled, and takes its turn to clean up after the one that runs, which has its five seconds
-        await until(lambda: home.limits.next_due is not None)
+        await until(lambda: home.seconds.next_due is not None)
         assert not running.done()
-        home.limits.advance(5)
+        home.seconds.advance(5)
         await stopping
         for turn in (asking, running):
             with pytest.raises(AgentStopped):
@@ -661,8 +661,8 @@ async def test_a_turn_that_is_not_ended_by_cancelling_is_left_behind_at_stop(cap
         turn = await begun(home, agent, stubborn)
         stopping = asyncio.ensure_future(agent.stop(5))
         for _ in range(2):
-            await until(lambda: home.limits.next_due is not None)
-            home.limits.advance(5)
+            await until(lambda: home.seconds.next_due is not None)
+            home.seconds.advance(5)
         await stopping
         assert agent.state == "stopped"
         assert "left behind" in caplog.text
