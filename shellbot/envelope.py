@@ -7,9 +7,9 @@ name of the channel, so that a recorded frame can be neither moved to another ch
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
+import msgspec
 import orjson
 
 from shellbot.errors import AuthenticationFailed, NotSerializable
@@ -18,8 +18,7 @@ VERSION = 1
 Side = Literal["group", "direct"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """One thing said between a group bot and a direct bot.
 
     Attributes:
@@ -39,7 +38,7 @@ class Envelope:
     do: str
     re: str = ""
     n: int = 0
-    body: dict[str, Any] = field(default_factory=dict)
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
     hops: int = 0
 
 
@@ -95,23 +94,20 @@ class Seal:
             raise AuthenticationFailed(
                 f"a frame on {channel!r} is of version {message.get('v')!r}; this reads {VERSION}"
             )
-        group, side, id_, re, n, do, body = (
-            message.get(name) for name in ("group", "side", "id", "re", "n", "do", "body")
-        )
-        hops = message.get("hops", 0)
-        texts = all(isinstance(value, str) for value in (group, id_, re, do))
-        if not (texts and side in ("group", "direct") and type(n) is type(hops) is int and isinstance(body, dict)):
+        get = message.get
+        group, side, id_, re, do = get("group"), get("side"), get("id"), get("re"), get("do")
+        n, body, hops = get("n"), get("body"), get("hops", 0)
+        if not (
+            isinstance(group, str)
+            and isinstance(id_, str)
+            and isinstance(re, str)
+            and isinstance(do, str)
+            and (side == "group" or side == "direct")
+            and type(n) is type(hops) is int
+            and isinstance(body, dict)
+        ):
             raise AuthenticationFailed(f"a frame on {channel!r} has not the fields of an envelope")
-        return Envelope(
-            group=cast(str, group),
-            side=cast(Side, side),
-            id=cast(str, id_),
-            re=cast(str, re),
-            n=n,
-            do=cast(str, do),
-            body=body,
-            hops=hops,
-        )
+        return Envelope(group=group, side=side, id=id_, re=re, n=n, do=do, body=body, hops=hops)
 
     def is_genuine(self, channel: str, message: dict[str, Any]) -> bool:
         """Whether the seal fits, compared in constant time and as bytes (text of a stranger may hold anything)."""

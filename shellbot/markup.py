@@ -15,6 +15,8 @@ _JOINER = "\u200d"  # holds emoji together; harmless and common
 
 def one_line(text: str) -> str:
     """The text on one line, without characters that steer a terminal or turn the direction of reading."""
+    if text.isascii() and text.isprintable():
+        return " ".join(text.split())
     kept = "".join(
         " " if char.isspace() else char
         for char in text

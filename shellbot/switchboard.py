@@ -234,11 +234,7 @@ class Switchboard:
             asyncio.get_running_loop().remove_writer(self._feed.fileno())
 
     async def _read(self, subscriber: Subscriber) -> None:
-        while True:
-            try:
-                item = await subscriber.aio.receive()
-            except BusClosed:
-                return
+        async for item in subscriber.aio.frames():
             if isinstance(item, Frame):
                 try:
                     self._dispatch(item.channel, item.message)

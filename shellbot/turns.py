@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 from uuid import uuid4
 
@@ -33,11 +32,12 @@ class Topic:
     hops: int = 0
     broadcasts: set[str] = field(default_factory=set)
     keeping: list[asyncio.Future[Any]] = field(default_factory=list)  # what must be on disk before the turn is over
-    _count: count[int] = field(default_factory=lambda: count(1))
+    _said: int = 0
 
     def next_id(self) -> str:
         """An id for the next thing said, put or asked in this turn."""
-        return f"{self.id}/{next(self._count)}"
+        self._said += 1
+        return f"{self.id}/{self._said}"
 
 
 current_topic: ContextVar[Topic | None] = ContextVar("shellbot_topic", default=None)

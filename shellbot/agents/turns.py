@@ -392,4 +392,7 @@ class Waiting:
 
 def is_async(handler: Handler) -> bool:
     """Whether calling ``handler`` gives a coroutine."""
+    code = getattr(handler, "__code__", None)
+    if code is not None and code.co_flags & inspect.CO_COROUTINE:  # what is asked below after several other questions
+        return True
     return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(getattr(handler, "__call__", None))  # noqa: B004

@@ -127,10 +127,10 @@ class Store(ABC):
     def _release(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Called when the database is closed, or could not be opened."""
 
-    async def _put(self, kind: Kind, job: Job) -> object:
-        entry = _Entry(kind, job, asyncio.get_running_loop().create_future())
-        self._accept(entry)
-        return await entry.wait()
+    def _put(self, kind: Kind, job: Job) -> asyncio.Future[object]:
+        answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._accept(_Entry(kind, job, answer))
+        return answer
 
     def _accept(self, entry: _Entry) -> None:
         with self._gate:
