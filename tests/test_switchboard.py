@@ -12,6 +12,7 @@ import pytest
 from shellbot.bus.bus import Bus
 from shellbot.context import Context
 from shellbot.envelope import Envelope, Seal
+from shellbot.errors import MessageTooLarge, NotFinite
 from shellbot.switchboard import SLICE, Switchboard
 from shellbot.testing import stopped
 
@@ -115,6 +116,52 @@ async def test_of_very_much_a_slice_goes_out_in_each_step_of_the_loop(runtime_fo
             async with asyncio.timeout(10):
                 await is_all.wait()
             assert heard == [str(number) for number in range(3 * SLICE)]
+        finally:
+            await switchboard.stop()
+
+
+async def test_what_is_said_in_one_step_of_the_loop_goes_out_in_two_writes(runtime_folder):
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        heard: list[str] = []
+        is_all = asyncio.Event()
+        puts: list[int] = []
+        put_encoded = publisher.put_encoded
+        publisher.put_encoded = lambda texts: puts.append(len(texts)) or put_encoded(texts)
+
+        def hear(channel, envelope):
+            heard.append(envelope.id)
+            if len(heard) == 10:
+                is_all.set()
+
+        try:
+            for name in ("first", "second"):
+                switchboard.listen(name, "direct", hear)
+            await switchboard.in_force(5)
+            for number in range(10):
+                switchboard.put(("first", "second")[number % 2], said(str(number)))
+            async with asyncio.timeout(10):
+                await is_all.wait()
+            assert heard == [str(number) for number in range(10)]
+            assert puts == [1, 9]
+        finally:
+            await switchboard.stop()
+
+
+async def test_what_cannot_travel_is_refused_where_it_is_said(runtime_folder):
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        heard: asyncio.Queue[str] = asyncio.Queue()
+        try:
+            switchboard.listen("first", "direct", lambda channel, envelope: heard.put_nowait(envelope.id))
+            await switchboard.in_force(5)
+            switchboard.put("first", said("before"))
+            for body, error in (({"x": float("nan")}, NotFinite), ({"x": "y" * 2**20}, MessageTooLarge)):
+                with pytest.raises(error):
+                    switchboard.put("first", Envelope(group="group", side="direct", id="bad", do="poll", body=body))
+            switchboard.put("first", said("after"))
+            async with asyncio.timeout(10):
+                assert [await heard.get(), await heard.get()] == ["before", "after"]
         finally:
             await switchboard.stop()
 

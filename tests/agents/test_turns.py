@@ -493,6 +493,30 @@ async def test_past_its_limit_a_turn_is_cancelled_and_the_next_begins_when_it_ha
     assert home.errors == []
 
 
+async def test_of_many_turns_with_one_limit_each_ends_at_its_own_time_and_who_has_ended_is_let_be() -> None:
+    async with told() as home:
+        agents = [await home.spawn(Agent, name=str(number)) for number in range(4)]
+        ends = [asyncio.Event() for _ in agents]
+        turns = []
+        for agent, end in zip(agents, ends, strict=True):
+            turns.append(await begun(home, agent, end.wait, limit=10))
+            home.seconds.advance(1)
+        ends[0].set()
+        await turns[0]
+        home.seconds.advance(6.5)  # 10.5 since the first began, 9.5 since the second
+        assert not any(turn.done() for turn in turns[1:])
+        for turn in turns[1:3]:
+            home.seconds.advance(1)
+            with pytest.raises(CallTimeout, match="longer than 10 s"):
+                await turn
+            assert not turns[3].done()
+        ends[3].set()
+        assert await turns[3] is True
+        home.seconds.advance(100)
+        assert home.seconds.next_due is None  # nothing is left that could fall due
+    assert home.errors == []
+
+
 async def test_running_time_is_added_up_over_the_waits_of_a_turn() -> None:
     async with told() as home:
         agent = await home.spawn(Agent, name="a")

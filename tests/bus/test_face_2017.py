@@ -185,7 +185,8 @@ def test_a_real_queue_in_the_process(tcp: Buses) -> None:
     subscriber = tcp.subscriber("a", ready=True)
     for n in range(100):
         publisher.put("a", n)
-    assert [subscriber.get(block=True, timeout=5) for _ in range(100)] == list(range(100))
+    assert publisher.put_encoded([publisher.encoded("a", n) for n in range(100, 110)]) == 10
+    assert [subscriber.get(block=True, timeout=5) for _ in range(110)] == list(range(110))
     publisher.close()
     assert publisher.exitcode == 0
     publisher.fan.close()

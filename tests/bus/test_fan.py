@@ -395,6 +395,44 @@ def test_a_text_longer_than_the_queue_gets_through_without_waiting() -> None:
     assert fan.assembler.dropped == 0
 
 
+@given(st.lists(LINES.filter(bool), min_size=1, max_size=30))
+def test_texts_put_together_come_out_one_by_one_in_their_order(texts: list[bytes]) -> None:
+    fan = Fan()
+    assert fan.put_texts(texts) == len(texts)
+    assert fan.take() == texts
+
+
+def test_short_texts_put_together_share_a_write(monkeypatch: pytest.MonkeyPatch) -> None:
+    fan = Fan()
+    writes: list[int] = []
+    write = os.write
+    monkeypatch.setattr(
+        "shellbot.bus.fan.os.write", lambda number, data: writes.append(len(data)) or write(number, data)
+    )
+    assert fan.put_texts([b"x" * 99] * 100) == 100
+    assert writes == [4000, 4000, 2000]
+    assert fan.put_texts([b"x" * 4095, b"y", b"z" * 4094]) == 3
+    assert writes[3:] == [4096, 2, 4095]
+    assert len(fan.take()) == 103
+
+
+def test_texts_that_do_not_fit_together_are_taken_as_far_as_they_do_and_the_rest_afterwards() -> None:
+    fan = Fan()
+    texts = [b"%05d " % number + b"x" * (20_000 if number % 10 == 0 else 3000) for number in range(500)]
+    left, found = list(texts), []
+    while left:
+        try:
+            taken = fan.put_texts(left)
+        except QueueFull:
+            found += fan.take()
+        else:
+            assert taken > 0
+            del left[:taken]
+    found += fan.take()
+    assert found == texts
+    assert fan.assembler.dropped == 0
+
+
 def test_another_text_in_the_place_of_one_that_did_not_fit_is_no_mixture() -> None:
     fan = Fan()
     with pytest.raises(QueueFull):
