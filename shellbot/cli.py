@@ -132,14 +132,18 @@ def run(
         context.apply_environment()
         given = {"space.type": space, "instance.folder": instance, "server.port": port, "bus.address": bus}
         context.apply({key: value for key, value in given.items() if value is not None})
+        context.look_up()
         kind = context.check("space.type")
-        if kind in ("console", "memory"):
-            paged = {"--demo": demo, "--private": private, "--port": port is not None, "--open": is_opened}
-            if names := [name for name, is_given in paged.items() if is_given]:
-                raise click.UsageError(
-                    f"{', '.join(names)}: that is for the chat page, and the space {kind} has none; leave it out, or "
-                    "chat in the browser with --space web"
-                )
+        paged = {"--demo": demo, "--private": private, "--port": port is not None, "--open": is_opened}
+        if kind in ("console", "memory") and (names := [name for name, is_given in paged.items() if is_given]):
+            raise click.UsageError(
+                f"{', '.join(names)}: that is for the chat page, and the space {kind} has none; leave it out, or "
+                "chat in the browser with --space web"
+            )
+        if kind == "webex" and (names := [name for name in ("--demo", "--private") if paged[name]]):
+            raise click.UsageError(
+                f"{', '.join(names)}: that is for the chat page; on Webex people are in the rooms. Leave it out"
+            )
         if private:
             context.set("server.private", True)
         with ExitStack() as stack:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from shellbot.cells import Cells, switch_word
 from shellbot.errors import ConfigError
-from shellbot.settings import DECLARED, convert, is_counter, masked, nearest, variable
+from shellbot.settings import DECLARED, convert, is_counter, masked, nearest, unset, variable
 from shellbot.sources import flatten, from_environment, full_keys, is_reference, read_environment, read_file
 
 logger = logging.getLogger(__name__)
@@ -181,6 +181,23 @@ class Context:
             # A password may begin with '$' too: masked, not shown.
             logger.warning("'%s' is %s, which is not set in the environment", key, masked(key, value))
         return found
+
+    def look_up(self) -> None:
+        """Put in the place of ``$NAME`` what it stands for, in each setting that shellbot knows.
+
+        Secrets stay as they are: who uses one looks it up, and a password may begin with ``$``.
+
+        Raises:
+            ConfigError: The variable is not set, or holds what this setting does not take.
+        """
+        for key, setting in DECLARED.items():
+            value = self._values.get(key)
+            if setting.is_secret or not isinstance(value, str) or not is_reference(value):
+                continue
+            found = self.filter(value, None)
+            if found is None:
+                raise ConfigError(f"{key}: {unset(value)}", key=key)
+            self.set(key, convert(key, found, setting.kind, is_text=True))
 
     def has(self, prefix: str) -> bool:
         """Whether this key, or a key below it, has a value: 'space' finds 'space.title' and not 'spaceship'."""

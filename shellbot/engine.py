@@ -41,6 +41,7 @@ from shellbot.notes import SCHEMA as NOTES
 from shellbot.outbox import Outbox
 from shellbot.polls.commands import PollCommand
 from shellbot.polls.standing import Standings
+from shellbot.polls.zone import read_zone
 from shellbot.reception import Reception, Side
 from shellbot.roster import Roster
 from shellbot.runtime import runtime_folder
@@ -125,6 +126,8 @@ class Engine(Container):
         self.context = context or Context()
         if settings:
             self.context.apply(settings)
+        self.context.look_up()
+        read_zone(self.context)  # so that it is told now, and not with the first vote
         self.type = type or self.context.check("space.type") or "web"
         helping = Help(lambda bot, person: self.shell.available(bot, person))
         builtin: list[Command] = [Echo(), helping, PollCommand(), Version(VERSION), WhoMay()]

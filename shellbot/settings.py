@@ -224,6 +224,11 @@ def in_family(name: str) -> str | None:
     return None
 
 
+def unset(reference: str) -> str:
+    """What is wrong with ``$NAME`` where there is no such variable."""
+    return f"{reference} is not set in the environment; set it, or write the value itself"
+
+
 def convert(key: str, value: Any, kind: Any, *, is_text: bool = False) -> Any:
     """Make a value one of this kind.
 

@@ -184,6 +184,15 @@ def test_what_is_for_the_page_is_refused_where_there_is_none(tmp_path, given, na
     assert not (tmp_path / "instance").exists()
 
 
+@pytest.mark.parametrize("given", ["--demo", "--private"])
+def test_what_lets_people_in_is_refused_where_the_platform_does(tmp_path, given):
+    done = shellbot("run", "--space", "webex", "--instance", str(tmp_path / "instance"), given)
+    assert done.returncode == 2
+    said = " ".join(done.stderr.split())
+    assert f"{given}: that is for the chat page; on Webex people are in the rooms. Leave it out" in said
+    assert not (tmp_path / "instance").exists()
+
+
 def test_a_port_that_needs_privileges_is_told_with_another(tmp_path):
     # root may all but what is taken from it
     less = ["setpriv", "--inh-caps=-all", "--bounding-set=-net_bind_service"] if os.geteuid() == 0 else []

@@ -17,8 +17,9 @@ from shellbot.commands.loading import load_commands
 from shellbot.context import Context
 from shellbot.errors import ConfigError, GuaranteeUnavailable
 from shellbot.instance import default_folder
+from shellbot.polls.zone import read_zone
 from shellbot.server.hosts import LOOPBACK, open_to_all
-from shellbot.settings import DECLARED, convert, declared, is_counter, is_secret, masked, variable
+from shellbot.settings import DECLARED, convert, declared, is_counter, is_secret, masked, unset, variable
 from shellbot.sources import Source, from_environment, is_reference, keys_in, mistakes_in, parse_file, slips_in
 from shellbot.spaces_by_type import KINDS, no_such
 
@@ -67,6 +68,8 @@ def survey(file: Path | None, environ: Mapping[str, str], commands: Collection[s
         if is_reference(value) and value[1:] not in environ:
             name = "its variable" if is_secret(key) else value[1:]  # a password may begin with '$', too
             origin += f", and {name} is not set in the environment"
+            if declared(key) is not None and not is_secret(key):
+                mistakes.append(ConfigError(f"{source.place(key)}: {key}: {unset(value)}", key=key))
         if key.startswith("general.") and key not in source.lines and declared(key) is None and not is_counter(key):
             origin += ", read by your own code if at all"
         rows[key] = Row(key, _shown(key, value), origin)
@@ -106,6 +109,10 @@ def _refused(values: Mapping[str, Any], mistaken: Set[str | None]) -> Iterator[t
         address, public_url, is_private = map(values.get, keys)
         if problem := open_to_all(address or LOOPBACK[0], public_url or "", bool(is_private)):
             yield keys[0], f"{keys[0]}: {problem}"
+    try:
+        read_zone(Context({key: value for key, value in values.items() if key == "polls.timezone"}))
+    except ConfigError as error:
+        yield "polls.timezone", str(error)
     rules = {key: value for key, value in values.items() if key.startswith("bus.")}
     try:
         BusOptions.read(Context({**rules, "bus.address": "memory://any"}))

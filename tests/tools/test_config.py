@@ -51,9 +51,10 @@ def test_every_mistake_is_told_with_its_place_and_the_nearest_key(settings):
     assert mistakes[0] == f"{settings}:5: 'bus.adress' is not a setting; did you mean 'bus.address'?"
     assert mistakes[1].startswith(f"{settings}:6: bus.slow: ")
     assert mistakes[2].startswith(f"{settings}:7: bus.put_timeout: ")
-    assert mistakes[3].startswith("SHELLBOT_SERVER_PORT: server.port: ")
-    assert mistakes[4] == "SHELLBOT_BOT_NAM: no setting is read from it; did you mean SHELLBOT_BOT_NAME?"
-    assert len(mistakes) == 5
+    assert mistakes[3].startswith(f"{settings}:3: bot.on_enter: $GREETING is not set in the environment; ")
+    assert mistakes[4].startswith("SHELLBOT_SERVER_PORT: server.port: ")
+    assert mistakes[5] == "SHELLBOT_BOT_NAM: no setting is read from it; did you mean SHELLBOT_BOT_NAME?"
+    assert len(mistakes) == 6
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,10 @@ DOOR = "on '0.0.0.0' anybody on the network could walk in"
         ("bus:\n  guarantee: log\n", {}, ["{file}:2: bus.guarantee is 'log', but this version promises 'replay'"]),
         ("bus:\n  history: 5\n", {}, ["{file}:2: bus.history is 5; it should be "]),
         ("bus:\n  slow: drop\n", {}, ["{file}:2: bus.slow is 'drop', but bus.guarantee is 'replay', which loses"]),
+        ("polls:\n  timezone: Nowhere/At\n", {}, ["{file}:2: polls.timezone: there is no zone 'Nowhere/At'"]),
+        ("", {"SHELLBOT_POLLS_TIMEZONE": "../x"}, ["SHELLBOT_POLLS_TIMEZONE: polls.timezone: there is no zone '../x'"]),
+        ("bot:\n  name: $NO_SUCH\n", {}, ["{file}:2: bot.name: $NO_SUCH is not set in the environment; set it, or"]),
+        ("server: {public_url: $HOME_OF_IT}\n", {"HOME_OF_IT": "https://chat.test"}, []),
         ("bus: {slow: drop, guarantee: fast}\n", {}, []),
         ("server: {private: on, address: 0.0.0.0, public_url: 'https://chat.test:8443/at/'}\n", {}, []),
         ("server: {address: 0.0.0.0}\nspace: {type: console}\n", {}, []),
@@ -175,6 +180,6 @@ def test_the_command_ends_with_1_when_there_are_mistakes(settings):
     done = shellbot("--settings", str(settings), "--all")
     assert done.returncode == 1
     assert "did you mean 'bus.address'?" in done.stderr
-    assert done.stderr.count("\n") == 3
+    assert done.stderr.count("\n") == 4
     assert "first port that it tries" in done.stdout
     assert "very secret" not in done.stdout + done.stderr
