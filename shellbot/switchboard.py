@@ -214,8 +214,8 @@ class Switchboard:
                     self._is_waiting = True
                     asyncio.get_running_loop().add_writer(self._feed.fileno(), self._pump)
                 return
-            except NotRunning as error:
-                logger.error("%d messages cannot be put: %s", len(self._line), error)
+            except (NotRunning, BusClosed) as error:
+                logger.error("what is said cannot be put, messages=%d: %s", len(self._line), error)
                 self._line.clear()
             else:
                 self._room -= taken

@@ -166,6 +166,19 @@ async def test_what_cannot_travel_is_refused_where_it_is_said(runtime_folder):
             await switchboard.stop()
 
 
+async def test_a_publisher_that_was_closed_is_told_in_the_log_and_hinders_nobody(runtime_folder, caplog):
+    with a_bus(runtime_folder) as (bus, publisher):
+        switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
+        try:
+            publisher.close()
+            for number in range(3):
+                switchboard.put("first", said(str(number)))
+        finally:
+            await switchboard.stop()
+        said_of_it = "what is said cannot be put, messages=1: this queue was closed here; nothing more can be put"
+        assert [record.getMessage() for record in caplog.records] == [said_of_it] * 3
+
+
 async def test_what_is_said_at_once_to_who_has_just_come_is_heard_once_and_in_its_order(runtime_folder):
     with a_bus(runtime_folder) as (bus, publisher):
         switchboard = Switchboard(bus, publisher, Seal(b"k" * 32))
