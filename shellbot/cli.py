@@ -9,7 +9,7 @@ import select
 import shutil
 import sys
 import webbrowser
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -234,7 +234,8 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
 def pub(address: str | None, instance: str | None, timeout: float, channel: str, messages: tuple[str, ...]) -> None:
     """Publish JSON on CHANNEL: each argument, or each line of the standard input."""
     bus = _find_bus(address, instance)
-    texts: Iterator[str] = iter(messages) if messages else (line for line in sys.stdin if line.strip())
+    given = [_parsed(text) for text in messages]
+    said: Iterable[Any] = given or (_parsed(line) for line in sys.stdin if line.strip())
     with bus.publish() as publisher:
         begun = monotonic()
         if timeout > 0:
@@ -248,8 +249,8 @@ def pub(address: str | None, instance: str | None, timeout: float, channel: str,
                     f"nobody subscribed to {channel!r} within {timeout:g} s; start `shellbot sub {channel}`, "
                     "wait longer with --timeout, or publish to nobody with --timeout 0"
                 ) from None
-        for text in texts:
-            publisher.put(channel, _parsed(text))
+        for message in said:
+            publisher.put(channel, message)
 
 
 def _is_first(bus: Bus, pid: int | None) -> bool:

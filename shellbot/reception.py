@@ -220,7 +220,12 @@ class Reception:
             if isinstance(error, AgentStopped):
                 return  # the program stops; the next run deals with the event again
             if isinstance(error, CallTimeout):
-                logger.warning("turn was stopped at its time limit channel=%s event=%s", bot.id, event.id)
+                logger.warning(
+                    "a command ran longer than its `timeout` and was stopped; what it waits for goes through "
+                    "`await bot.wait(...)` channel=%s event=%s",
+                    bot.id,
+                    event.id,
+                )
                 bot.reply(Reply(id=f"{event.id}/late", text="That took too long, and I stopped it."))
             elif error is not None:
                 self._home.report(bot, error, "turn")

@@ -238,6 +238,13 @@ def test_an_address_held_by_a_stranger_is_told_in_one_line():
     assert re.fullmatch(rf"shellbot: {holder} listens on {url} already; stop it, or set .*\n", done.stderr)
 
 
+def test_pub_refuses_what_is_no_json_before_it_waits_for_a_reader(address):
+    done = shellbot("pub", "room", '"first"', "sushi", "--bus", address, "--timeout", "60")
+    assert done.returncode == 2
+    assert "not JSON: 'sushi'" in done.stderr
+    assert "a text needs quotes of its own" in done.stderr
+
+
 def test_sub_begins_with_messages_from_before(address):
     with bus_at(address).publish() as publisher:
         for number in range(5):

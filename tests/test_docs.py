@@ -175,7 +175,7 @@ def test_the_hooks_in_the_page_on_commands_are_those_of_a_command():
 def test_the_page_on_commands(tmp_path):
     """Its bot loads, the classes it names are there, and the words in its table are theirs."""
     page = (ROOT / "docs/commands.md").read_text()
-    (code,) = blocks("docs/commands.md")
+    code, _ = blocks("docs/commands.md")
     bot = tmp_path / "my_bot.py"
     bot.write_text(code)
     assert [command.keyword for command in load_commands(str(bot))] == ["input", "sleep", "step", "update"]
@@ -184,6 +184,22 @@ def test_the_page_on_commands(tmp_path):
     for module, name, said in named:
         command = getattr(import_module(f"shellbot.commands.{module}"), name)
         assert command.keyword == said.partition(" ")[0] or (command.keyword.startswith("*") and not said)
+
+
+@pytest.fixture
+def dialogue_options(tmp_path):
+    bot = tmp_path / "tea_bot.py"
+    bot.write_text(blocks("docs/commands.md")[1])
+    return [str(bot)]
+
+
+async def test_the_command_that_waits(dialogue):
+    group = await dialogue.group("Person A")
+    await group.say("Person A", "tea 3")
+    await group.heard("I look after it.")
+    await group.say("Person A", "echo meanwhile")
+    await dialogue.clock.advance(180)
+    await group.heard("The tea is ready.")
 
 
 def test_the_page_on_webex_has_all_its_settings():

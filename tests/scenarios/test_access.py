@@ -391,6 +391,9 @@ async def test_in_a_room_that_is_not_named_nothing_is_done_also_from_a_direct_ch
         await people.hears("there", "Person A")
         for order in ("poll list", "poll close #1"):
             await people.whisper("Person A", order)
+        async with asyncio.timeout(10):
+            while len(await log_of(people)) < 4:  # both are answered with the same words
+                pass
         await people.hears("I take no commands in this room", "Person A")
         await people.say("Person B", "poll list")
         await people.hears("0 of 2 voted")
