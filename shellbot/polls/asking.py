@@ -20,7 +20,7 @@ ENDS = {
     "In 10 minutes": timedelta(minutes=10),
     "In 1 hour": timedelta(hours=1),
     "In 1 day": timedelta(days=1),
-    "When I close it": None,
+    "When all have voted, or I close it": None,
 }
 _WAITS: dict[str, Any] = {"retry_delay": 300.0, "cancel_delay": 900.0, "on_cancel": "No vote, then."}
 _QUESTION = re.compile(r"\"([^\"]+)\"|“([^”]+)”|([^,\"“]+\?)")
@@ -49,9 +49,13 @@ def asking(question: str) -> Machine:
     if question:
         make(question, ("Yes", "No"))
     machines: list[Machine] = (
-        [] if question else [_Question(question="What do you want to ask?", key="question", **_WAITS)]
+        []
+        if question
+        else [_Question(question="What do you want to ask? `cancel` ends this.", key="question", **_WAITS)]
     )
-    machines.append(_Choices(question="Which choices? Separate them by commas.", key="choices", **_WAITS))
+    machines.append(
+        _Choices(question="Which choices? Separate them by commas; `cancel` ends this.", key="choices", **_WAITS)
+    )
     machines.append(Menu(question="When does it close?", options=list(ENDS), key="ends", **_WAITS))
     machine = Sequence(machines)
     if question:

@@ -39,7 +39,7 @@ async def test_only_what_is_missing_is_asked_for(party, line):
         await people.hears("Which choices?")
         await people.say("Person A", "Tea, Coffee")
         await asked_when(people)
-        await people.say("Person A", "when I close it")
+        await people.say("Person A", "when all have voted, or I close it")
         await people.ballot("Person A", "Tea or coffee?")
         assert not any("What do you want to ask?" in text for text in people.told())
 
