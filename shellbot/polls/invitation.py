@@ -25,17 +25,18 @@ class Printer:
     """
 
     def __init__(self) -> None:
-        self._specs: dict[str, Spec] = {}
+        self._specs: dict[str, tuple[object, Spec]] = {}  # of each poll, beside what was asked
         self._invitations: dict[tuple[object, ...], Reply] = {}
         self._times: dict[tuple[object, ...], str] = {}
 
     def spec(self, message: dict[str, Any]) -> Spec:
         """What an instruction to open a poll asks."""
-        made = restored(message["question"], tuple(message["choices"]), message.get("rules", {}))
-        if self._specs.get(message["poll"]) != made:
+        asked = message["question"], message["choices"], message.get("rules", {})
+        known = self._specs.get(message["poll"])
+        if known is None or known[0] != asked:
             _trim(self._specs)
-            self._specs[message["poll"]] = made
-        return self._specs[message["poll"]]
+            known = self._specs[message["poll"]] = asked, restored(asked[0], tuple(asked[1]), asked[2])
+        return known[1]
 
     def when(self, paper: Paper, now: datetime, zone: tzinfo) -> str:
         """When it closes, as it is said in this second."""
