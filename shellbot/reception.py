@@ -199,7 +199,7 @@ class Reception:
             case _:
                 self._over(bot, event, None)
                 return handled
-        turn.add_done_callback(lambda turn: self._over(bot, event, turn))
+        turn.add_done_callback(lambda turn: self._over(bot, event, turn, is_noted=topic.is_noted))
         return handled
 
     def _is_slow(self, bot: ShellBot, event: Event) -> bool:
@@ -211,7 +211,9 @@ class Reception:
             bot.reply(Reply(id=f"{event.id}/silent", text=text))
         return is_slow
 
-    def _over(self, bot: ShellBot, event: Event, turn: asyncio.Future[object] | None) -> None:
+    def _over(
+        self, bot: ShellBot, event: Event, turn: asyncio.Future[object] | None, *, is_noted: bool = False
+    ) -> None:
         handled = self._handled.pop(event.id)
         if not handled.done():
             handled.set_result(None)
@@ -230,7 +232,8 @@ class Reception:
             elif error is not None:
                 self._home.report(bot, error, "turn")
                 bot.reply(Reply(id=f"{event.id}/failed", text="Something went wrong here; it is in my log."))
-        self._desk.inbox.done(event)
+        if not is_noted:
+            self._desk.inbox.done(event)
 
     async def meet(self, person: Person) -> Channel | None:
         """The direct channel with somebody, with its bot where direct bots live here; None: no such can be opened."""

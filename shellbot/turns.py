@@ -20,6 +20,7 @@ class Topic:
     of the cause and a count, the repeat says nothing twice.
 
     ``do``: keyword of the command that somebody's word has called, if that is what it is about.
+    ``is_noted``: the store knows that the event was dealt with, from the transaction that holds its effect.
     ``hops``: how often bots have answered each other, on the way from what a person said to this turn.
     """
 
@@ -29,6 +30,7 @@ class Topic:
     is_again: bool = False
     last_report: dict[str, Any] | None = None
     do: str = ""
+    is_noted: bool = False
     hops: int = 0
     broadcasts: set[str] = field(default_factory=set)
     keeping: list[asyncio.Future[Any]] = field(default_factory=list)  # what must be on disk before the turn is over

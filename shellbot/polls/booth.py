@@ -272,6 +272,8 @@ class Booth:
             finish(db, event.id)
 
         await self._store.write(keep)
+        if (topic := current_topic.get()) is not None:
+            topic.is_noted = True
         for name, value in vote.items():
             setattr(paper, name, value)
         self._handing.begin(paper)
