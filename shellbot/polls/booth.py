@@ -272,7 +272,7 @@ class Booth:
             finish(db, event.id)
 
         await self._store.write(keep)
-        if (topic := current_topic.get()) is not None:
+        if (topic := current_topic.get()) is not None and topic.id == event.id:
             topic.is_noted = True
         for name, value in vote.items():
             setattr(paper, name, value)

@@ -54,6 +54,23 @@ async def test_a_vote_goes_out_to_all_and_its_result_comes_back(party):
         assert "3 of 3 voted" in result
 
 
+async def test_all_that_was_said_is_noted_as_dealt_with_and_a_vote_only_in_its_own_transaction(party):
+    async with party("Person A", "Person B", "Person C") as people:
+        desk = people.engine.desk
+        before = await desk.store.read(lambda db: db.execute("SELECT count(*) FROM inbox").fetchone()[0])
+        noted, done = [], desk.inbox.done
+        desk.inbox.done = lambda event: noted.append(event.id) or done(event)
+        await people.say("Person A", LUNCH)
+        await people.press("Person A", "Sushi")
+        for name, text in (("Person B", "2"), ("Person C", "nonsense"), ("Person C", "pizza")):
+            await people.ballot(name)
+            await people.whisper(name, text)
+        await people.hears("3 of 3 voted")
+        rows = await desk.store.read(lambda db: db.execute("SELECT done FROM inbox").fetchall())
+        assert [row[0] for row in rows] == [1] * (before + 5)
+        assert len(noted) == 2  # what was no vote
+
+
 async def test_d01_a_vote_may_be_changed_until_the_close_and_the_last_one_counts(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", LUNCH)
