@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import threading
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from shellbot.agents.agent import Agent
 from shellbot.codecs import decode, encode
@@ -47,6 +50,7 @@ logger = getLogger(__name__)
 
 LOOP_HOPS = 8  # from this one on bots answer answers to their answers, and no person has said anything in between
 LOOP_LIMIT, LOOP_SPAN = 1_000, 60.0  # answers of that kind that a group gives in so many seconds
+TOGETHER = 100  # reports that a turn takes at most, so that the loop goes on
 IN_FORCE_TIMEOUT = 5.0  # seconds the publisher has to confirm a subscription
 
 
@@ -58,9 +62,15 @@ class Hooks(Protocol):
     @property
     def timeout(self) -> float: ...
 
+    def takes(self, message: dict[str, Any]) -> bool: ...
+
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None: ...
 
+    def is_one_of_many(self, report: Report) -> bool: ...
+
     async def on_report(self, bot: ShellBot, report: Report) -> None: ...
+
+    async def on_reports(self, bot: ShellBot, reports: Sequence[Report]) -> None: ...
 
     async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None: ...
 
@@ -126,6 +136,7 @@ class ShellBot(Agent):
         self.observations: dict[Observation, None] = {}
         self._loops, self._loops_since = 0, 0.0  # answers to answers of this span, and when it began
         self._heard: dict[str, Person] = {}  # direct channel -> who speaks there
+        self._reports: dict[str, deque[tuple[Report, int]]] = {}  # by command, with hops: those that one turn takes
         self._subscriber: Subscriber | None = None
 
     # --- who and where
@@ -472,25 +483,42 @@ class ShellBot(Agent):
             self.instructions.finish(envelope, None)
             return
         topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again, hops=envelope.hops)
-        is_taken = is_again
+        topic.is_taken = is_again
 
         async def turn() -> None:
-            nonlocal is_taken
-            if not is_again:
-                is_taken, report = await self.instructions.take(envelope, self.clock.utcnow())
-                if report is not None:
-                    self.report_to(envelope.group, envelope.do, envelope.id, report)
-            if is_taken:
+            if is_again or command.takes(envelope.body) or await self._take(envelope, topic):
                 await command.on_instruction(self, envelope.body)
 
         def over(done: asyncio.Future[Any]) -> None:
-            if not is_taken or done.cancelled() or self.state != "running":
+            if not topic.is_taken or done.cancelled() or self.state != "running":
                 return  # it was done before; or the program stops, and it is carried out again by the next run
             if (error := done.exception()) is not None:
                 self.home.report(self, error, f"instruction {envelope.do}")
             self.instructions.finish(envelope, topic.last_report)
 
         self.begin(topic, turn, limit=command.timeout).add_done_callback(over)
+
+    async def take(self, effect: Callable[[sqlite3.Connection], object]) -> bool:
+        """Run a job of the store, in one transaction with the note that the instruction of this turn is carried out.
+
+        It is for commands that :meth:`~shellbot.commands.base.Command.takes` their instructions.
+
+        Returns:
+            False where that was done before, or is being done: then nothing is stored, and nothing is to be done.
+        """
+        topic = current_topic.get()
+        if topic is not None and topic.instruction is not None and not topic.is_taken:
+            return await self._take(topic.instruction, topic, effect)
+        await self.desk.store.write(effect)
+        return True
+
+    async def _take(
+        self, envelope: Envelope, topic: Topic, effect: Callable[[sqlite3.Connection], object] | None = None
+    ) -> bool:
+        topic.is_taken, report = await self.instructions.take(envelope, self.clock.utcnow(), effect)
+        if report is not None:
+            self.report_to(envelope.group, envelope.do, envelope.id, report)
+        return topic.is_taken
 
     def _hear_report(self, channel: str, envelope: Envelope) -> None:
         if self.is_closed:
@@ -510,7 +538,34 @@ class ShellBot(Agent):
         )
         for observation in tuple(self.observations):
             observation.hear(report)
-        self.begin(Topic(report.id, hops=envelope.hops), command.on_report, self, report, limit=command.timeout)
+        if command.is_one_of_many(report):
+            self._hear_with_others(command, report, envelope.hops)
+        else:
+            self.begin(Topic(report.id, hops=envelope.hops), command.on_report, self, report, limit=command.timeout)
+
+    def _hear_with_others(self, command: Hooks, report: Report, hops: int) -> None:
+        """Have the next turn for such reports take this one, too."""
+        reports = self._reports.get(command.keyword)
+        if reports is None:
+            self._take_reports(command)
+            reports = self._reports[command.keyword] = deque()
+        elif len(reports) >= self.mailbox_size:
+            raise asyncio.QueueFull(f"{self.name} has {len(reports)} reports waiting already")
+        reports.append((report, hops))
+
+    def _take_reports(self, command: Hooks) -> None:
+        topic = Topic(uuid4().hex)  # what is said in it is of no one report
+
+        async def turn() -> None:
+            waiting = self._reports.pop(command.keyword)
+            taken = [waiting.popleft() for _ in range(min(len(waiting), TOGETHER))]
+            if waiting:
+                self._take_reports(command)
+                self._reports[command.keyword] = waiting
+            topic.hops = max(hops for _, hops in taken)
+            await command.on_reports(self, [report for report, _ in taken])
+
+        self.begin(topic, turn, limit=command.timeout)
 
     # --- within
 

@@ -7,6 +7,7 @@ that was done gives its last report again, for its repeat means that the report 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -25,6 +26,7 @@ CREATE TABLE IF NOT EXISTS numbers (channel TEXT PRIMARY KEY, next INTEGER NOT N
 """
 REMEMBERED = timedelta(days=30)  # longer than a group repeats an instruction
 _INSERT = "INSERT OR IGNORE INTO instructions (channel, id, envelope, at) VALUES (?, ?, ?, ?)"
+_FINISH = "UPDATE instructions SET done = 1, report = ? WHERE channel = ? AND id = ?"
 BLOCK = 1 << 32  # numbers a run takes at once: none is given twice; enough for two million restarts below 2**53
 
 
@@ -61,8 +63,10 @@ class Instructions:
         self._next += 1
         return self._next - 1
 
-    async def take(self, envelope: Envelope, now: datetime) -> tuple[bool, dict[str, Any] | None]:
-        """Keep an instruction that has arrived.
+    async def take(
+        self, envelope: Envelope, now: datetime, effect: Callable[[sqlite3.Connection], object] | None = None
+    ) -> tuple[bool, dict[str, Any] | None]:
+        """Keep an instruction that has arrived; of a new one ``effect``, too, in the same transaction.
 
         Returns:
             (True, None): it is new, carry it out. (False, report): it was done, say the report again.
@@ -75,6 +79,8 @@ class Instructions:
 
         def keep(db: sqlite3.Connection) -> tuple[bool, bytes | None]:
             if db.execute(_INSERT, row).rowcount:
+                if effect is not None:
+                    effect(db)
                 return True, None
             found = db.execute("SELECT report FROM instructions WHERE channel = ? AND id = ?", row[:2]).fetchone()
             return False, found[0]
@@ -89,8 +95,5 @@ class Instructions:
 
     def finish(self, envelope: Envelope, report: dict[str, Any] | None) -> None:
         """It was carried out; ``report`` is what to say again if it is repeated."""
-        row = (orjson.dumps(report) if report else None, self._channel, envelope.id)
         self._running.pop(envelope.id, None)
-        self._store.post(
-            lambda db: db.execute("UPDATE instructions SET done = 1, report = ? WHERE channel = ? AND id = ?", row)
-        )
+        self._store.put(_FINISH, (orjson.dumps(report) if report else None, self._channel, envelope.id))

@@ -39,6 +39,7 @@ CREATE TABLE IF NOT EXISTS outbox (
     reply BLOB NOT NULL, UNIQUE (channel, id, version)
 );
 """
+_DELETE = "DELETE FROM outbox WHERE channel = ? AND id = ? AND version = ?"
 MAX_LINE = 10_000  # replies that may wait for one channel
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds between tries at a space that fails
 
@@ -236,5 +237,4 @@ class Outbox:
             logger.error("nothing more is sent until the next start, and nothing of it is lost: %s", error)
 
     def _forget(self, channel: str, reply: Reply) -> None:
-        key = (channel, reply.id, reply.version)
-        self._store.post(lambda db: db.execute("DELETE FROM outbox WHERE channel = ? AND id = ? AND version = ?", key))
+        self._store.put(_DELETE, (channel, reply.id, reply.version))

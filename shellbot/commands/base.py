@@ -7,6 +7,7 @@ engine's loop. Either has ``timeout`` seconds of running; waiting for people doe
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from shellbot.errors import MachineError
@@ -67,8 +68,28 @@ class Command:
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group has broadcast ``{"do": keyword, ...}``, and the frame arrived."""
 
+    def takes(self, message: dict[str, Any]) -> bool:
+        """Whether :meth:`on_instruction` keeps this instruction itself, by ``bot.take(effect)``, before it acts.
+
+        Others are kept before it is called. That costs one more write, and saves this care.
+        """
+        return False
+
     async def on_report(self, bot: ShellBot, report: Report) -> None:
         """Called in the group channel for each report of a direct channel to an instruction of this command."""
+
+    def is_one_of_many(self, report: Report) -> bool:
+        """Whether to hear a report together with others that have come: by :meth:`on_reports`, in one turn for all.
+
+        That is for what ten thousand channels report at once; each turn costs more than what most of them do.
+        """
+        return False
+
+    async def on_reports(self, bot: ShellBot, reports: Sequence[Report]) -> None:
+        """Called in the group channel with those reports, oldest first, in place of :meth:`on_report`.
+
+        An error is that of the turn; so see to it that the other reports do not suffer from one.
+        """
 
     async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None:
         """Called in a direct channel when the group answers one report; never repeated by itself."""

@@ -7,11 +7,12 @@ receipt appears when the group's receipt has come back.
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import replace
 from datetime import tzinfo
 from logging import getLogger
 from sys import intern
 from typing import Any
+
+from msgspec.structs import replace
 
 from shellbot.bot import ShellBot
 from shellbot.commands.base import Said
@@ -73,20 +74,20 @@ class Booth:
                 seal=message.get("seal", ""),
                 is_reopened=message.get("op") == "reopen",
             )
-            self._papers[paper.poll] = paper
         if paper.spec.anonymous and not paper.seal:
             logger.error("an anonymous ballot without a seal is not shown poll=%s channel=%s", paper.poll, self._bot.id)
-            del self._papers[paper.poll]
-            self._bot.report({"op": "unreachable", "poll": paper.poll, "version": message.get("version", 0)})
+            if await self._bot.take(_nothing):
+                self._bot.report({"op": "unreachable", "poll": paper.poll, "version": message.get("version", 0)})
             return
         reply = self._invitation(paper)
-        now = self._bot.clock.utcnow().timestamp()
 
         def keep(db: sqlite3.Connection) -> None:
-            self._stored.keep(db, paper, now)
+            self._stored.insert(db, paper)
             keep_reply(db, self._bot.id, reply)
 
-        await self._store.write(keep)
+        if not await self._bot.take(keep):
+            return
+        self._papers[paper.poll] = paper
         is_shown = await self._bot.wait(self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True))
         op = "shown" if is_shown else "unreachable"
         self._bot.report({"op": op, "poll": paper.poll, "version": message.get("version", 0)})
@@ -139,14 +140,15 @@ class Booth:
         body: dict[str, Any] = {"op": "closed", "poll": message["poll"]}
         if reopened := message.get("reopened"):
             body["reopened"] = reopened
-        if paper is not None:
-            if paper.is_open:
-                paper.is_open = False
-                if paper.is_confirmed:
-                    paper.sealed = ""
-                await self._show(paper)
-            if not paper.is_confirmed:
-                body["ballot"] = wire(paper)
+        if paper is not None and paper.is_open:
+            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed)
+            if not await self._show(closed, take=True):
+                return
+            paper.is_open, paper.sealed, paper.version = False, closed.sealed, closed.version
+        elif not await self._bot.take(_nothing):
+            return
+        if paper is not None and not paper.is_confirmed:
+            body["ballot"] = wire(paper)
         self._bot.report(body)
 
     async def confirm(self, message: dict[str, Any]) -> None:
@@ -293,8 +295,11 @@ class Booth:
         await self._store.write(lambda db: keep_reply(db, self._bot.id, reply))
         self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
 
-    async def _show(self, paper: Paper, text: str = "", id: str = "") -> None:
-        """Keep the paper and show it as it stands now: on its card where that can be edited, and in ``text``."""
+    async def _show(self, paper: Paper, text: str = "", id: str = "", *, take: bool = False) -> bool:
+        """Keep the paper and show it as it stands now: on its card where that can be edited, and in ``text``.
+
+        With ``take`` the instruction of this turn is kept with it; gives False where that was done before.
+        """
         paper.version += 1
         replies = (
             [self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)] if self._can_edit else []
@@ -304,13 +309,17 @@ class Booth:
         now = self._bot.clock.utcnow().timestamp()
 
         def keep(db: sqlite3.Connection) -> None:
-            self._stored.keep(db, paper, now)
+            self._stored.update(db, paper, now)
             for reply in replies:
                 keep_reply(db, self._bot.id, reply)
 
-        await self._store.write(keep)
+        if take and not await self._bot.take(keep):
+            return False
+        if not take:
+            await self._store.write(keep)
         for reply in replies:
             self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
+        return True
 
     def _invitation(self, paper: Paper) -> Reply:
         return self._printer.invitation(paper, self._when(paper), self._bot.desk.capabilities)
@@ -322,3 +331,7 @@ class Booth:
         """The group's number for the poll, unless another open one here has it."""
         taken = {paper.number for paper in self._papers.values() if paper.is_open}
         return number if number not in taken else max(taken) + 1
+
+
+def _nothing(db: sqlite3.Connection) -> None:
+    """What is stored with an instruction that changes nothing."""

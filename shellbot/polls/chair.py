@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta, tzinfo
 from logging import getLogger
 from typing import Any
@@ -228,52 +228,76 @@ class Chair:
 
     # --- what the direct channels report
 
-    async def hear(self, report: Report) -> None:
-        """Take one report of a direct channel."""
+    async def hear(self, reports: Sequence[Report]) -> None:
+        """Take what direct channels have reported, oldest first. An error with one is reported, and harms no other."""
+        heard: dict[str, Round] = {}
+        handed_over: list[tuple[Round, Report]] = []  # closed, with a ballot that is yet to be counted
+        for report in reports:
+            try:
+                if (round := await self._take(report)) is not None:
+                    heard[round.id] = round
+                    if report.message.get("op") == "closed" and isinstance(report.message.get("ballot"), dict):
+                        handed_over.append((round, report))
+            except Exception as error:
+                self._bot.report_error(error, "report")
+        try:
+            changed = await self._counter.count()
+            for round, report in handed_over:
+                await self._counter.settled(round, report.channel)
+                self._has_closed(round, report)
+        except Exception as error:  # what was not counted is said again
+            self._bot.report_error(error, "ballots")
+            changed = set()
+        for poll in [*heard, *(poll for poll in changed if poll not in heard)]:
+            if (each := self._rounds.get(poll)) is not None:
+                if poll in changed:
+                    self._live.show_soon(each)
+                await self._go_further(each)
+        await self._tell_waiters()
+
+    async def _take(self, report: Report) -> Round | None:
+        """Note what was reported, all but ballots, which :meth:`hear` counts; gives the poll that it is about."""
         body = report.message
-        round = await self.look_up(str(body.get("poll")))
+        round = self._rounds.get(poll := str(body.get("poll"))) or await self.look_up(poll)
         if round is not None and body.get("op") == "noted":
             await self._noted(round, report, body)
-            return
+            return None
         seat = round.seats.get(report.channel) if round is not None else None
         if round is None or seat is None:
             logger.warning("report on a poll that is not for this channel channel=%s", report.channel)
-            return
+            return None
         self._crier.heard(round, report.channel)
-        counted: set[str] = set()
         match body.get("op"):
             case "shown" | "unreachable" as reached:
                 round.mark(report.channel, reached=reached, told=_number(body, "version"))
-                self._store.post(lambda db: records.set_seat(db, round.id, seat))
-                self.opening.heard(round)
+                self._store.put(*records.seat_row(round.id, seat))
                 if round.halt and report.channel in round.untold:  # it was under way while the others were told
                     self._crier.come(round, FIRST_PAUSE)
             case "extended":
                 round.mark(report.channel, told=_number(body, "version"))
-                self._store.post(lambda db: records.set_seat(db, round.id, seat))
+                self._store.put(*records.seat_row(round.id, seat))
             case "reminded":
                 round.mark(report.channel, reminded=_number(body, "reminder"))
-                self._store.post(lambda db: records.set_seat(db, round.id, seat))
+                self._store.put(*records.seat_row(round.id, seat))
             case "ballot":
-                counted = await self._counter.take(round, report, body)
+                self._counter.take(round, report, body)
+            case "closed" if isinstance(last := body.get("ballot"), dict):
+                self._counter.take(round, report, last)
             case "closed":
-                if isinstance(last := body.get("ballot"), dict):
-                    counted = await self._counter.take(round, report, last)
-                    await self._counter.settled(round, report.channel)
-                if _number(body, "reopened") == round.reopened:  # else of a close that was taken back
-                    round.mark(report.channel, has_closed=True)
-                self._store.post(lambda db: records.set_seat(db, round.id, seat))
+                self._has_closed(round, report)
             case other:
                 logger.warning("report of an unknown kind channel=%s op=%.40r", report.channel, other)
-        for id_ in {round.id} | counted:
-            if (each := self._rounds.get(id_)) is not None:
-                await self._go_further(each, has_news=id_ in counted)
-        await self._tell_waiters()
+        return round
 
-    async def _go_further(self, round: Round, *, has_news: bool) -> None:
-        """Do what is due after a report."""
-        if has_news:
-            self._live.show_soon(round)
+    def _has_closed(self, round: Round, report: Report) -> None:
+        """A channel takes no more votes, unless that was of a close that was taken back."""
+        if _number(report.message, "reopened") == round.reopened:
+            round.mark(report.channel, has_closed=True)
+        self._store.put(*records.seat_row(round.id, round.seats[report.channel]))
+
+    async def _go_further(self, round: Round) -> None:
+        """Do what is due after reports."""
+        self.opening.heard(round)
         if round.state == "open" and round.have_all_voted():
             await self.close(round)
         await self._closing.announce_when_all_closed(round)

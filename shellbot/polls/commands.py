@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import tzinfo
 from logging import getLogger
 from typing import Any
@@ -183,6 +183,9 @@ class PollCommand(Command):
 
     # --- both sides of the bus
 
+    def takes(self, message: dict[str, Any]) -> bool:
+        return message.get("op") in ("open", "close")
+
     async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None:
         booth = self._booths[bot.id]
         topic = current_topic.get()
@@ -210,11 +213,14 @@ class PollCommand(Command):
         elif message.get("op") == "answer":
             await self._slips[bot.id].answered(message)
 
+    def is_one_of_many(self, report: Report) -> bool:
+        return report.message.get("op") != "order"
+
+    async def on_reports(self, bot: ShellBot, reports: Sequence[Report]) -> None:
+        await self._chairs[bot.id].hear(reports)
+
     async def on_report(self, bot: ShellBot, report: Report) -> None:
-        if report.message.get("op") == "order":
-            await self._hear_order(bot, report)
-        else:
-            await self._chairs[bot.id].hear(report)
+        await self._hear_order(bot, report)
 
     async def _hear_order(self, bot: ShellBot, report: Report) -> None:
         """Carry out what somebody said in a direct channel, and answer there."""

@@ -86,43 +86,45 @@ class Counter:
         self._bot = bot
         self._log = Log(bot.desk.switchboard.seal)
         self._batch: _Batch | None = None  # the latest
+        self._uncounted: _Batch | None = None  # the latest, while nobody has begun to count it
         self._counting: dict[tuple[str, str], _Batch] = {}  # by poll and channel
 
-    async def take(self, round: Round, report: Report, body: dict[str, Any]) -> set[str]:
-        """Take a ballot that came on a channel of the roll; it is counted once.
-
-        Returns:
-            Ids of the polls whose count has changed; none where another call counts it too, see :meth:`settled`.
-        """
+    def take(self, round: Round, report: Report, body: dict[str, Any]) -> None:
+        """Take a ballot that came on a channel of the roll, to be counted once: by the next :meth:`count`."""
         choice, n, at = body.get("choice"), body.get("n"), body.get("at")
         vote = self._read(round, report.channel, choice)
         if vote is None or type(n) is not int or not isinstance(at, float):
             logger.warning("ballot is not one of this poll's poll=%s channel=%s", round.id, report.channel)
-            return set()
+            return
         seat = round.seats[report.channel]
         if n == seat.counting:
-            return set()  # its repeat came before its receipt could go out
+            return  # its repeat came before its receipt could go out
         if n <= seat.n:  # counted before, or less than what counts: confirmed, and nothing else
             self._receipt(round, report, n, {"is_counted": True})
-            return set()
+            return
         seat.counting = n
         is_late = round.closes_at is not None and at >= round.closes_at.timestamp()
         is_done = body.get("is_done", True) is True
         one = _Ballot(round, report, n, vote, at, is_done, str(choice), round.version, is_late)
-        batch, is_added = self._batch, self._batch is not None and self._batch.add(one)
-        if not is_added:
-            batch = self._batch = _Batch(self._log)
-            batch.add(one)
-        assert batch is not None
-        self._counting[round.id, report.channel] = batch
-        return set() if is_added else await self._count(batch)
+        if self._batch is None or not self._batch.add(one):
+            self._batch = self._uncounted = _Batch(self._log)
+            self._batch.add(one)
+        self._counting[round.id, report.channel] = self._batch
 
     async def settled(self, round: Round, channel: str) -> None:
         """Return when the ballot of this channel, if one is being counted, is counted; raises what prevented it."""
         if (batch := self._counting.get((round.id, channel))) is not None:
             await self._bot.wait(asyncio.shield(batch.over))
 
-    async def _count(self, batch: _Batch) -> set[str]:
+    async def count(self) -> set[str]:
+        """Count what was taken. Gives the turn back; what is taken meanwhile may be counted with it.
+
+        Returns:
+            Ids of the polls whose count has changed; none where another call counts it, see :meth:`settled`.
+        """
+        batch, self._uncounted = self._uncounted, None
+        if batch is None:
+            return set()
         try:
             found = await self._bot.wait(self._bot.desk.store.write(batch.count))
         except BaseException as error:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
 from typing import Any
 
+import msgspec
 import orjson
 
 from shellbot.polls import ballot
@@ -39,10 +39,15 @@ _COLUMNS = (
     "poll, number, group_id, instruction, question, choices, rules, closes_at, is_open, "
     "choice, is_done, n, at, is_typed, is_confirmed, version, told, is_cancelled, seal, is_cast, is_reopened"
 )
+_INSERT = f"INSERT OR IGNORE INTO booth (channel, {_COLUMNS}) VALUES ({', '.join('?' * (_COLUMNS.count(',') + 2))})"
+_UPDATE = (
+    "UPDATE booth SET ended_at = CASE WHEN ? THEN NULL WHEN is_open THEN ? ELSE ended_at END, is_open = ?, choice = ?, "
+    "told = ?, closes_at = ?, is_cancelled = ?, is_confirmed = ?, version = ?, is_cast = ?, is_reopened = ? "
+    "WHERE channel = ? AND poll = ?"
+)
 
 
-@dataclass(slots=True)
-class Paper:
+class Paper(msgspec.Struct):
     """A ballot paper in one direct channel, and the vote on it.
 
     ``is_done``: nothing is to be added to the vote. ``told``: the version of the poll that it shows. ``n`` grows with
@@ -129,25 +134,24 @@ class Papers:
             lambda db: [_paper(row) for row in db.execute(query, (self._channel, *values)).fetchall()]
         )
 
-    def keep(self, db: sqlite3.Connection, paper: Paper, at: float) -> None:
-        """Write all of a paper but its vote's number, time and way; one that was open and is not has ended ``at``."""
-        places = ", ".join("?" * (_COLUMNS.count(",") + 2))
-        db.execute(
-            f"INSERT INTO booth (channel, {_COLUMNS}) VALUES ({places}) "
-            "ON CONFLICT DO UPDATE SET "
-            "ended_at = CASE WHEN excluded.is_open THEN NULL WHEN is_open THEN ? ELSE ended_at END, "
-            "is_open = excluded.is_open, choice = excluded.choice, told = excluded.told, "
-            "closes_at = excluded.closes_at, is_cancelled = excluded.is_cancelled, "
-            "is_confirmed = excluded.is_confirmed, version = excluded.version, is_cast = excluded.is_cast, "
-            "is_reopened = excluded.is_reopened",
-            (
-                self._channel, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
-                orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
-                paper.choice, paper.is_done, paper.n, paper.at, paper.is_typed,
-                paper.is_confirmed, paper.version, paper.told, paper.is_cancelled, paper.seal, paper.is_cast,
-                paper.is_reopened, at,
-            ),
+    def insert(self, db: sqlite3.Connection, paper: Paper) -> None:
+        """Write all of a paper, if it is not here: what is put once more has not changed."""
+        values = (
+            self._channel, paper.poll, paper.number, paper.group, paper.instruction, paper.spec.question,
+            orjson.dumps(paper.spec.choices), orjson.dumps(paper.spec.rules), paper.closes_at, paper.is_open,
+            paper.choice, paper.is_done, paper.n, paper.at, paper.is_typed,
+            paper.is_confirmed, paper.version, paper.told, paper.is_cancelled, paper.seal, paper.is_cast,
+            paper.is_reopened,
         )  # fmt: skip
+        db.execute(_INSERT, values)
+
+    def update(self, db: sqlite3.Connection, paper: Paper, at: float) -> None:
+        """Write what changes of a paper, but how its vote was cast; one that was open and is not has ended ``at``."""
+        values = (
+            paper.is_open, at, paper.is_open, paper.choice, paper.told, paper.closes_at, paper.is_cancelled,
+            paper.is_confirmed, paper.version, paper.is_cast, paper.is_reopened, self._channel, paper.poll,
+        )  # fmt: skip
+        db.execute(_UPDATE, values)
 
     def put_vote(self, db: sqlite3.Connection, paper: Paper) -> None:
         """Write the vote on a paper, with its number, time and way."""

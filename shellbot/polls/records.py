@@ -21,7 +21,7 @@ from shellbot.polls.sealing import Urn
 from shellbot.polls.spec import Spec, restored
 from shellbot.polls.tally import Result, count
 from shellbot.roster import Member
-from shellbot.stores.base import Store
+from shellbot.stores.base import Row, Store
 
 State = Literal["planned", "opening", "open", "closing", "closed", "cancelled"]
 Reached = Literal["", "shown", "unreachable"]
@@ -318,12 +318,10 @@ def set_state(db: sqlite3.Connection, poll: str, state: State) -> None:
     db.execute("UPDATE polls SET state = ? WHERE id = ?", (state, poll))
 
 
-def set_seat(db: sqlite3.Connection, poll: str, seat: Seat) -> None:
-    """Note what a direct channel reported."""
-    db.execute(
-        "UPDATE poll_roll SET reached = ?, closed = ?, told = ?, reminded = ? WHERE poll = ? AND person_id = ?",
-        (seat.reached, int(seat.has_closed), seat.told, seat.reminded, poll, seat.member.person.id),
-    )
+def seat_row(poll: str, seat: Seat) -> tuple[str, Row]:
+    """What notes, put into the store, what a direct channel has reported."""
+    row = (seat.reached, int(seat.has_closed), seat.told, seat.reminded, poll, seat.member.person.id)
+    return "UPDATE poll_roll SET reached = ?, closed = ?, told = ?, reminded = ? WHERE poll = ? AND person_id = ?", row
 
 
 def save(db: sqlite3.Connection, round: Round) -> None:

@@ -22,6 +22,7 @@ from shellbot.errors import StoreError
 logger = logging.getLogger(__name__)
 T = TypeVar("T")
 Job = Callable[[sqlite3.Connection], object]
+Row = tuple[str | bytes | int | float | None, ...]
 Kind = Literal["write", "erase", "read", "end"]
 GROUP = 500  # jobs in one transaction
 MOST_WAITING = 100_000  # jobs; more are refused: the disk does not keep up
@@ -48,6 +49,7 @@ class Store(ABC):
         self._gate = threading.Lock()  # so that nothing is put into the line behind its end
         self._is_open = False
         self._in_job = False  # of the writer thread
+        self._rows: dict[str, _Rows] = {}  # by statement: the latest
 
     async def open(self) -> None:
         """Start the writer thread, and with it the database.
@@ -101,6 +103,20 @@ class Store(ABC):
             StoreError: The store is closed, or too much waits.
         """
         self._accept(_Entry("write", job, None))
+
+    def put(self, statement: str, row: Row) -> None:
+        """:meth:`post` of one statement. Rows of one statement that wait for the disk are written together, where the
+        first of them stands in the line: before jobs that were given meanwhile, and after all that are on disk by now.
+
+        Raises:
+            StoreError: The store is closed, or too much waits.
+        """
+        rows = self._rows.get(statement)
+        if rows is None or not rows.add(row):
+            rows = _Rows(statement)
+            rows.add(row)
+            self.post(rows.write)
+            self._rows[statement] = rows
 
     async def read(self, job: Callable[[sqlite3.Connection], T]) -> T:
         """Run a job that only reads. It sees all that was written before, and nothing that may yet be undone."""
@@ -310,6 +326,29 @@ class Store(ABC):
 
 class _OneFailed(Exception):
     """A job of a group raised; nothing of the group is stored."""
+
+
+class _Rows:
+    """Rows of one statement. More may be added until it is run, which is in another thread."""
+
+    def __init__(self, statement: str) -> None:
+        self._statement = statement
+        self._rows: list[Row] = []
+        self._is_begun = False
+        self._lock = threading.Lock()
+
+    def add(self, row: Row) -> bool:
+        """Take it in; False if it is too late for that."""
+        with self._lock:
+            if self._is_begun or len(self._rows) >= GROUP:
+                return False
+            self._rows.append(row)
+            return True
+
+    def write(self, db: sqlite3.Connection) -> None:
+        with self._lock:
+            self._is_begun = True
+        db.executemany(self._statement, self._rows)
 
 
 class _Entry:

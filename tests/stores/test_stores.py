@@ -297,3 +297,52 @@ async def test_a_group_that_cannot_be_committed_is_tried_one_by_one(make: Make) 
         assert isinstance(refused, sqlite3.IntegrityError)
         assert (before, after) == (1, 2)
         assert await store.read(all_said) == ["before", "after"]
+
+
+PUT = "INSERT INTO said (text) VALUES (?)"
+
+
+async def test_rows_that_wait_are_written_together_where_the_first_of_them_stands(make: Make) -> None:
+    async with opened(make) as store:
+        stopper = Stopper(store)
+        await stopper.held()
+        store.put(PUT, ("row 1",))
+        store.post(say("job"))
+        store.put(PUT, ("row 2",))
+        store.put("INSERT INTO said (text) VALUES (upper(?))", ("other",))
+        stopper.let_go()
+        assert await store.read(all_said) == ["row 1", "row 2", "job", "OTHER"]
+        store.put(PUT, ("row 3",))  # the others are written, so this one stands in the line anew
+        assert (await store.read(all_said))[-1] == "row 3"
+
+
+async def test_rows_are_written_once_also_where_another_job_of_their_group_fails(make: Make) -> None:
+    async with opened(make) as store:
+        stopper = Stopper(store)
+        await stopper.held()
+        store.put(PUT, ("row 1",))
+        failing = asyncio.ensure_future(store.write(say(None)))
+        await asyncio.sleep(0)  # it stands in the line
+        store.put(PUT, ("row 2",))
+        stopper.let_go()
+        with pytest.raises(sqlite3.IntegrityError):
+            await failing
+        assert await store.read(all_said) == ["row 1", "row 2"]
+
+
+async def test_very_many_rows_are_several_jobs(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base_module, "GROUP", 3)
+    async with opened(make) as store:
+        stopper = Stopper(store)
+        await stopper.held()
+        for number in range(10):
+            store.put(PUT, (f"row {number}",))
+        stopper.let_go()
+        assert await store.read(all_said) == [f"row {number}" for number in range(10)]
+
+
+async def test_rows_put_to_a_closed_store_are_refused(make: Make) -> None:
+    async with opened(make) as store:
+        pass
+    with pytest.raises(StoreError, match="not open"):
+        store.put(PUT, ("late",))
