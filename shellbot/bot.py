@@ -452,7 +452,8 @@ class ShellBot(Agent):
         """Tell a group something outside of the instruction's turn, or the same once more with its ``id`` and ``n``."""
         if not self.is_direct:
             raise UsageError("report goes from a direct channel to its group; in a group use bot.broadcast")
-        encode(message)
+        if threading.get_ident() != self._thread:
+            encode(message)  # what cannot travel is refused here, where the mistake is
         if n is None:
             n = self.instructions.next_number()
         envelope = Envelope(

@@ -22,6 +22,7 @@ SHALLOW_BYTES = 2 * MAX_DEPTH
 
 # orjson would make texts of these without a word, and nobody turns them back.
 OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_SORTED = OPTIONS | orjson.OPT_SORT_KEYS
 _FEW = 32
 # Below, looking for null in the bytes is faster than looking at the values.
 _SMALL_BYTES = 300
@@ -29,8 +30,11 @@ _dumps = orjson.dumps
 _loads = orjson.loads
 
 
-def encode(message: Any) -> bytes:
+def encode(message: Any, *, is_sorted: bool = False) -> bytes:
     """One line of compact JSON.
+
+    Args:
+        is_sorted: With the keys of each object in order, so that equal messages have the same text.
 
     Raises:
         NotSerializable: A value or key without a JSON form; ``path`` names it.
@@ -39,7 +43,7 @@ def encode(message: Any) -> bytes:
         MessageTooLarge: More than 1 MiB.
     """
     try:
-        data = _dumps(message, None, OPTIONS)
+        data = _dumps(message, None, _SORTED if is_sorted else OPTIONS)
     except TypeError as error:
         raise _explain(message, error) from error
     # orjson writes NaN as null, and 65 levels need 130 brackets: small texts need one look, others a few.

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import msgspec
 import orjson
 
-from shellbot.errors import AuthenticationFailed, NotSerializable
+from shellbot.codecs import MAX_BYTES, encode
+from shellbot.errors import AuthenticationFailed
 
 VERSION = 1
 Side = Literal["group", "direct"]
@@ -56,8 +57,12 @@ class Seal:
         """A key for something else than envelopes, made of this one; the same in each run."""
         return hmac.digest(self._key, purpose.encode(), "sha256")
 
-    def close(self, channel: str, envelope: Envelope) -> dict[str, Any]:
-        """Make the message to put on ``channel``."""
+    def close(self, channel: str, envelope: Envelope) -> bytes:
+        """Make the message to put on ``channel``, as JSON.
+
+        Raises:
+            InvalidMessage: The body cannot travel on the bus.
+        """
         message: dict[str, Any] = {
             "v": VERSION,
             "group": envelope.group,
@@ -70,11 +75,9 @@ class Seal:
         }
         if envelope.hops:
             message["hops"] = envelope.hops
-        try:
-            message["mac"] = self.mac(channel, message)
-        except (TypeError, ValueError) as error:
-            raise NotSerializable(f"this cannot travel on the bus: {error}") from error
-        return message
+        text = encode(message, is_sorted=True)
+        sealed = b'%b,"mac":"%b"}' % (text[:-1], self._mac(channel, text).encode())
+        return sealed if len(sealed) <= MAX_BYTES else encode(orjson.loads(sealed))  # which says what is wrong
 
     def open(self, channel: str, message: Any) -> Envelope | None:
         """Read what came on ``channel``.
@@ -114,16 +117,16 @@ class Seal:
         mac = message.get("mac")
         if not isinstance(mac, str):
             return False
+        rest = message.copy()
+        del rest["mac"]
         try:
-            expected = self.mac(channel, message)
+            expected = self._mac(channel, orjson.dumps(rest, option=orjson.OPT_SORT_KEYS))
         except (TypeError, ValueError):  # what orjson says of a value it cannot write
             return False
         return hmac.compare_digest(mac.encode(errors="replace"), expected.encode())
 
-    def mac(self, channel: str, message: dict[str, Any]) -> str:
-        """The seal over all fields but itself, and the channel's name. Keys are sorted: their order carries nothing."""
-        if "mac" in message:
-            message = {name: value for name, value in message.items() if name != "mac"}
+    def _mac(self, channel: str, text: bytes) -> str:
+        """The seal over all other fields, and the channel's name. Keys are sorted: their order carries nothing."""
         mac = self._fresh.copy()
-        mac.update(orjson.dumps([channel, message], option=orjson.OPT_SORT_KEYS))
+        mac.update(b"[%b,%b]" % (orjson.dumps(channel), text))
         return mac.hexdigest()

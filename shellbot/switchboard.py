@@ -34,7 +34,7 @@ EACH = 10e-6  # seconds that a change of what is listened to waits for others, f
 class Feed(Protocol):
     """What the switchboard needs of a publisher."""
 
-    def encoded(self, channel: str, message: Any) -> bytes: ...
+    def addressed(self, channel: str, text: bytes) -> bytes: ...
 
     def put_encoded(self, texts: Sequence[bytes]) -> int: ...
 
@@ -75,7 +75,7 @@ class Switchboard:
         """
         if len(self._line) + len(self._early) >= MAX_LINE:
             raise QueueFull(f"the bus takes nothing and {MAX_LINE:,} messages wait; look at the publisher process")
-        text = self._feed.encoded(channel, self.seal.close(channel, envelope))
+        text = self._feed.addressed(channel, self.seal.close(channel, envelope))
         if channel in self._unsure:
             self._early.append((channel, text))
             if self._assuring is None:

@@ -165,6 +165,10 @@ class Publisher(multiprocessing.Process):
             raise InvalidMessage(_NOTHING)
         return self._learn(channel) + body
 
+    def addressed(self, channel: str, text: bytes) -> bytes:
+        """The same for a message that is encoded, by :func:`shellbot.codecs.encode`, and not empty."""
+        return self._learn(channel) + text
+
     def put_encoded(self, texts: Sequence[bytes]) -> int:
         """Queue several at once without waiting, in order, those that are short in one write.
 

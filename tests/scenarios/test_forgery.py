@@ -46,7 +46,7 @@ async def voting(people):
 def forged(round, channel, at):
     body = {"op": "ballot", "poll": round.id, "choice": "Sushi", "n": 2**52, "at": at}
     envelope = Envelope(group="group", side="direct", id="x", re=f"{round.id}/open", n=2**52, do="poll", body=body)
-    return WRONG_KEY.close(channel, envelope)
+    return orjson.loads(WRONG_KEY.close(channel, envelope))
 
 
 async def recorded_ballot(subscriber, choice):
@@ -133,7 +133,7 @@ async def test_d10_a_stranger_cannot_open_a_vote(party):
         channel = people.direct("Person B")
         opening = Envelope(group="group", side="group", id="p/open", do="poll", body={**body, "closes_at": None})
         async with overheard(people, "Person B") as (_, put_and_see):
-            await put_and_see(WRONG_KEY.close(channel, opening))
+            await put_and_see(orjson.loads(WRONG_KEY.close(channel, opening)))
         await people.say("Person A", LUNCH)
         await people.ballot("Person B")
         assert [reply.card.title for reply in people.space.heard(channel) if reply.card] == ["Lunch?"]
@@ -156,6 +156,6 @@ async def test_d10_a_sealed_ballot_that_makes_no_sense_is_not_counted(party, clo
         envelope = Envelope(group="group", side="direct", id="x", n=5, do="poll", body=body)
         channel = people.direct("Person B")
         async with overheard(people, "Person B") as (_, put_and_see):
-            await put_and_see(people.engine.desk.switchboard.seal.close(channel, envelope))
+            await put_and_see(orjson.loads(people.engine.desk.switchboard.seal.close(channel, envelope)))
         clock.advance(600)
         assert "Nobody voted" in await people.hears("Result")
