@@ -11,13 +11,11 @@ import asyncio
 import os
 import sqlite3
 import threading
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
-from uuid import uuid4
 
 from shellbot.agents.agent import Agent
 from shellbot.codecs import decode, encode
@@ -27,6 +25,7 @@ from shellbot.envelope import Envelope
 from shellbot.errors import UsageError
 from shellbot.events import Capabilities, Card, Channel, File, Person, Reply
 from shellbot.files.shelf import Sendable, Shelf, Source
+from shellbot.hearing import Hearing, Hears
 from shellbot.inbox import Inbox
 from shellbot.instructions import Instructions
 from shellbot.notes import Notes
@@ -50,29 +49,11 @@ logger = getLogger(__name__)
 
 LOOP_HOPS = 8  # from this one on bots answer answers to their answers, and no person has said anything in between
 LOOP_LIMIT, LOOP_SPAN = 1_000, 60.0  # answers of that kind that a group gives in so many seconds
-TOGETHER = 100  # reports that a turn takes at most, so that the loop goes on
 IN_FORCE_TIMEOUT = 5.0  # seconds the publisher has to confirm a subscription
 
 
-class Hooks(Protocol):
+class Hooks(Hears, Protocol):
     """What the bot calls of a command; see :class:`shellbot.commands.base.Command`."""
-
-    keyword: str
-
-    @property
-    def timeout(self) -> float: ...
-
-    def takes(self, message: dict[str, Any]) -> bool: ...
-
-    async def on_instruction(self, bot: ShellBot, message: dict[str, Any]) -> None: ...
-
-    def is_one_of_many(self, report: Report) -> bool: ...
-
-    async def on_report(self, bot: ShellBot, report: Report) -> None: ...
-
-    async def on_reports(self, bot: ShellBot, reports: Sequence[Report]) -> None: ...
-
-    async def on_receipt(self, bot: ShellBot, message: dict[str, Any]) -> None: ...
 
     async def on_start(self, bot: ShellBot) -> None: ...
 
@@ -135,8 +116,7 @@ class ShellBot(Agent):
         self.instructions = Instructions(desk.store, channel.id)
         self.observations: dict[Observation, None] = {}
         self._loops, self._loops_since = 0, 0.0  # answers to answers of this span, and when it began
-        self._heard: dict[str, Person] = {}  # direct channel -> who speaks there
-        self._reports: dict[str, deque[tuple[Report, int]]] = {}  # by command, with hops: those that one turn takes
+        self._hearing = Hearing(self, desk.commands, desk.roster, desk.switchboard)
         self._subscriber: Subscriber | None = None
 
     # --- who and where
@@ -188,7 +168,7 @@ class ShellBot(Agent):
         if self.is_direct:
             begun = await self.instructions.load(self.clock.utcnow())
             self.begin(Topic(f"start@{self.id}"), self._take_up, begun)  # its turn comes before that of any frame
-            self.desk.switchboard.listen(self.id, "group", self._hear_instruction)
+            self._hearing.listen_to_group()
         else:
             self.begin(Topic(f"start@{self.id}"), self._take_up, [])
             self.listen_to(self.desk.roster.members(self.id))
@@ -213,15 +193,11 @@ class ShellBot(Agent):
         for command in self.desk.commands.values():
             await command.on_start(self)
         for envelope in begun:
-            self._carry_out(envelope, is_again=True)
+            self._hearing.carry_out(envelope, is_again=True)
 
     async def teardown(self) -> None:
         """Stop listening."""
-        if self.is_direct:
-            self.desk.switchboard.ignore(self.id, "group", self._hear_instruction)
-        for channel in self._heard:
-            self.desk.switchboard.ignore(channel, "direct", self._hear_report)
-        self._heard.clear()
+        self._hearing.stop()
         if self._subscriber is not None:
             self._subscriber.close()
 
@@ -393,8 +369,7 @@ class ShellBot(Agent):
         if self._is_loop(envelope):
             return envelope.id
         if people is not None:
-            wanted = {person.id for person in people}
-            channels = [channel for channel, person in tuple(self._heard.items()) if person.id in wanted]
+            channels = self._hearing.channels_of(people)
         self._on_loop(self._put_all, tuple(channels) if channels is not None else None, envelope)
         return envelope.id
 
@@ -422,11 +397,7 @@ class ShellBot(Agent):
 
     def listen_to(self, members: Iterable[Member]) -> None:
         """Hear the direct channels of these people from now on, also when they leave the group."""
-        for member in members:
-            if member.direct and member.direct not in self._heard:
-                self.desk.switchboard.listen(member.direct, "direct", self._hear_report)
-            if member.direct:
-                self._heard[member.direct] = member.person
+        self._hearing.listen_to(members)
 
     # --- direct side of the bus
 
@@ -462,43 +433,6 @@ class ShellBot(Agent):
         self._on_loop(self.desk.switchboard.put, self.id, envelope)
         return envelope.id
 
-    # --- what comes over the bus
-
-    def _hear_instruction(self, channel: str, envelope: Envelope) -> None:
-        if self.is_closed:
-            return  # the program stops; it is said again to the next run
-        command = self.desk.commands.get(envelope.do)
-        if command is None:
-            logger.warning("instruction for an unknown command do=%s channel=%s", envelope.do, channel)
-        elif envelope.re:
-            self.begin(
-                Topic(envelope.id, hops=envelope.hops), command.on_receipt, self, envelope.body, limit=command.timeout
-            )
-        else:
-            self._carry_out(envelope, is_again=False)
-
-    def _carry_out(self, envelope: Envelope, *, is_again: bool) -> None:
-        """Do what the group says, once: what was done before is only reported again."""
-        command = self.desk.commands.get(envelope.do)
-        if command is None:
-            self.instructions.finish(envelope, None)
-            return
-        topic = Topic(f"{envelope.id}@{self.id}", instruction=envelope, is_again=is_again, hops=envelope.hops)
-        topic.is_taken = is_again
-
-        async def turn() -> None:
-            if is_again or command.takes(envelope.body) or await self._take(envelope, topic):
-                await command.on_instruction(self, envelope.body)
-
-        def over(done: asyncio.Future[Any]) -> None:
-            if not topic.is_taken or done.cancelled() or self.state != "running":
-                return  # it was done before; or the program stops, and it is carried out again by the next run
-            if (error := done.exception()) is not None:
-                self.home.report(self, error, f"instruction {envelope.do}")
-            self.instructions.finish(envelope, topic.last_report)
-
-        self.begin(topic, turn, limit=command.timeout).add_done_callback(over)
-
     async def take(self, effect: Callable[[sqlite3.Connection], object]) -> bool:
         """Run a job of the store, in one transaction with the note that the instruction of this turn is carried out.
 
@@ -507,66 +441,10 @@ class ShellBot(Agent):
         Returns:
             False where that was done before, or is being done: then nothing is stored, and nothing is to be done.
         """
-        topic = current_topic.get()
-        if topic is not None and topic.instruction is not None and not topic.is_taken:
-            return await self._take(topic.instruction, topic, effect)
-        await self.desk.store.write(effect)
-        return True
-
-    async def _take(
-        self, envelope: Envelope, topic: Topic, effect: Callable[[sqlite3.Connection], object] | None = None
-    ) -> bool:
-        topic.is_taken, report = await self.instructions.take(envelope, self.clock.utcnow(), effect)
-        if report is not None:
-            self.report_to(envelope.group, envelope.do, envelope.id, report)
-        return topic.is_taken
-
-    def _hear_report(self, channel: str, envelope: Envelope) -> None:
-        if self.is_closed:
-            return  # the program stops; it is said again to the next run
-        command = self.desk.commands.get(envelope.do)
-        if envelope.group != self.id or command is None:
-            return
-        report = Report(
-            # the roll of an old poll knows neither today's name nor the address
-            person=self.desk.roster.person(self.id, channel) or self._heard[channel],
-            channel=channel,
-            message=envelope.body,
-            do=envelope.do,
-            id=envelope.id,
-            re=envelope.re,
-            n=envelope.n,
-        )
-        for observation in tuple(self.observations):
-            observation.hear(report)
-        if command.is_one_of_many(report):
-            self._hear_with_others(command, report, envelope.hops)
-        else:
-            self.begin(Topic(report.id, hops=envelope.hops), command.on_report, self, report, limit=command.timeout)
-
-    def _hear_with_others(self, command: Hooks, report: Report, hops: int) -> None:
-        """Have the next turn for such reports take this one, too."""
-        reports = self._reports.get(command.keyword)
-        if reports is None:
-            self._take_reports(command)
-            reports = self._reports[command.keyword] = deque()
-        elif len(reports) >= self.mailbox_size:
-            raise asyncio.QueueFull(f"{self.name} has {len(reports)} reports waiting already")
-        reports.append((report, hops))
-
-    def _take_reports(self, command: Hooks) -> None:
-        topic = Topic(uuid4().hex)  # what is said in it is of no one report
-
-        async def turn() -> None:
-            waiting = self._reports.pop(command.keyword)
-            taken = [waiting.popleft() for _ in range(min(len(waiting), TOGETHER))]
-            if waiting:
-                self._take_reports(command)
-                self._reports[command.keyword] = waiting
-            topic.hops = max(hops for _, hops in taken)
-            await command.on_reports(self, [report for report, _ in taken])
-
-        self.begin(topic, turn, limit=command.timeout)
+        is_new = await self._hearing.take(effect)
+        if is_new is None:
+            await self.desk.store.write(effect)
+        return is_new is not False
 
     # --- within
 

@@ -84,7 +84,7 @@ async def test_what_many_report_while_the_bus_is_held_comes_in_a_few_turns_and_e
 
 
 async def test_more_than_one_turn_takes_are_taken_by_the_next_in_order(tmp_path, monkeypatch):
-    monkeypatch.setattr("shellbot.bot.TOGETHER", 4)
+    monkeypatch.setattr("shellbot.hearing.TOGETHER", 4)
     command = Roll()
     async with group(tmp_path, command, PEOPLE[:1]) as (engine, _):
         bot = engine.agent(f"direct-{PEOPLE[0].id}")
