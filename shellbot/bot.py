@@ -103,13 +103,14 @@ class Desk:
 
 
 class ShellBot(Agent):
-    """The bot of one channel. Commands get it as ``bot``."""
+    """The bot of one channel. Commands get it as ``bot``. ``id`` is that of the channel, and its name on the bus."""
 
     mailbox_size = 100_000  # a group hears of each of its people several times in one vote
 
     def __init__(self, home: Container, name: str, *, channel: Channel, desk: Desk) -> None:
         super().__init__(home, name)
         self.channel = channel
+        self.id = channel.id
         self.desk = desk
         self.notes = Notes(desk.store, channel.id)
         self.questions = Questions(home.clock)
@@ -120,11 +121,6 @@ class ShellBot(Agent):
         self._subscriber: Subscriber | None = None
 
     # --- who and where
-
-    @property
-    def id(self) -> str:
-        """Id of the channel, which is also its name on the bus."""
-        return self.channel.id
 
     @property
     def title(self) -> str:

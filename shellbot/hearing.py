@@ -53,13 +53,11 @@ class Hears(Protocol):
 class Hearer(Protocol):
     """What is needed of the bot."""
 
+    id: str
     state: str
     mailbox_size: int
     instructions: Instructions
     observations: dict[Observation, None]
-
-    @property
-    def id(self) -> str: ...
 
     @property
     def is_closed(self) -> bool: ...

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Iterable
+from itertools import count
 from typing import ClassVar
 
 from shellbot.clocks import AsyncioClock, BaseClock
@@ -34,6 +35,7 @@ class MemorySpace(Space):
         self._channels: dict[str, Channel] = {}
         self._heard: dict[str, dict[str, Reply]] = {}
         self._changed: set[asyncio.Event] = set()
+        self._ids = map(f"{new_id()}-{{}}".format, count(1))  # of what people do; a random one each takes a system call
         self.unreachable: set[str] = set()
 
     async def start(self, deliver: Deliver) -> None:
@@ -61,13 +63,13 @@ class MemorySpace(Space):
         channel = self._channels.setdefault(group_id, Channel(id=group_id, title=group_id))
         self._members.setdefault(group_id, set()).add(person.id)
         self._direct(person)
-        return await self._give(Join(id=new_id(), channel=channel, person=person, time=self._clock.utcnow()))
+        return await self._give(Join(id=next(self._ids), channel=channel, person=person, time=self._clock.utcnow()))
 
     async def leave(self, group_id: str, person: Person) -> asyncio.Future[None]:
         """``person`` leaves the group; the direct channel stays."""
         channel = self._channel(group_id, person)
         self._members[group_id].discard(person.id)
-        return await self._give(Leave(id=new_id(), channel=channel, person=person, time=self._clock.utcnow()))
+        return await self._give(Leave(id=next(self._ids), channel=channel, person=person, time=self._clock.utcnow()))
 
     async def say(
         self, channel_id: str, person: Person, text: str, files: Iterable[str | os.PathLike[str]] = ()
@@ -79,7 +81,7 @@ class MemorySpace(Space):
         """
         channel = self._channel(channel_id, person)
         said = Message(
-            id=new_id(),
+            id=next(self._ids),
             channel=channel,
             person=person,
             time=self._clock.utcnow(),
@@ -93,7 +95,7 @@ class MemorySpace(Space):
         channel = self._channel(channel_id, person)
         return await self._give(
             CardAction(
-                id=new_id(), channel=channel, person=person, time=self._clock.utcnow(), card=card_id, value=value
+                id=next(self._ids), channel=channel, person=person, time=self._clock.utcnow(), card=card_id, value=value
             )
         )
 
