@@ -23,7 +23,7 @@ import orjson
 from shellbot.bus.address import parse_address
 from shellbot.bus.bus import Bus
 from shellbot.bus.frames import Gap
-from shellbot.bus.holder import is_held
+from shellbot.bus.holder import holder_of, is_held, is_stranger
 from shellbot.bus.hub.facts import Facts, Look
 from shellbot.commands.loading import load_commands
 from shellbot.context import Context
@@ -306,6 +306,8 @@ def spy(address: str | None, instance: str | None, count: int | None, timeout: f
 _COMING = 0.3
 # Between two looks whether the bus is back.
 _LOOK_EVERY = 0.25
+# Seconds until one is looked at that listens there and has not welcomed us.
+_STRANGE_AFTER = 1.0
 # Another program is the hub so many seconds after one has ended, or there is none.
 _TAKEOVER = 2.0
 _GAP_LOG = "messages are gone"
@@ -316,7 +318,7 @@ class _Silence(logging.Filter):
     """Hears in the log that the bus has gone silent, and keeps it to itself where nobody publishes any more.
 
     Attributes:
-        is_told: Whether it was said, and has to be taken back when the bus answers again.
+        is_told: Whether it was said, and has to be taken back when the bus answers.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -331,6 +333,14 @@ class _Silence(logging.Filter):
         self.is_told = self.is_told or is_worth_it
         return is_worth_it
 
+    def tell_stranger(self) -> None:
+        """Say it where who listens there is no bus, or one that is stuck."""
+        if is_stranger(self._address):
+            self.is_told = True
+            who, where = holder_of(self._address), self._address.url
+            text = f"{who} listens on {where} and does not answer as a bus does; waiting for one there"
+            click.echo(f"shellbot: {text}. Stop it, or give another address with --bus", err=True)
+
 
 def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeout: float | None, last: int = 0) -> None:
     if not logging.getLogger().isEnabledFor(logging.INFO):
@@ -338,20 +348,21 @@ def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeou
         logging.getLogger("shellbot.bus.subscriber").addFilter(lambda record: not str(record.msg).startswith(_GAP_LOG))
     silence = _Silence(bus)
     logging.getLogger("shellbot.bus.incoming").addFilter(silence)
-    seen = connections = replayed = 0
+    seen = replayed = 0
     with bus.subscribe(channels, last) as subscriber:
         try:
-            since = monotonic()
+            since = begun = monotonic()
+            has_looked = False
             while count is None or seen < count:
                 left = _LOOK_EVERY if timeout is None else since + timeout - monotonic()
                 frame = subscriber.receive(max(0.0, min(left, _LOOK_EVERY)))
-                if subscriber.reconnects > connections and subscriber.replayed > replayed:
-                    connections = subscriber.reconnects
+                if silence.is_told and (frame is not None or subscriber.state == "live"):
                     silence.is_told = False
-                    click.echo("shellbot: the bus is back, and what was missed follows", err=True)
-                elif silence.is_told and (frame is not None or subscriber.state == "live"):
-                    silence.is_told = False
-                    click.echo("shellbot: the bus is back", err=True)
+                    missed = ", and what was missed follows" if subscriber.replayed > replayed else ""
+                    click.echo(f"shellbot: the bus is back{missed}", err=True)
+                elif not has_looked and subscriber.state == "new" and monotonic() > begun + _STRANGE_AFTER:
+                    has_looked = True
+                    silence.tell_stranger()
                 replayed = subscriber.replayed
                 if isinstance(frame, Gap):
                     click.echo(f"shellbot: {_gap_text(frame)}", err=True)
