@@ -87,6 +87,15 @@ def test_votes_that_are_fed_behind_their_poll_wait_for_their_ballots(tmp_path):
     assert "A tie between Red and Blue. 2 of 2 voted." in done.stdout
 
 
+def test_who_leaves_the_console_is_not_waited_for_in_a_vote(tmp_path):
+    typed = 'B: hello\nBb: slip\nA: poll "Q?" Red, Blue\nA> 1\nB> 1\n(Bb leaves)\nA: poll "R?" Red, Blue\n'
+    done = shellbot("run", "--space", "console", "--instance", str(tmp_path), input=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 people have a ballot" in done.stdout
+    assert "Red has the most votes. 2 of 3 voted." in done.stdout
+    assert "2 people have a ballot" in done.stdout
+
+
 def test_a_line_behind_one_that_takes_long_is_read_before_that_has_ended(tmp_path):
     bot = tmp_path / "bot.py"
     bot.write_text(
