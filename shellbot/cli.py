@@ -38,6 +38,7 @@ from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
 from shellbot.tools.init import init
+from shellbot.tools.numbers import number_of
 from shellbot.tools.polls import polls
 from shellbot.tools.reload import Beside, serve_anew
 
@@ -92,7 +93,7 @@ def main() -> None:
 @click.argument("bot", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--space", type=click.Choice(["web", "console", "webex"]), help="Where people chat; web by default.")
 @click.option("--instance", type=click.Path(file_okay=False), help="Folder of this server: store, keys, instance.json.")
-@click.option("--port", type=click.IntRange(0, 65535), help="First port to try for the page; 8080 by default.")
+@click.option("--port", type=number_of(int, 0, 65535), help="First port to try for the page; 8080 by default.")
 @click.option("--bus", help="Address of the bus; a socket of this server's own by default.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
@@ -228,7 +229,13 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
 @cli.command()
 @_bus_options
 @_verbose
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for a subscriber; 0 does not wait.")
+@click.option(
+    "--timeout",
+    default=5.0,
+    show_default=True,
+    type=number_of(float),
+    help="Seconds to wait for a subscriber; 0 does not wait.",
+)
 @click.argument("channel")
 @click.argument("messages", metavar="JSON...", nargs=-1)
 def pub(address: str | None, instance: str | None, timeout: float, channel: str, messages: tuple[str, ...]) -> None:
@@ -273,14 +280,14 @@ def _parsed(text: str) -> Any:
 
 def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     ends = "End when nothing came for so many seconds (exit code 1 with --count)."
-    count = click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-    return _bus_options(_verbose(count(click.option("--timeout", type=float, help=ends)(command))))
+    count = click.option("--count", type=number_of(int, 1), help="End after so many messages.")
+    return _bus_options(_verbose(count(click.option("--timeout", type=number_of(float), help=ends)(command))))
 
 
 @cli.command()
 @_reading_options
 @click.option(
-    "--last", default=0, type=click.IntRange(0), help="Begin with so many messages from before; the bus keeps the last."
+    "--last", default=0, type=number_of(int, 0), help="Begin with so many messages from before; the bus keeps the last."
 )
 @click.argument("channels", nargs=-1, required=True)
 def sub(
@@ -396,7 +403,7 @@ def bus_commands() -> None:
 @_bus_options
 @click.option("--once", "is_once", is_flag=True, help="Print one block and end.")
 @click.option("--json", "is_json", is_flag=True, help="Print the facts as one JSON object and end.")
-@click.option("--every", default=1.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between two looks.")
+@click.option("--every", default=1.0, show_default=True, type=number_of(float, 0.1), help="Seconds between two looks.")
 def top(address: str | None, instance: str | None, is_once: bool, is_json: bool, every: float) -> None:
     """Show who publishes, how fast, and what is behind."""
     try:

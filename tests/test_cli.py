@@ -162,7 +162,10 @@ def test_pub_says_when_nobody_listens_and_how_to_go_on(address):
         (["sing"], "No such command"),
         (["run", "nothing.py"], "nothing.py"),
         (["run", "--space", "marsian"], "marsian"),
-        (["run", "--port", "99999"], "99999"),
+        (["run", "--port", "99999"], "'--port': takes a whole number from 0 to 65535, and '99999' is none"),
+        (["run", "--port", "abc"], "'--port': takes a whole number from 0 to 65535, and 'abc' is none"),
+        (["sub", "room", "--count", "0"], "'--count': takes a whole number from 1, and '0' is none"),
+        (["sub", "room", "--timeout", "soon"], "'--timeout': takes a number, and 'soon' is none"),
     ],
 )
 def test_what_cannot_be_done_is_told_without_a_traceback(address, arguments, told):
