@@ -23,7 +23,7 @@ import orjson
 from shellbot.bus.address import parse_address
 from shellbot.bus.bus import Bus
 from shellbot.bus.frames import Gap
-from shellbot.bus.holder import is_held
+from shellbot.bus.holder import holder_of, is_held, is_stranger
 from shellbot.bus.hub.facts import Facts, Look
 from shellbot.commands.loading import load_commands
 from shellbot.context import Context
@@ -38,6 +38,7 @@ from shellbot.tools.config import config
 from shellbot.tools.conversations import conversations
 from shellbot.tools.doctor import doctor
 from shellbot.tools.init import init
+from shellbot.tools.numbers import number_of
 from shellbot.tools.polls import polls
 from shellbot.tools.reload import Beside, serve_anew
 
@@ -92,7 +93,7 @@ def main() -> None:
 @click.argument("bot", required=False, type=click.Path(exists=True, dir_okay=False))
 @click.option("--space", type=click.Choice(["web", "console", "webex"]), help="Where people chat; web by default.")
 @click.option("--instance", type=click.Path(file_okay=False), help="Folder of this server: store, keys, instance.json.")
-@click.option("--port", type=click.IntRange(0, 65535), help="First port to try for the page; 8080 by default.")
+@click.option("--port", type=number_of(int, 0, 65535), help="First port to try for the page; 8080 by default.")
 @click.option("--bus", help="Address of the bus; a socket of this server's own by default.")
 @click.option("--settings", type=click.Path(exists=True, dir_okay=False), help="Settings: a YAML or TOML file.")
 @click.option("--demo", is_flag=True, help="Let scripted people in, so that one person alone sees a whole vote.")
@@ -228,7 +229,13 @@ def _find_bus(address: str | None, instance: str | None) -> Bus:
 @cli.command()
 @_bus_options
 @_verbose
-@click.option("--timeout", default=5.0, show_default=True, help="Seconds to wait for a subscriber; 0 does not wait.")
+@click.option(
+    "--timeout",
+    default=5.0,
+    show_default=True,
+    type=number_of(float),
+    help="Seconds to wait for a subscriber; 0 does not wait.",
+)
 @click.argument("channel")
 @click.argument("messages", metavar="JSON...", nargs=-1)
 def pub(address: str | None, instance: str | None, timeout: float, channel: str, messages: tuple[str, ...]) -> None:
@@ -273,14 +280,14 @@ def _parsed(text: str) -> Any:
 
 def _reading_options(command: Callable[..., None]) -> Callable[..., None]:
     ends = "End when nothing came for so many seconds (exit code 1 with --count)."
-    count = click.option("--count", type=click.IntRange(1), help="End after so many messages.")
-    return _bus_options(_verbose(count(click.option("--timeout", type=float, help=ends)(command))))
+    count = click.option("--count", type=number_of(int, 1), help="End after so many messages.")
+    return _bus_options(_verbose(count(click.option("--timeout", type=number_of(float), help=ends)(command))))
 
 
 @cli.command()
 @_reading_options
 @click.option(
-    "--last", default=0, type=click.IntRange(0), help="Begin with so many messages from before; the bus keeps the last."
+    "--last", default=0, type=number_of(int, 0), help="Begin with so many messages from before; the bus keeps the last."
 )
 @click.argument("channels", nargs=-1, required=True)
 def sub(
@@ -306,6 +313,8 @@ def spy(address: str | None, instance: str | None, count: int | None, timeout: f
 _COMING = 0.3
 # Between two looks whether the bus is back.
 _LOOK_EVERY = 0.25
+# Seconds until one is looked at that listens there and has not welcomed us.
+_STRANGE_AFTER = 1.0
 # Another program is the hub so many seconds after one has ended, or there is none.
 _TAKEOVER = 2.0
 _GAP_LOG = "messages are gone"
@@ -316,7 +325,7 @@ class _Silence(logging.Filter):
     """Hears in the log that the bus has gone silent, and keeps it to itself where nobody publishes any more.
 
     Attributes:
-        is_told: Whether it was said, and has to be taken back when the bus answers again.
+        is_told: Whether it was said, and has to be taken back when the bus answers.
     """
 
     def __init__(self, bus: Bus) -> None:
@@ -331,6 +340,14 @@ class _Silence(logging.Filter):
         self.is_told = self.is_told or is_worth_it
         return is_worth_it
 
+    def tell_stranger(self) -> None:
+        """Say it where who listens there is no bus, or one that is stuck."""
+        if is_stranger(self._address):
+            self.is_told = True
+            who, where = holder_of(self._address), self._address.url
+            text = f"{who} listens on {where} and does not answer as a bus does; waiting for one there"
+            click.echo(f"shellbot: {text}. Stop it, or give another address with --bus", err=True)
+
 
 def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeout: float | None, last: int = 0) -> None:
     if not logging.getLogger().isEnabledFor(logging.INFO):
@@ -338,20 +355,21 @@ def _print_frames(bus: Bus, channels: list[str] | str, count: int | None, timeou
         logging.getLogger("shellbot.bus.subscriber").addFilter(lambda record: not str(record.msg).startswith(_GAP_LOG))
     silence = _Silence(bus)
     logging.getLogger("shellbot.bus.incoming").addFilter(silence)
-    seen = connections = replayed = 0
+    seen = replayed = 0
     with bus.subscribe(channels, last) as subscriber:
         try:
-            since = monotonic()
+            since = begun = monotonic()
+            has_looked = False
             while count is None or seen < count:
                 left = _LOOK_EVERY if timeout is None else since + timeout - monotonic()
                 frame = subscriber.receive(max(0.0, min(left, _LOOK_EVERY)))
-                if subscriber.reconnects > connections and subscriber.replayed > replayed:
-                    connections = subscriber.reconnects
+                if silence.is_told and (frame is not None or subscriber.state == "live"):
                     silence.is_told = False
-                    click.echo("shellbot: the bus is back, and what was missed follows", err=True)
-                elif silence.is_told and (frame is not None or subscriber.state == "live"):
-                    silence.is_told = False
-                    click.echo("shellbot: the bus is back", err=True)
+                    missed = ", and what was missed follows" if subscriber.replayed > replayed else ""
+                    click.echo(f"shellbot: the bus is back{missed}", err=True)
+                elif not has_looked and subscriber.state == "new" and monotonic() > begun + _STRANGE_AFTER:
+                    has_looked = True
+                    silence.tell_stranger()
                 replayed = subscriber.replayed
                 if isinstance(frame, Gap):
                     click.echo(f"shellbot: {_gap_text(frame)}", err=True)
@@ -385,7 +403,7 @@ def bus_commands() -> None:
 @_bus_options
 @click.option("--once", "is_once", is_flag=True, help="Print one block and end.")
 @click.option("--json", "is_json", is_flag=True, help="Print the facts as one JSON object and end.")
-@click.option("--every", default=1.0, show_default=True, type=click.FloatRange(0.1), help="Seconds between two looks.")
+@click.option("--every", default=1.0, show_default=True, type=number_of(float, 0.1), help="Seconds between two looks.")
 def top(address: str | None, instance: str | None, is_once: bool, is_json: bool, every: float) -> None:
     """Show who publishes, how fast, and what is behind."""
     try:

@@ -19,6 +19,10 @@ from shellbot.settings import DECLARED, ENVIRONMENT, convert, declared, in_famil
 logger = logging.getLogger(__name__)
 
 MAX_DEPTH = 64
+_COLUMN = "the names of one section begin in the same column"
+# What was begun and has no end is told where it begins.
+_BEGUN = {"while scanning a quoted scalar": "a quote begins here and has no end"}
+_MISPLACED = re.compile(r"expected '?<(block end|document start)>'?, but found '(<block \w+ start>|\?)'")
 _REFERENCE = re.compile(r"\$[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -105,6 +109,11 @@ def mistakes_in(source: Source) -> Iterator[ConfigError]:
         if known:
             yield ConfigError(f"{source.place(key)}: '{key}' is not a setting; did you mean '{known}'?", key=key)
         name = key.removeprefix("general.")
+        if key not in source.lines and (section := _section_beside(source, name)):
+            yield ConfigError(
+                f"{source.place(key)}: '{name}' stands beside '{section}:' and not under it; indent it with two blanks",
+                key=key,
+            )
         if (
             value is not None and key not in source.lines and (keys := section_keys(name))
         ):  # `bot: Waiter` at the top is nobody's general.bot
@@ -122,6 +131,12 @@ def mistakes_in(source: Source) -> Iterator[ConfigError]:
                 convert(key, _as_switch(key, value), setting.kind)
             except ConfigError as error:
                 yield ConfigError(f"{source.place(key)}: {error}", key=key)
+
+
+def _section_beside(source: Source, name: str) -> str:
+    """The section that this name at the top was meant for: one of ours with a setting so called, and left empty."""
+    empty = [key.removeprefix("general.") for key, value in source.settings.items() if value is None]
+    return next((section for section in empty if f"{section}.{name}" in DECLARED), "")
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, Any]:
@@ -196,13 +211,33 @@ def _read_yaml(name: str, text: str) -> Source:
             _yaml_lines(name, root, "", lines, 0)
         loaded = yaml.safe_load(text)
     except yaml.MarkedYAMLError as error:
-        place = f"{name}:{error.problem_mark.line + 1}" if error.problem_mark else name
-        raise ConfigError(f"{place}: {error.problem or error.context}") from error
+        mark = error.context_mark if error.context in _BEGUN else error.problem_mark
+        raise ConfigError(f"{name}:{mark.line + 1}: {_yaml_problem(error)}" if mark else f"{name}: {error}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         if isinstance(error, ConfigError):
             raise
         raise ConfigError(f"{name}: {str(error).splitlines()[0] if str(error) else 'cannot be read'}") from error
     return _settings(name, loaded, lines)
+
+
+def _yaml_problem(error: yaml.MarkedYAMLError) -> str:
+    """What is wrong and what to do, where that is plain; else in YAML's own words."""
+    problem = str(error.problem or error.context)
+    if error.context in _BEGUN:
+        return _BEGUN[error.context]
+    if problem.startswith("found character '\\t'"):
+        return "a tab stands at the beginning; indent with blanks"
+    if found := re.match(r"found character ('.') that cannot start", problem):
+        return f"a text that begins with {found[1]} goes into quotes"
+    if problem.startswith("mapping values") and error.problem_mark is not None:
+        mark = error.problem_mark
+        line = (mark.buffer or "")[: mark.pointer].rpartition("\n")[2]
+        if ": " in line:
+            return "a text with ': ' in it goes into quotes"
+        return f"this does not fit the line above; {_COLUMN}, and behind each stands ':'"
+    if _MISPLACED.match(problem):
+        return f"this is indented otherwise than the lines above; {_COLUMN}"
+    return problem
 
 
 def _yaml_lines(name: str, node: yaml.Node, prefix: str, lines: dict[str, int], depth: int) -> None:
@@ -226,8 +261,18 @@ def _read_toml(name: str, text: str) -> Source:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found = re.search(r"\(at line (\d+), column \d+\)", str(error))
         place = f"{name}:{found[1]}" if found else name
-        raise ConfigError(f"{place}: {str(error).partition(' (at ')[0]}") from error
+        raise ConfigError(f"{place}: {_toml_problem(str(error).partition(' (at ')[0])}") from error
     return _settings(name, loaded, _toml_lines(text))
+
+
+def _toml_problem(problem: str) -> str:
+    """What is wrong and what to do."""
+    match problem:
+        case "Invalid value":
+            return f'{problem}; a text goes into quotes, like name = "Waiter", and true and false are small'
+        case r"Illegal character '\n'":
+            return "a quote has no end on this line"
+    return problem
 
 
 def _toml_lines(text: str) -> dict[str, int]:

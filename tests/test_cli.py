@@ -87,6 +87,15 @@ def test_votes_that_are_fed_behind_their_poll_wait_for_their_ballots(tmp_path):
     assert "A tie between Red and Blue. 2 of 2 voted." in done.stdout
 
 
+def test_who_leaves_the_console_is_not_waited_for_in_a_vote(tmp_path):
+    typed = 'B: hello\nBb: slip\nA: poll "Q?" Red, Blue\nA> 1\nB> 1\n(Bb leaves)\nA: poll "R?" Red, Blue\n'
+    done = shellbot("run", "--space", "console", "--instance", str(tmp_path), input=typed)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "3 people have a ballot" in done.stdout
+    assert "Red has the most votes. 2 of 3 voted." in done.stdout
+    assert "2 people have a ballot" in done.stdout
+
+
 def test_a_line_behind_one_that_takes_long_is_read_before_that_has_ended(tmp_path):
     bot = tmp_path / "bot.py"
     bot.write_text(
@@ -144,6 +153,8 @@ def test_pub_says_when_nobody_listens_and_how_to_go_on(address):
         (["sub"], "Missing argument"),
         (["spy", "--bus", "tcp://*:99999"], "99999"),
         (["spy", "--bus", "mqtt://here"], "mqtt"),
+        (["sub", "room", "--bus", "tcp://0.0.0.0:5555"], "none to connect to; take that of the machine where somebody"),
+        (["spy", "--bus", "tcp://[::]:5555"], "publishes: tcp://127.0.0.1:5555 for this one"),
         (["spy", "--instance", "/nowhere/at/all"], "no server runs in /nowhere/at/all; start one with"),
         (["pub", "room", "1", "--bus", "memory://x"], "memory://x lives in one process, and this command is another"),
         (["sub", "room", "--bus", "memory://x"], "give --bus an ipc:// or tcp:// address"),
@@ -151,7 +162,10 @@ def test_pub_says_when_nobody_listens_and_how_to_go_on(address):
         (["sing"], "No such command"),
         (["run", "nothing.py"], "nothing.py"),
         (["run", "--space", "marsian"], "marsian"),
-        (["run", "--port", "99999"], "99999"),
+        (["run", "--port", "99999"], "'--port': takes a whole number from 0 to 65535, and '99999' is none"),
+        (["run", "--port", "abc"], "'--port': takes a whole number from 0 to 65535, and 'abc' is none"),
+        (["sub", "room", "--count", "0"], "'--count': takes a whole number from 1, and '0' is none"),
+        (["sub", "room", "--timeout", "soon"], "'--timeout': takes a number, and 'soon' is none"),
     ],
 )
 def test_what_cannot_be_done_is_told_without_a_traceback(address, arguments, told):
@@ -236,6 +250,19 @@ def test_an_address_held_by_a_stranger_is_told_in_one_line():
     assert done.returncode == 1
     holder = rf"process {os.getpid()} \(.+\) of user \S+" if sys.platform == "linux" else "another program"
     assert re.fullmatch(rf"shellbot: {holder} listens on {url} already; stop it, or set .*\n", done.stderr)
+
+
+def test_sub_tells_who_answers_in_the_place_of_a_bus_and_goes_on_waiting_for_one():
+    with ExitStack() as stack:
+        stranger = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        url = f"tcp://127.0.0.1:{stranger.getsockname()[1]}"
+        sub = stack.enter_context(running("sub", "room", "--bus", url, "--count", "1"))
+        told = sub.stderr.readline()
+        holder = rf"process {os.getpid()} \(.+\) of user \S+" if sys.platform == "linux" else "another program"
+        assert re.fullmatch(rf"shellbot: {holder} listens on {url} and does not answer as a bus does; .* --bus\n", told)
+        stranger.close()
+        assert shellbot("pub", "room", "1", "--bus", url).returncode == 0
+        assert sub.communicate(timeout=15) == ("room 1\n", "shellbot: the bus is back\n")
 
 
 def test_pub_refuses_what_is_no_json_before_it_waits_for_a_reader(address):
@@ -456,11 +483,13 @@ def test_sub_tells_that_what_was_missed_follows(address):
             wait_until(lambda: look.facts().replied)
         for number in (2, 3):
             before = publisher.pid
-            os.kill(before, signal.SIGKILL)
             if number == 3:
+                os.kill(before, signal.SIGSTOP)
+                assert sub.stderr.readline() == f"shellbot: the bus on {address} does not answer; waiting for it\n"
                 os.kill(sub.pid, signal.SIGSTOP)
                 wait_until(lambda: state_of(sub.pid) == "T")
                 publisher.put("room", 3)
+            os.kill(before, signal.SIGKILL)
             wait_until(lambda killed=before, times=number - 1: publisher.pid != killed and publisher.restarts == times)
             if number == 2:
                 publisher.wait_ready("room", 15)
@@ -469,9 +498,25 @@ def test_sub_tells_that_what_was_missed_follows(address):
             else:
                 os.kill(sub.pid, signal.SIGCONT)
         out, err = sub.communicate(timeout=15)
-    assert out == "room 3\n"
-    # Twice where the second message came between the connection and the reply.
-    assert set(err.splitlines()) == {"shellbot: the bus is back, and what was missed follows"}
+    assert (out, err) == ("room 3\n", "shellbot: the bus is back, and what was missed follows\n")
+
+
+def test_sub_says_nothing_of_a_program_that_was_killed_before_anybody_missed_it(address):
+    """What came meanwhile from another one follows without a word: nobody was told that the bus was away."""
+    with running("sub", "room", "--bus", address, "--count", "2") as sub:
+        with running("pub", "room", "--bus", address) as pub:
+            pub.stdin.write("1\n")
+            pub.stdin.flush()
+            assert sub.stdout.readline() == "room 1\n"
+            os.kill(sub.pid, signal.SIGSTOP)
+            wait_until(lambda: state_of(sub.pid) == "T")
+            os.killpg(pub.pid, signal.SIGKILL)
+            pub.wait(15)
+        with bus_at(address).publish() as publisher:
+            publisher.put("room", 2)
+            wait_until(lambda: publisher.counters["sent"] == 1)
+            os.kill(sub.pid, signal.SIGCONT)
+            assert sub.communicate(timeout=15) == ("room 2\n", "")
 
 
 def test_sub_says_nothing_when_a_pub_has_ended_with_nothing_lost(address):

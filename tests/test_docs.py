@@ -16,6 +16,7 @@ from shellbot.bus.counters import NAMES
 from shellbot.commands.base import Command
 from shellbot.commands.loading import load_commands
 from shellbot.settings import DECLARED
+from tests.processes import started
 
 ROOT = Path(__file__).parent.parent
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")]
@@ -50,8 +51,8 @@ def test_files_named_in_the_pages_are_there(page):
         assert (ROOT / name).exists(), name
 
 
-def blocks(page):
-    return re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
+def blocks(page, language="python"):
+    return re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
 
 
 def run(code, **options):
@@ -64,6 +65,17 @@ def test_the_bus_in_ten_lines(runtime_folder):
     bus, _ = blocks("README.md")
     address = f"ipc://{runtime_folder}/{os.urandom(4).hex()}"  # the port of the page may be taken on this machine
     assert run(bus.replace("tcp://127.0.0.1:5555", address)) == "room-1 {'choice': 'sushi'}\n"
+
+
+def test_the_bus_from_the_shell_in_the_readme_also_where_who_listens_comes_late(runtime_folder):
+    """What runs in the background begins only when the bus is there: `pub` has to wait for it."""
+    [shown] = [block for block in blocks("README.md", "sh") if "shellbot pub" in block]
+    path = f"{runtime_folder}/{os.urandom(4).hex()}"
+    late = f'[ "$1" = pub ] || until [ -S {path} ]; do sleep 0.02; done'
+    begin = f'shellbot() {{ {late}; "{sys.executable}" -m shellbot "$@"; }}\n'
+    code = f"import os; os.execvp('sh', ['sh', '-ec', {f'{begin}{shown}wait'!r}])"
+    with started("-c", code, env={**os.environ, "SHELLBOT_BUS_ADDRESS": f"ipc://{path}"}) as shell:
+        assert shell.communicate(timeout=15) == ('room-1 {"choice":"sushi"}\n', "")
 
 
 def test_the_bot_in_ten_lines(tmp_path):

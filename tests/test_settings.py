@@ -105,6 +105,24 @@ def test_an_empty_file_is_an_empty_context(tmp_path: Path, text: str) -> None:
         ("a.yaml", "bus: !!python/object/apply:os.system [x]\n", 1, "could not determine a constructor"),
         ("a.toml", "[bus]\naddress = \n", 2, "Invalid value"),
         ("a.toml", '[bus]\naddress = "x"\naddress = "y"\n', 3, "Cannot overwrite a value"),
+        (
+            "a.yaml",
+            "bot:\n  name: x\n version: y\n",
+            3,
+            "indented otherwise than the lines above; the names of one section",
+        ),
+        ("a.yaml", "bot:\n    name: x\n  version: y\n", 3, "indented otherwise"),
+        ("a.yaml", " bot:\n  name: x\nserver:\n  port: 1\n", 3, "indented otherwise"),
+        ("a.yaml", "access:\n  admins:\n  - a\n - b\n", 4, "indented otherwise"),
+        ("a.yaml", "bot:\n  name: x\n    version: y\n", 3, "does not fit the line above; the names of one section"),
+        ("a.yaml", "bot:\n  name x\n  version: y\n", 3, "and behind each stands ':'"),
+        ("a.yaml", "bot:\n\tname: x\n", 2, "a tab stands at the beginning; indent with blanks"),
+        ("a.yaml", "bot:\n  name: a: b\n", 2, "a text with ': ' in it goes into quotes"),
+        ("a.yaml", "bot:\n  name: @x\n", 2, "a text that begins with '@' goes into quotes"),
+        ("a.yaml", 'bot:\n  name: "x\n  version: y\n', 2, "a quote begins here and has no end"),
+        ("a.yaml", "bot:\nname: x\n", 2, "'name' stands beside 'bot:' and not under it; indent it"),
+        ("a.toml", "[bot]\nname = Waiter\n", 2, 'a text goes into quotes, like name = "Waiter"'),
+        ("a.toml", '[bot]\nname = "Waiter\n', 2, "a quote has no end on this line"),
     ],
 )
 def test_a_mistake_in_a_file_is_named_with_its_line(tmp_path: Path, name: str, text: str, line: int, says: str) -> None:
@@ -112,6 +130,12 @@ def test_a_mistake_in_a_file_is_named_with_its_line(tmp_path: Path, name: str, t
     path.write_text(text)
     with pytest.raises(ConfigError, match=re.escape(f"{name}:{line}: ") + ".*" + re.escape(says)):
         Context.from_file(path, environ={})
+
+
+def test_an_empty_section_is_no_mistake_where_no_setting_of_it_stands_beside_it(tmp_path: Path) -> None:
+    path = tmp_path / "a.yaml"
+    path.write_text("bot:\n  # name: x\nmood: good\ngeneral:\n  bot:\n  name: y\n")
+    assert Context.from_file(path, environ={}).get("general.mood") == "good"
 
 
 @pytest.mark.parametrize(

@@ -32,8 +32,18 @@ class Address:
 
     @property
     def to_connect(self) -> str:
-        """Where a subscriber goes; ``*`` is this machine."""
+        """Where a subscriber goes; ``*`` is this machine.
+
+        Raises:
+            BadAddress: It says on which of its addresses a machine listens, and no machine.
+        """
         if self.scheme == "tcp":
+            if self._ip is not None and self._ip.is_unspecified:
+                raise _bad(
+                    self.url,
+                    "is one to listen on, and none to connect to; take that of the machine where somebody publishes: "
+                    f"tcp://127.0.0.1:{self.port} for this one",
+                )
             return f"tcp://{'127.0.0.1' if self.place in ('*', 'localhost') else self.place}:{self.port}"
         return f"{self.scheme}://{self.place}"
 
@@ -58,10 +68,14 @@ class Address:
     def is_loopback(self) -> bool:
         if self.scheme != "tcp" or self.place == "localhost":
             return True
+        return self._ip is not None and self._ip.is_loopback
+
+    @property
+    def _ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
         try:
-            return ipaddress.ip_address(self.place.strip("[]")).is_loopback
+            return ipaddress.ip_address(self.place.strip("[]"))
         except ValueError:
-            return False
+            return None
 
 
 def parse_address(url: object) -> Address:

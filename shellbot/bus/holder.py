@@ -15,6 +15,8 @@ from shellbot.bus.address import Address
 
 UNKNOWN = "another program"
 _PATIENCE = 0.2
+# The first byte that ZeroMQ says to whoever connects, and seconds until it has come, also from afar.
+_GREETING, _GREETING_PATIENCE = b"\xff", 1.0
 
 _TABLES = ("/proc/net/tcp", "/proc/net/tcp6")
 _LISTENS = "0A"
@@ -23,8 +25,18 @@ _LOCAL, _STATE, _UID, _INODE = 1, 3, 7, 9
 
 def is_held(address: Address) -> bool:
     """Whether somebody listens there, even one that answers nobody. Blocks for 0.2 s at most."""
+    return _look(address)[0]
+
+
+def is_stranger(address: Address) -> bool:
+    """Whether somebody takes us in there, but does not speak first as a bus does. Blocks for 1.2 s at most."""
+    return _look(address, len(_GREETING))[1] not in (None, _GREETING)
+
+
+def _look(address: Address, count: int = 0) -> tuple[bool, bytes | None]:
+    """Whether somebody listens there, and the first ``count`` bytes that it says by itself; None is not known."""
     if address.scheme == "memory":
-        return False
+        return False, None
     place = address.place.strip("[]")
     family = socket.AF_UNIX if address.scheme == "ipc" else socket.AF_INET6 if ":" in place else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as probe:
@@ -32,10 +44,14 @@ def is_held(address: Address) -> bool:
         try:
             probe.connect(place if address.scheme == "ipc" else (place.replace("*", "127.0.0.1"), address.port))
         except (TimeoutError, BlockingIOError):  # nobody takes us in, but there is who should
-            return True
+            return True, None
         except OSError:
-            return False
-    return True
+            return False, None
+        probe.settimeout(_GREETING_PATIENCE)
+        try:
+            return True, probe.recv(count) if count else None
+        except OSError:
+            return True, b""
 
 
 def holder_of(address: Address) -> str:

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 Said: TypeAlias = Message | CardAction
 
+NEAR = 0.75  # how alike a word must be to one that is known to be taken for a slip (difflib ratio)
+
 
 class Command:
     """One word that a bot understands. Subclass it, name the ``keyword``, write ``execute``."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable
 from typing import Any
 
 from shellbot.bot import ShellBot
-from shellbot.commands.base import Command
+from shellbot.commands.base import NEAR, Command
 from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.markup import plain
@@ -37,4 +38,7 @@ class Help(Command):
                 usage, about = command.help_here(bot)
                 bot.say(f"`{usage}`\n\n{about}")
                 return
-        raise UsageError(f"There is no command {plain(arguments[:40])} here. Say `help` for all of them.")
+        keywords = [command.keyword.casefold() for command in shown]
+        near = difflib.get_close_matches(arguments.casefold()[:40], keywords, n=1, cutoff=NEAR)
+        further = f"Did you mean `help {near[0]}`?" if near else "Say `help` for all of them."
+        raise UsageError(f"There is no command {plain(arguments[:40])} here. {further}")

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from shellbot.bot import ShellBot
 from shellbot.commands.arguments import Arguments, arguments_of
-from shellbot.commands.base import Command, Said
+from shellbot.commands.base import NEAR, Command, Said
 from shellbot.commands.default import KEYWORD as DEFAULT
 from shellbot.commands.empty import KEYWORD as EMPTY
 from shellbot.commands.uploaded import KEYWORD as UPLOADED
@@ -26,7 +26,6 @@ from shellbot.turns import current_topic
 logger = getLogger(__name__)
 
 _KEYWORD = re.compile(r"[^\s]{1,40}\Z")
-_NEAR = 0.75  # how alike a word must be to a keyword to be taken for a slip (difflib ratio)
 
 
 @dataclass(frozen=True, slots=True)
@@ -331,15 +330,19 @@ class Shell:
                 return hint
         if refusal := bot.desk.guard.refusal(person, bot.channel):
             return refusal if is_addressed else ""
-        word = line.split(None, 1)[0].casefold() if line else ""
+        word, *rest = line.split(None, 1) or [""]
+        word = word.casefold()
         shown = [command for command in self.available(bot, person) if not command.is_hidden]
         elsewhere = self.commands.get(word)
         if elsewhere is not None and self._may(bot, person, elsewhere):
             where = "in a group channel" if elsewhere.in_group else "in your direct channel"
             return f"`{elsewhere.keyword}` works {where}."
-        near = difflib.get_close_matches(word, [command.keyword.casefold() for command in shown], n=1, cutoff=_NEAR)
+        near = difflib.get_close_matches(word, [command.keyword.casefold() for command in shown], n=1, cutoff=NEAR)
         if near and (is_addressed or len(word) > 3):
             command = self.commands[near[0]]
+            # with its own word before them it may know what the others mean
+            if is_addressed and rest and (hint := command.hint(bot, message, f"{near[0]} {rest[0]}")):
+                return hint
             return f"Did you mean `{command.help_here(bot)[0]}`?"
         if is_addressed:
             return "I do not know that. Say `help` for what I can do."

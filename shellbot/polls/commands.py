@@ -13,7 +13,7 @@ from shellbot.bot import ShellBot
 from shellbot.clocks import BaseClock
 from shellbot.commands.base import Command, Said
 from shellbot.context import Context
-from shellbot.errors import CommandError, UsageError
+from shellbot.errors import CommandError, UnknownChoice, UsageError
 from shellbot.events import CardAction, Message, Person
 from shellbot.machines.base import Machine
 from shellbot.markup import plain
@@ -159,6 +159,9 @@ class PollCommand(Command):
 
     def hint(self, bot: ShellBot, message: Message, line: str) -> str:
         meant = meant_poll(line)
+        is_named = line.split(None, 1)[:1] == [self.keyword]
+        if (bot.is_direct or is_named) and (told := orders.meant(line)):
+            return told
         if bot.is_direct:
             return f"Did you mean `{self.keyword} {meant}`? Say it in the group." if meant else ""
         if misplaced(line, self._chairs[bot.id].find(None), message.person):
@@ -263,7 +266,12 @@ class PollCommand(Command):
         if not bot.is_direct:
             return False
         booth = self._booths[bot.id]
-        return (not booth.is_asking and self._mirrors[bot.id].typed(message)) or await booth.typed(message)
+        try:
+            return (not booth.is_asking and self._mirrors[bot.id].typed(message)) or await booth.typed(message)
+        except UnknownChoice:
+            if told := orders.meant(message.text):
+                raise UsageError(told) from None
+            raise
 
     async def on_action(self, bot: ShellBot, action: CardAction) -> bool:
         if not bot.is_direct:

@@ -28,7 +28,8 @@ _BARE = re.compile(
 )
 _BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until|till|by)\s*\Z", re.IGNORECASE)
 _ON = re.compile(r"(?<=[^\s,;])\s+on\s*\Z", re.IGNORECASE)  # `off, on friday 17:00`: a choice
-_OPENER = re.compile(r"(create|start|new|open|make)\b[\s:,]*(.*)\Z", re.IGNORECASE | re.DOTALL)
+OPENERS = ("create", "start", "new", "open", "make")
+_OPENER = re.compile(rf"({'|'.join(OPENERS)})\b[\s:,]*(.*)\Z", re.IGNORECASE | re.DOTALL)
 _ANONYMOUS_KIND = re.compile(
     r"((?:yesno|yes/no|multiple|rating)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?\d{1,4})?(?=\s))?\s*"
     r"anonymous(?:ly)?(?:[\s:,]+|\Z)(.*)\Z",

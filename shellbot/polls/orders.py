@@ -6,18 +6,20 @@ transaction of its effect, and is given again to its repeat.
 
 from __future__ import annotations
 
+import difflib
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from shellbot.bot import ShellBot
+from shellbot.commands.base import NEAR
 from shellbot.errors import UsageError
 from shellbot.events import Person
-from shellbot.markup import plain, sentence
+from shellbot.markup import one_line, plain, sentence
 from shellbot.polls import numbers, records
 from shellbot.polls.chair import Chair
-from shellbot.polls.grammar import check_span
+from shellbot.polls.grammar import OPENERS, check_span
 from shellbot.polls.keeping import Note
 from shellbot.polls.records import Round
 from shellbot.polls.rehearsal import Rehearsal
@@ -37,6 +39,9 @@ _BEHIND = r"\s*\Z|\s+(?:\d|(?:in|for|by|until|to|at|today|tomorrow)\b)"
 _BARE = re.compile(  # a number without its mark; `extend 10 minutes` has none
     rf"((?:{'|'.join(READING + CHANGING)})\s+)(\d{{1,9}})(?={_BEHIND})", re.IGNORECASE
 )
+# What is behind the word of an order; a question has other things there.
+_SLIP = re.compile(r"([a-z]+)((?:\s+(?:#|\d|(?:in|for|by|until)\b)[^?\"“„«,]*)?)\Z", re.IGNORECASE)
+_KNOWN = READING + CHANGING + OPENERS
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +65,7 @@ def read(text: str) -> Words | None:
     if found is not None and found[1].casefold() == "rehearse":
         return Words("rehearse", None, text.strip()[len("rehearse") :].strip())
     if found is None or (found[2] is None and re.search(r'[?"“„«]', found[3] or "")):
+        _check_slip(text)
         return None  # `Show me? yes, no` asks something
     op, number, rest = found[1].casefold(), found[2], (found[3] or "").strip()
     if number is not None and not re.fullmatch(r"[0-9]{1,9}", number):
@@ -69,6 +75,30 @@ def read(text: str) -> Words | None:
     if op == "extend" and not rest:
         raise UsageError("By how long, or until when? Write e.g. `poll extend #3 10m` or `poll extend #3 until 17:00`.")
     return Words(op, int(number) if number else None, rest)
+
+
+def meant(line: str) -> str:
+    """What to say to an order with a slip in the word before it, `pol list`; ``""`` where it is none."""
+    word, _, rest = line.strip().partition(" ")
+    if not difflib.get_close_matches(word.casefold().rstrip(":,"), ("poll",), cutoff=NEAR):
+        return ""
+    try:
+        return f"Did you mean `poll {_short(rest)}`?" if rest.strip() and read(rest) is not None else ""
+    except UsageError as error:
+        return str(error)
+
+
+def _check_slip(text: str) -> None:
+    """UsageError where this is an order with a slip in its own word, `clsoe #1`, and can be no question."""
+    found = _SLIP.match(text.strip())
+    near = difflib.get_close_matches(found[1].casefold(), _KNOWN, n=1, cutoff=NEAR) if found is not None else []
+    if found is not None and near and near[0] in READING + CHANGING:
+        raise UsageError(f"Did you mean `poll {_short(near[0] + found[2])}`?")
+
+
+def _short(text: str) -> str:
+    """Words of somebody, to be told back between backticks."""
+    return one_line(text)[:60].replace("`", "'")
 
 
 @dataclass(frozen=True, slots=True)

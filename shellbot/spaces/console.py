@@ -1,7 +1,8 @@
 """Several people in one terminal: ``NAME: text`` is said in the group, ``NAME> text`` in NAME's direct channel.
 
-A name is one person however it is typed: case, outer and repeated blanks, and forms of a letter that look the same
-(Unicode NFKC) do not count. The first spelling is the one that is shown, also by later runs.
+Who speaks is there, until ``(NAME leaves)``. A name is one person however it is typed: case, outer and repeated blanks,
+and forms of a letter that look the same (Unicode NFKC) do not count. The first spelling is the one that is shown, also
+by later runs.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from urllib.parse import unquote
 
 from shellbot.clocks import AsyncioClock, BaseClock
 from shellbot.errors import ChannelNotFound, SpaceError
-from shellbot.events import Capabilities, Card, Channel, Event, Join, Message, Person, Reply
+from shellbot.events import Capabilities, Card, Channel, Event, Join, Leave, Message, Person, Reply
 from shellbot.files.names import size_text
 from shellbot.spaces.base import GROUP, Deliver, Space, bus_safe, new_id
 from shellbot.spaces.plaintext import from_markdown, lines_of
@@ -25,7 +26,7 @@ from shellbot.spaces.terminal import MAX_LINE, LineReader, LineWriter
 from shellbot.stores.base import Store
 
 logger = logging.getLogger(__name__)
-HELP = "usage: 'NAME: text' speaks in the group, 'NAME> text' in NAME's direct channel"
+HELP = "usage: 'NAME: text' speaks in the group, 'NAME> text' in NAME's direct channel; '(NAME leaves)' takes NAME out"
 END = "Ctrl-D ends"
 ENDING = ("quit", "exit", "bye", "q")  # what people type who look for the end
 INDENT = "  "  # of all lines but the first of a message: only a head begins at the edge
@@ -34,6 +35,8 @@ MOST_TYPED = 100  # lines that wait for the bot to take them
 MOST_REMEMBERED = 10_000  # replies that were shown
 SCHEMA = "CREATE TABLE IF NOT EXISTS console_people (id TEXT PRIMARY KEY, name TEXT NOT NULL)"
 _LINE = re.compile(r"\s*([^:>]*[^:>\s])\s*([:>])(?:\s+(.*))?", re.DOTALL)
+_CLOSE = re.compile(r"\s*([^\W\d_][^:>]*[:>])([^\s/].*)", re.DOTALL)  # no blank behind the mark; `http://` is no name
+_LEAVING = re.compile(r"\s*\(\s*(.*\S)\s+leaves\s*\)\s*")
 _DIRECT = "direct-"
 
 
@@ -61,7 +64,8 @@ class ConsoleSpace(Space):
         self._output = sys.stdout if output is None else output
         self._group = Channel(id=GROUP, title=GROUP)
         self._people: dict[str, Person] = {}  # by id
-        self._joined: set[str] = set()  # ids of people the bot was told of in this run
+        self._here: set[str] = set()  # ids of people who are in the group
+        self._joined: set[str] = set()  # of these, whom the bot was told of in this run
         self._shown: dict[tuple[str, str], None] = {}  # channel and id of replies, oldest first
         self._store: Store | None = None
         self._deliver: Deliver | None = None
@@ -78,6 +82,7 @@ class ConsoleSpace(Space):
             await self._store.create(SCHEMA)
             known = await self._store.read(lambda db: db.execute("SELECT id, name FROM console_people").fetchall())
             self._people = {id_: Person(id=id_, name=name) for id_, name in known}
+            self._here = set(self._people)
         self._writer = LineWriter(self._output)
         if _is_terminal(self._input) and _is_terminal(self._output):
             self._prompting = asyncio.create_task(self._prompt(self._writer))
@@ -161,9 +166,12 @@ class ConsoleSpace(Space):
             if len(line) > MAX_LINE:
                 await self._write([f"not said: a line ends at {MAX_LINE} characters"])
                 return
+            if leaving := _LEAVING.fullmatch(line):
+                await self._leave(leaving[1])
+                return
             spoken = _parsed(line)
             if spoken is None:
-                await self._write([END if line.strip().rstrip("()").casefold() in ENDING else HELP])
+                await self._write([_advice(line)])
                 return
             name, is_direct, text = spoken
             person = await self._person(name)
@@ -185,12 +193,29 @@ class ConsoleSpace(Space):
         person = self._people.get(person_id) or Person(id=person_id, name=name)
         if person_id not in self._joined:
             await self._give(Join(id=new_id(), channel=self._group, person=person, time=self._clock.utcnow()))
+            is_new = person_id not in self._here
             self._joined.add(person_id)
+            self._here.add(person_id)
             self._people[person_id] = person
             if self._store is not None:
                 row = (person.id, person.name)
                 self._store.post(lambda db: db.execute("INSERT OR IGNORE INTO console_people VALUES (?, ?)", row))
+            if is_new and self._prompting is not None:  # it may be a slip, and votes would wait for this person
+                await self._write([f"{person.name} is new here; '({person.name} leaves)' takes them out again"])
         return person
+
+    async def _leave(self, name: str) -> None:
+        person_id = bus_safe(_key(" ".join(name.split())))
+        if person_id not in self._here:
+            there = ", ".join(sorted(self._people[here].name for here in self._here)) or "nobody"
+            await self._write([f"nobody is here by this name, but {there}"])
+            return
+        leave = Leave(id=new_id(), channel=self._group, person=self._people[person_id], time=self._clock.utcnow())
+        await self._give(leave)
+        self._here.discard(person_id)
+        self._joined.discard(person_id)
+        if self._store is not None:
+            self._store.post(lambda db: db.execute("DELETE FROM console_people WHERE id = ?", (person_id,)))
 
     async def _give(self, event: Event) -> None:
         if self._deliver is not None:
@@ -239,6 +264,15 @@ def _parsed(line: str) -> tuple[str, bool, str] | None:
     if not text or not is_name or _key(name) == GROUP:  # '[group]' is not a person
         return None
     return name, found[2] == ">", text
+
+
+def _advice(line: str) -> str:
+    """What to say to a line that is nobody's."""
+    if line.strip().rstrip("()").casefold() in ENDING:
+        return END
+    if (close := _CLOSE.fullmatch(line)) and (spoken := _parsed(f"{close[1]} {close[2]}")) is not None:
+        return f"not said: a blank is missing; write '{spoken[0]}{close[1][-1]} ', and then the text"
+    return HELP
 
 
 def _key(name: str) -> str:

@@ -27,7 +27,7 @@ class Clock:
         now: Seconds that have passed since ``start``.
     """
 
-    def __init__(self, start: datetime = NOON, *, timeout: float = 15.0) -> None:
+    def __init__(self, start: datetime = NOON, *, timeout: float = 10.0) -> None:
         self.now = 0.0
         self._stepped = 0.0
         self._start = start
@@ -67,9 +67,14 @@ class Clock:
     async def _tell(self, line: str) -> None:
         if self._reader is not None and self._writer is not None:
             self._writer.write(f"{line}\n".encode())
-            async with asyncio.timeout(self._timeout):
-                if not await self._reader.readline():
-                    raise ConnectionError("the server ended while its time was moved")
+            try:
+                async with asyncio.timeout(self._timeout):
+                    answer = await self._reader.readline()
+            except TimeoutError:
+                text = f"the server did not come to rest within {self._timeout:g} s; a turn of a bot may be stuck"
+                raise TimeoutError(text) from None
+            if not answer:
+                raise ConnectionError("the server ended while its time was moved")
 
     async def settle(self) -> None:
         """Return when nothing goes on in the server: what was said to it has been dealt with."""

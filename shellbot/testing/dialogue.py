@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Self
 
 from shellbot.testing.clock import Clock
-from shellbot.testing.people import ScriptedPerson, Sent, Side, own_address
+from shellbot.testing.people import PATIENCE, ScriptedPerson, Sent, Side, own_address
 from shellbot.testing.servers import Server
 
 
@@ -24,7 +24,7 @@ class Dialogue:
         patience: Seconds of real time to wait for what is to be heard or pressed.
     """
 
-    def __init__(self, folder: str | Path, options: Sequence[str] = (), *, patience: float = 15.0) -> None:
+    def __init__(self, folder: str | Path, options: Sequence[str] = (), *, patience: float = PATIENCE) -> None:
         self.clock = Clock()
         self.server = Server(folder, *options, clock=self.clock)
         self.people: dict[str, ScriptedPerson] = {}

@@ -21,6 +21,7 @@ from shellbot.testing.pages import Ballot, Shown, ShownFile
 T = TypeVar("T")
 Sent = str | os.PathLike[str] | tuple[str, bytes]
 Side = Literal["group", "direct"]
+PATIENCE = 10.0  # seconds; a test mostly has 20, and is to fail with what was heard before they are over
 FIRST_PAUSE, LONGEST_PAUSE = 0.02, 1.0  # seconds until a server that is not there is asked again
 _SEQ = re.compile(r"\.g(\d+)\.d(\d+)\Z")
 
@@ -46,7 +47,7 @@ class ScriptedPerson:
         *,
         address: str = "",
         is_demo: bool = False,
-        patience: float = 15.0,
+        patience: float = PATIENCE,
         on_shown: Callable[[ScriptedPerson, Shown], object] | None = None,
         on_people: Callable[[Sequence[str]], object] | None = None,
     ) -> None:
@@ -202,11 +203,7 @@ class ScriptedPerson:
     async def catch_up(self) -> None:
         """Return when all has been read that the server shows now."""
         at = _seqs(pages.read((await self._get("/")).text).cursor)
-        while any(self._seen[side] < seq for side, seq in at.items()):
-            if self._trouble is not None:
-                raise self._trouble
-            self._news.clear()
-            await self._news.wait()
+        await self.until(lambda: all(self._seen[side] >= seq for side, seq in at.items()) or None, "all that is shown")
 
     def posts(self, side: Side) -> list[Shown]:
         """What stands there now, oldest first."""

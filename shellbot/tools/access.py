@@ -38,6 +38,7 @@ from shellbot.instance import read_key
 from shellbot.markup import one_line
 from shellbot.polls.commands import PollCommand
 from shellbot.tools.config import Survey, bot_option, survey
+from shellbot.tools.numbers import number_of
 from shellbot.tools.places import folder_of, instance_option, reading
 from shellbot.trail import read
 
@@ -120,7 +121,7 @@ def check(person: str, command: str, room: str | None, address: str, settings: P
 @access.command()
 @instance_option
 @click.option("--key", type=click.Path(dir_okay=False), help="Key of the server, where it is not in that folder.")
-@click.option("--last", type=click.IntRange(0), help="Only so many entries, the latest.")
+@click.option("--last", type=number_of(int, 0), help="Only so many entries, the latest.")
 @click.option("--verify", "is_short", is_flag=True, help="Only say whether the log is whole.")
 def log(instance: str | None, key: str | None, last: int | None, is_short: bool) -> None:
     """Print what was allowed and refused, oldest first. All of the log is verified.

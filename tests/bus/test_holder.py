@@ -6,6 +6,7 @@ import os
 import pwd
 import socket
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pytest
 
 from shellbot.bus import Bus
 from shellbot.bus.address import parse_address
-from shellbot.bus.holder import UNKNOWN, holder_of
+from shellbot.bus.holder import UNKNOWN, holder_of, is_stranger
 from shellbot.context import Context
 from shellbot.errors import AddressInUse
 from tests.processes import started
@@ -34,9 +35,15 @@ input()
 
 
 @pytest.fixture
-def listening() -> Iterator[int]:
+def server() -> Iterator[socket.socket]:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        yield server.getsockname()[1]
+        yield server
+
+
+@pytest.fixture
+def listening(server: socket.socket) -> int:
+    port: int = server.getsockname()[1]
+    return port
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "*"])
@@ -87,3 +94,25 @@ def test_a_publisher_tells_who_has_its_address(listening: int) -> None:
     with pytest.raises(AddressInUse) as caught:
         publisher.start()
     assert str(caught.value) == f"{US} listens on {address} already; stop it, or set another bus.address"
+
+
+def test_a_stranger_is_one_who_takes_us_in_and_does_not_speak_first_as_a_bus_does(
+    listening: int, short_folder: Path
+) -> None:
+    assert is_stranger(parse_address(f"tcp://127.0.0.1:{listening}"))  # says nothing
+    bus = parse_address(f"ipc://{short_folder}/bus")
+    assert not is_stranger(bus)  # nobody is there
+    with Bus(Context({"bus": {"address": bus.url}})).publish():
+        assert not is_stranger(bus)
+
+
+def test_a_stranger_that_speaks_first_is_one_too(server: socket.socket) -> None:
+    def answer() -> None:
+        accepted, _ = server.accept()
+        with accepted:
+            accepted.sendall(b"220 here is a mail server\r\n")
+
+    speaking = threading.Thread(target=answer)
+    speaking.start()
+    assert is_stranger(parse_address(f"tcp://127.0.0.1:{server.getsockname()[1]}"))
+    speaking.join(10)

@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from shellbot.commands.base import Command
+from shellbot.polls.orders import read
 from shellbot.server.chat import ChatServer
 
 
@@ -52,6 +53,10 @@ async def test_what_people_say_to_each_other_is_left_alone(party):
         ("x" * 100_000, "Say `help`"),
         ("echo", "Write: `echo TEXT`"),
         ("help nonsense", "no command nonsense"),
+        ("help pol", "Did you mean `help poll`?"),
+        ("pol list", "Did you mean `poll list`?"),
+        ("pol lsit", "Did you mean `poll list`?"),
+        ("poll clsoe #1", "Did you mean `poll close #1`?"),
     ],
 )
 async def test_a_direct_line_that_is_no_command_gets_one_helpful_line(party, line, hint):
@@ -66,6 +71,31 @@ async def test_a_slip_in_the_group_gets_a_hint(party):
     async with party("Person A", commands=[Hello()]) as people:
         await people.say("Person A", 'pool "Lunch?" Pizza, Sushi')
         await people.hears("Did you mean `poll")
+
+
+async def test_a_slip_in_an_order_about_votes_gets_its_line_back_where_the_bot_is_meant(party):
+    async with party("Person A") as people:
+        for said in ("pol list", "pol is near", "shelly pol list", "poll clsoe #1", "poll extnd #1 10m"):
+            await people.say("Person A", said)
+        await people.hears("Did you mean `poll extend #1 10m`?")
+        assert people.told() == [
+            f"Did you mean `poll {meant}`?" for meant in ("list", "close #1", "extend #1 10m")
+        ]  # the first two are said to each other
+
+
+async def test_a_slip_in_an_order_beside_an_open_ballot_is_taken_for_no_vote(party):
+    async with party("Person A") as people:
+        await people.say("Person A", 'poll "Lunch?" Pizza, Sushi')
+        await people.ballot("Person A", "Lunch?")
+        await people.whisper("Person A", "pol close #1")
+        await people.hears("Did you mean `poll close #1`?", "Person A")
+        await people.whisper("Person A", "Pizzza")
+        await people.hears("Please answer with one of", "Person A")
+
+
+@pytest.mark.parametrize("text", ["lunch", "lost items", "stats", "open", "Lost? yes, no", "closes, opens", "new", ""])
+def test_what_may_be_a_question_is_no_order_with_a_slip(text):
+    assert read(text) is None
 
 
 SLIPS = {

@@ -26,7 +26,7 @@ from hypothesis import strategies as st
 
 from shellbot.clocks import ExternalClock
 from shellbot.errors import ChannelNotFound, SpaceError
-from shellbot.events import Button, Card, Event, File, Join, Message, Person, Reply
+from shellbot.events import Button, Card, Event, File, Join, Leave, Message, Person, Reply
 from shellbot.spaces.console import HELP, ConsoleSpace
 from shellbot.stores.memory import MemoryStore
 
@@ -130,8 +130,9 @@ async def test_colons_and_arrows_within_a_text_belong_to_it() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "hello", "http://x.org", "Ann:hello", "Ann:", "Ann> ", ": hello", "> hello", "group: I am the group",
-        "GROUP> me too", "[Ann]: hello", "[group] x: hello", "\x1b[31mAnn: hello", "A\u202enn: hello", "A\u200bnn: hi",
+        "hello", "http://x.org", "12:30 it is", "group:hello", "Ann:", "Ann> ", ": hello", "> hello",
+        "group: I am the group", "GROUP> me too", "[Ann]: hello", "[group] x: hello",
+        "\x1b[31mAnn: hello", "A\u202enn: hello", "A\u200bnn: hi",
         "x" * 41 + ": too long a name", "-: hello", "x" * 30_000 + ": hello", "Ann: " + "x" * 30_000,
     ],
 )  # fmt: skip
@@ -140,6 +141,39 @@ async def test_any_other_line_gets_one_line_of_help(line: str) -> None:
         [shown] = room.output.lines()
         assert shown == HELP or shown.startswith("not said: a line ends at")
         assert room.said() == [("group", "Ann", "fine")]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("Ann:poll list", "not said: a blank is missing; write 'Ann: ', and then the text"),
+        (" Mary  Ann >1", "not said: a blank is missing; write 'Mary Ann> ', and then the text"),
+    ],
+)
+async def test_who_leaves_no_blank_behind_the_mark_is_told_that(line: str, told: str) -> None:
+    async with console(f"{line}\n") as room:
+        assert room.output.lines() == [told]
+        assert room.events == []
+
+
+async def test_who_leaves_is_no_longer_there_also_in_later_runs() -> None:
+    store = MemoryStore()
+    await store.open()
+    told = []
+    for typed in ("Bbo: hello\nAnn: hello\n", "( BBO  leaves )\n(Bbo leaves)\n", "(Bbo leaves)\nBbo: hello\n"):
+        room = Console(io.StringIO(typed))
+        room.space.share(store)
+        await room.space.start(room.deliver)
+        await room.space.ended.wait()
+        await room.space.close()
+        told += [(type(event), event.person.name, event.channel.id) for event in room.events]
+        told += room.output.lines()
+    assert told == [
+        (Join, "Bbo", "group"), (Message, "Bbo", "group"), (Join, "Ann", "group"), (Message, "Ann", "group"),
+        (Leave, "Bbo", "group"), "nobody is here by this name, but Ann",
+        (Join, "Bbo", "group"), (Message, "Bbo", "group"), "nobody is here by this name, but Ann",
+    ]  # fmt: skip
+    await store.close()
 
 
 @pytest.mark.parametrize("line", ["quit", " EXIT ", "exit()", "bye"])
@@ -421,10 +455,11 @@ def test_in_a_terminal_a_line_is_edited_and_replies_stand_above_it(end: str) -> 
     try:
         terminal.until("usage:", "Ctrl-D ends", prompts=1)
         terminal.type("Ann: hellp\x7fo\r")
-        terminal.until("[group] heard hello", prompts=2)
+        terminal.until("[group] heard hello", "Ann is new here; '(Ann leaves)' takes", prompts=2)
         # a long line is cut before the terminal would, and goes on indented
         terminal.type("Ann> " + "x" * 30 + " [group] forged\r")
         terminal.until("\n  [group] forged", prompts=3)
+        assert terminal.shown.count("is new here") == 1
         terminal.type(end)  # Ctrl-D, Ctrl-C
         terminal.until("the end", prompts=3)
         assert terminal.child.wait(10) == 0

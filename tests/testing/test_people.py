@@ -8,15 +8,21 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from contextlib import AsyncExitStack, asynccontextmanager
+from inspect import signature
+from pathlib import Path
 
 import pytest
 
 from shellbot.errors import SpaceError
 from shellbot.testing.clock import Clock
+from shellbot.testing.dialogue import Dialogue
 from shellbot.testing.pages import read
 from shellbot.testing.people import ScriptedPerson, new_key, own_address
 from shellbot.testing.servers import Server
+
+ROOT = Path(__file__).parent.parent.parent
 
 
 @asynccontextmanager
@@ -130,6 +136,23 @@ async def test_a_move_that_is_cut_off_is_told_and_has_not_happened(tmp_path):
         with pytest.raises(ConnectionError):
             await moving
         assert clock.now == 10
+
+
+async def test_a_server_that_does_not_come_to_rest_is_told_in_words():
+    clock = Clock(timeout=0.05)
+    with await clock.connect():  # nobody answers there
+        with pytest.raises(TimeoutError, match=r"did not come to rest within 0.05 s; a turn of a bot may be stuck"):
+            await clock.advance(1)
+        assert clock.now == 0
+    await clock.disconnect()
+
+
+@pytest.mark.parametrize("kind", [Dialogue, ScriptedPerson, Clock])
+def test_what_does_not_come_is_told_well_within_the_time_that_a_test_has(kind):
+    """Else the test is ended before it can say what was heard instead."""
+    limit = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["pytest"]["ini_options"]["timeout"]
+    [waits] = [value for name, value in signature(kind).parameters.items() if name in ("patience", "timeout")]
+    assert 2 * waits.default <= limit
 
 
 def test_the_product_has_no_such_clock():
