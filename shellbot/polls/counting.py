@@ -17,7 +17,7 @@ from shellbot.bot import ShellBot
 from shellbot.observation import Report
 from shellbot.polls import ballot, records, sealed
 from shellbot.polls.ballot import Vote
-from shellbot.polls.log import Log
+from shellbot.polls.log import Entry, Log
 from shellbot.polls.records import Round
 
 logger = getLogger(__name__)
@@ -37,23 +37,32 @@ class _Ballot:
     version: int
     is_late: bool
 
-    def count(self, db: sqlite3.Connection, log: Log) -> dict[str, Any]:
-        """Count it; gives what is to be said to its voter."""
-        if not self.is_late and self._put(db, log):
+    def count(self, db: sqlite3.Connection, entries: list[Entry], *, has_ended: bool) -> dict[str, Any]:
+        """Count it, which may add to ``entries`` of the log; gives what is to be said to its voter."""
+        round, channel = self.round, self.report.channel
+        # once refused it stays so, also where a repeat of it comes when the poll is open again
+        is_late = self.is_late or (round.reopened > 0 and records.was_refused(db, round, channel, self.n))
+        if not is_late and self._put(db, entries, has_ended):
             return {"is_counted": True}
         stands: object
-        if self.round.spec.anonymous:
-            stands = sealed.has_voted(db, self.round, self.report.channel)
+        if round.spec.anonymous:
+            stands = sealed.has_voted(db, round, channel)
         else:
-            stands = ballot.to_wire(records.vote_of(db, self.round, self.report.channel), self.round.spec)
+            records.refuse(db, round, channel, self.n)
+            stands = ballot.to_wire(records.vote_of(db, round, channel), round.spec)
         return {"is_counted": False, "stands": stands, "version": self.version}
 
-    def _put(self, db: sqlite3.Connection, log: Log) -> bool:
-        if self.round.spec.anonymous:
-            return sealed.put(db, self.round, self.report.channel, self.n, self.choice, has_voted=bool(self.vote))
-        return records.put_ballot(
-            db, log, self.round, self.report.channel, self.n, self.vote, self.at, is_done=self.is_done
-        )
+    def _put(self, db: sqlite3.Connection, entries: list[Entry], has_ended: bool) -> bool:
+        round, channel = self.round, self.report.channel
+        if round.spec.anonymous:
+            has_voted = bool(self.vote)
+            return sealed.put(db, round, channel, self.n, self.choice, has_voted=has_voted, has_ended=has_ended)
+        if has_ended:
+            return records.has_counted(db, round, channel, self.n)
+        entry = records.put_ballot(db, round, channel, self.n, self.vote, self.at, is_done=self.is_done)
+        if entry is not None:
+            entries.append(entry)
+        return True
 
 
 class _Batch:
@@ -76,7 +85,13 @@ class _Batch:
     def count(self, db: sqlite3.Connection) -> list[dict[str, Any]]:
         with self._lock:
             self._is_begun = True
-        return [one.count(db, self._log) for one in self.ballots]
+        ended = {poll: records.has_ended(db, poll) for poll in {one.round.id for one in self.ballots}}
+        entries: dict[str, list[Entry]] = {poll: [] for poll in ended}
+        said = [one.count(db, entries[one.round.id], has_ended=ended[one.round.id]) for one in self.ballots]
+        for poll, those in entries.items():
+            if those:
+                self._log.add(db, poll, *those)
+        return said
 
 
 class Counter:

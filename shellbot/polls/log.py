@@ -28,13 +28,16 @@ class Log:
     def __init__(self, seal: Seal) -> None:
         self._chain = Chain(seal.key_for("polls"))
 
-    def add(self, db: sqlite3.Connection, poll: str, entry: Entry) -> None:
+    def add(self, db: sqlite3.Connection, poll: str, *entries: Entry) -> None:
         """Append to the log of a poll. ``entry["do"]`` is ``open``, ``vote``, ``close`` or ``reopen``."""
         last = db.execute("SELECT seq, mac FROM poll_log WHERE poll = ? ORDER BY seq DESC LIMIT 1", (poll,)).fetchone()
-        seq, before = (last[0] + 1, last[1]) if last else (1, b"")
-        body = orjson.dumps(entry)
-        row = (poll, seq, body, self._chain.seal(poll, seq, before, body))
-        db.execute("INSERT INTO poll_log VALUES (?, ?, ?, ?)", row)
+        seq, before = last or (0, b"")
+        rows = []
+        for place, entry in enumerate(entries, seq + 1):
+            body = orjson.dumps(entry)
+            before = self._chain.seal(poll, place, before, body)
+            rows.append((poll, place, body, before))
+        db.executemany("INSERT INTO poll_log VALUES (?, ?, ?, ?)", rows)
 
     def read(self, db: sqlite3.Connection, poll: str) -> tuple[list[Entry], str]:
         """The entries as far as they are genuine, and what is wrong with the next one, or ``""``."""

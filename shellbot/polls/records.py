@@ -14,7 +14,7 @@ from shellbot.errors import UsageError
 from shellbot.events import Person
 from shellbot.polls.ballot import Vote, from_text, to_text
 from shellbot.polls.log import SCHEMA as LOG
-from shellbot.polls.log import Log
+from shellbot.polls.log import Entry, Log
 from shellbot.polls.numbers import SCHEMA as NUMBERS
 from shellbot.polls.numbers import next_number
 from shellbot.polls.sealing import Urn
@@ -63,6 +63,7 @@ ADDED = {
         "reminded": "INTEGER NOT NULL DEFAULT 0",
         "n": "INTEGER NOT NULL DEFAULT 0",  # this and the next are for anonymous polls
         "has_voted": "INTEGER NOT NULL DEFAULT 0",
+        "refused": "INTEGER NOT NULL DEFAULT 0",  # number of the last ballot that came too late
     },
     "poll_ballots": {"is_done": "INTEGER NOT NULL DEFAULT 1"},
 }
@@ -362,29 +363,46 @@ def forget_answers(db: sqlite3.Connection, before: datetime) -> None:
     db.execute("DELETE FROM poll_orders WHERE at < ?", (before.timestamp(),))
 
 
+def has_ended(db: sqlite3.Connection, poll: str) -> bool:
+    """Whether a poll takes no more votes, as the store has it."""
+    state = db.execute("SELECT state FROM polls WHERE id = ?", (poll,)).fetchone()
+    return state is None or state[0] in ("closed", "cancelled")
+
+
 def put_ballot(
-    db: sqlite3.Connection, log: Log, round: Round, direct: str, n: int, vote: Vote, at: float, *, is_done: bool = True
-) -> bool:
-    """Count a ballot: per voter the highest number stands, a lower one changes nothing.
+    db: sqlite3.Connection, round: Round, direct: str, n: int, vote: Vote, at: float, *, is_done: bool = True
+) -> Entry | None:
+    """Count a ballot of a poll that has not ended: per voter the highest number stands, a lower one changes nothing.
 
     Returns:
-        Whether it counts, or counted before a later one took its place. False: it came after the poll was closed.
+        What is to be added to the log, or None where nothing has changed.
     """
-    poll = round.id
-    state = db.execute("SELECT state FROM polls WHERE id = ?", (poll,)).fetchone()
-    if state is None or state[0] in ("closed", "cancelled"):
-        query = "SELECT 1 FROM poll_ballots WHERE poll = ? AND direct = ? AND n >= ?"
-        return db.execute(query, (poll, direct, n)).fetchone() is not None
     choice = to_text(vote, round.spec)
     is_news = db.execute(
         "INSERT INTO poll_ballots (poll, direct, n, choice, at, is_done) VALUES (?, ?, ?, ?, ?, ?) "
         "ON CONFLICT DO UPDATE SET n = excluded.n, choice = excluded.choice, at = excluded.at, "
         "is_done = excluded.is_done WHERE excluded.n > n",
-        (poll, direct, n, choice, at, is_done),
+        (round.id, direct, n, choice, at, is_done),
     ).rowcount
-    if is_news:
-        log.add(db, poll, {"do": "vote", "direct": direct, "n": n, "choice": choice, "at": at})
-    return True
+    return {"do": "vote", "direct": direct, "n": n, "choice": choice, "at": at} if is_news else None
+
+
+def has_counted(db: sqlite3.Connection, round: Round, direct: str, n: int) -> bool:
+    """Whether this ballot counted in time, or one that took its place."""
+    query = "SELECT 1 FROM poll_ballots WHERE poll = ? AND direct = ? AND n >= ?"
+    return db.execute(query, (round.id, direct, n)).fetchone() is not None
+
+
+def refuse(db: sqlite3.Connection, round: Round, direct: str, n: int) -> None:
+    """Note that a ballot came too late."""
+    query = "UPDATE poll_roll SET refused = max(refused, ?) WHERE poll = ? AND direct = ?"
+    db.execute(query, (n, round.id, direct))
+
+
+def was_refused(db: sqlite3.Connection, round: Round, direct: str, n: int) -> bool:
+    """Whether this ballot came too late before."""
+    query = "SELECT 1 FROM poll_roll WHERE poll = ? AND direct = ? AND refused >= ?"
+    return db.execute(query, (round.id, direct, n)).fetchone() is not None
 
 
 def vote_of(db: sqlite3.Connection, round: Round, direct: str) -> Vote:

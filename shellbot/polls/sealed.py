@@ -19,10 +19,11 @@ logger = getLogger(__name__)
 SCHEMA = "CREATE TABLE IF NOT EXISTS poll_choices (poll TEXT NOT NULL, choice TEXT NOT NULL);"
 
 
-def put(db: sqlite3.Connection, round: Round, direct: str, n: int, sealed: str, *, has_voted: bool) -> bool:
-    """Take a sealed vote: per voter the highest number stands. False: the poll was over before."""
-    state = db.execute("SELECT state FROM polls WHERE id = ?", (round.id,)).fetchone()
-    if round.urn is None or state is None or state[0] in ("closed", "cancelled"):
+def put(
+    db: sqlite3.Connection, round: Round, direct: str, n: int, sealed: str, *, has_voted: bool, has_ended: bool
+) -> bool:
+    """Take a sealed vote: per voter the highest number stands. False: the poll had ended before."""
+    if round.urn is None or has_ended:
         query = "SELECT 1 FROM poll_roll WHERE poll = ? AND direct = ? AND n >= ?"
         return db.execute(query, (round.id, direct, n)).fetchone() is not None
     db.execute(

@@ -155,3 +155,33 @@ async def test_what_came_late_once_does_not_close_a_ballot_that_is_open_again(pa
         await people.hears("Your vote is counted: Sushi", "Person B")
         clock.advance(300)
         await people.hears("Closed. Your vote: Sushi", "Person B")
+
+
+async def test_what_came_late_is_not_counted_by_its_repeat_when_the_vote_is_open_again(party, clock):
+    async with party("Person A", "Person B") as people:
+        await voted(people, f'poll "Lunch?" {LUNCH}', "Pizza")
+        late, answers = [], asyncio.Queue()
+
+        def is_of_b(channel, envelope):
+            if by(people, "Person B")(channel, envelope) and envelope.body.get("op") == "ballot":
+                late.append((channel, envelope))
+            return by(people, "Person B")(channel, envelope)
+
+        with held_back(people, is_of_b):
+            await people.press("Person B", "Sushi")
+            await closed(people, clock)
+        await people.hears("your earlier vote for **Pizza** counts", "Person B")
+        await people.say("Person A", "poll reopen #1 in 5m")
+        await people.hears("Vote #1 is open again", "Person B")
+        board = people.engine.desk.switchboard
+        put = board.put
+        board.put = lambda channel, envelope: (put(channel, envelope), answers.put_nowait(envelope.body))
+        board.put(*late[0])  # as it is said again until it is confirmed
+        async with asyncio.timeout(10):
+            while (receipt := await answers.get()).get("op") != "receipt":
+                pass
+        assert receipt["is_counted"] is False
+        clock.advance(300)
+        result = await people.space.wait_for("group", lambda reply: reply.id.endswith("/result/1"), 10)
+        assert "Pizza 1" in result.fixed
+        assert "Sushi 0" in result.fixed
