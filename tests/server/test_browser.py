@@ -13,6 +13,7 @@ from web_room import serving
 from shellbot.events import Button, Card, Reply
 from shellbot.polls.spec import make
 from shellbot.polls.tally import bars, count
+from shellbot.spaces.web.names import MAX_NAME
 from tests.browsers import PHONE, WIDE, follow, no_overflow, person, running, say
 
 
@@ -117,9 +118,14 @@ async def test_a_taken_name_is_explained(chromium):
         await space.page(member.person.id)
         page = await person(browser, server.url, problems, **WIDE)
         await page.goto("/")
-        await page.get_by_label("Your name").fill("person a")
-        await page.get_by_role("button", name="Join").click()
-        await expect(page.get_by_role("alert")).to_contain_text("Please choose another name")
+        name = page.get_by_label("Your name")
+        await expect(name).to_have_attribute("maxlength", str(MAX_NAME))
+        for taken, has_way in (("shellbot", False), ("person a", True)):
+            await name.fill(taken)
+            await page.get_by_role("button", name="Join").click()
+            alert = page.get_by_role("alert")
+            await expect(alert).to_contain_text(f"{taken} is already taken here. Please choose another name")
+            assert ("If it is yours, say “link” in the direct channel" in await alert.inner_text()) == has_way
     assert len([line for line in problems if "409" in line]) == len(problems)
 
 
