@@ -25,7 +25,7 @@ from shellbot.files.shelf import NO_FILES, Limits
 from shellbot.polls.standing import Standing
 from shellbot.server.desk import Desk
 from shellbot.server.entrance import Entrance, Rules, is_for_scripts
-from shellbot.server.hosts import Hosts
+from shellbot.server.hosts import Hosts, only_here
 from shellbot.server.invitations import Invitations
 from shellbot.server.links import Links
 from shellbot.server.markdown import Markdown
@@ -155,7 +155,7 @@ def create_app(
     )
     app.session_interface = Cookies(rules.public_url)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(day_name=day_name, new_key=new_key, bot=bot, most_name=MAX_NAME)
+    app.jinja_env.globals.update(day_name=day_name, new_key=new_key, bot=bot, most_name=MAX_NAME, only_here=only_here)
     renderer = Renderer(app, bot=bot, root=lambda channel: root_of(desk.room_of(channel), desk.first_room))
     app.extensions["shellbot"] = renderer
     visits = Visits(desk)

@@ -472,8 +472,8 @@ class WebSpace(Space):
         if fold_name(shown) == fold_name(self.bot):
             raise SpaceError(taken)
         return shown, (
-            f"{taken} If it is yours, say “link” in the direct channel, in the browser where you have it, and open here "
-            "what you get."
+            f"{taken} If it is yours, say “link” in the direct channel, in the browser where you have it, and open the "
+            "answer here."
         )
 
     def _folded(self, name: str, room_id: str) -> str:
