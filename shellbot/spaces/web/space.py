@@ -473,7 +473,7 @@ class WebSpace(Space):
             raise SpaceError(taken)
         return shown, (
             f"{taken} If it is yours, say “link” in the direct channel, in the browser where you have it, and open the "
-            "answer here."
+            "link here that you get."
         )
 
     def _folded(self, name: str, room_id: str) -> str:
