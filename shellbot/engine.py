@@ -45,6 +45,7 @@ from shellbot.polls.zone import read_zone
 from shellbot.reception import Reception, Side
 from shellbot.roster import Roster
 from shellbot.runtime import runtime_folder
+from shellbot.server.hosts import only_here
 from shellbot.spaces.base import Space
 from shellbot.spaces_by_type import hook_path, hook_url, make_space, posts_here
 from shellbot.stillness import Stillness
@@ -132,7 +133,7 @@ class Engine(Container):
         helping = Help(lambda bot, person: self.shell.available(bot, person))
         builtin: list[Command] = [Echo(), helping, PollCommand(), Version(VERSION), WhoMay()]
         if self.type == "web" and space is None:
-            builtin.append(Link(self))
+            builtin.append(Link(self, only_here))
         if machine_factory is not None:
             builtin.append(Start(machine_factory))
         commands = list(commands)
@@ -339,7 +340,9 @@ class Engine(Container):
             if self.server is not None:
                 print(f"shellbot: {self.server.url}", flush=True)
                 if self.context.check("server.private"):
-                    print(f"shellbot: to come in, for a day: {self.server.link()}", flush=True)
+                    link = self.server.link()
+                    whence = " from this machine" if only_here(link) else ""
+                    print(f"shellbot: to come in{whence}, for a day: {link}", flush=True)
             companion = ready(self) if ready is not None else None
             watches = (self._until_off(), self._until_silence())
             beside = [asyncio.ensure_future(watch) for watch in watches]

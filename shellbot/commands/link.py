@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from shellbot.bot import ShellBot
@@ -24,14 +25,16 @@ class Link(Command):
 
     Args:
         doors: Makes them.
+        only_here: Gives what is to be said of a link that does not work from everywhere, else ``""``.
     """
 
     keyword = "link"
     information_message = "Give you a link: to this room for others, or in the direct channel to your name"
     usage_message = "link [room | revoke]"
 
-    def __init__(self, doors: Doors) -> None:
+    def __init__(self, doors: Doors, only_here: Callable[[str], str]) -> None:
         self._doors = doors
+        self._only_here = only_here
 
     async def execute(self, bot: ShellBot, arguments: str = "", **kwargs: Any) -> None:
         person: Person = kwargs["person"]
@@ -40,12 +43,15 @@ class Link(Command):
                 told = (
                     f"To go on as {plain(person.name)} in another browser, open this there. It counts once, for a day:"
                 )
-                bot.say(f"{told}\n\n<{self._doors.join_link(person, is_named=True)}>")
+                self._give(bot, told, self._doors.join_link(person, is_named=True))
             case "" | "room":
                 told = "Whoever opens this may come into this room. It counts for a day:"
-                bot.say(f"{told}\n\n<{self._doors.join_link(person, is_named=False)}>")
+                self._give(bot, told, self._doors.join_link(person, is_named=False))
             case "revoke":
                 await self._doors.revoke_links(person)
                 bot.say("No link to this room counts any more. Say `link room` for a new one.")
             case _:
                 raise UsageError("Say `link`, `link room` for others, or `link revoke` to end all links to this room.")
+
+    def _give(self, bot: ShellBot, told: str, link: str) -> None:
+        bot.say(f"{told}\n\n<{link}>\n\n{self._only_here(link)}".rstrip())

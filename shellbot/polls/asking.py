@@ -13,7 +13,7 @@ from shellbot.machines.input import Input
 from shellbot.machines.menu import Menu
 from shellbot.machines.sequence import Sequence
 from shellbot.polls.grammar import cut_opener
-from shellbot.polls.spec import Spec, make
+from shellbot.polls.spec import MAX_QUESTION, Spec, make
 
 # What can be picked, and how long the poll is open then.
 ENDS = {
@@ -22,6 +22,7 @@ ENDS = {
     "In 1 day": timedelta(days=1),
     "When all have voted, or I close it": None,
 }
+CANCEL = "`cancel` ends this."  # said each time: who goes on chatting is taken for answering
 _WAITS: dict[str, Any] = {"retry_delay": 300.0, "cancel_delay": 900.0, "on_cancel": "No vote, then."}
 _QUESTION = re.compile(r"\"([^\"]+)\"|“([^”]+)”|([^,\"“]+\?)")
 
@@ -48,16 +49,29 @@ def asking(question: str) -> Machine:
     """
     if question:
         make(question, ("Yes", "No"))
-    machines: list[Machine] = (
-        []
-        if question
-        else [_Question(question="What do you want to ask? `cancel` ends this.", key="question", **_WAITS)]
-    )
-    machines.append(
-        _Choices(question="Which choices? Separate them by commas; `cancel` ends this.", key="choices", **_WAITS)
-    )
-    machines.append(Menu(question="When does it close?", options=list(ENDS), key="ends", **_WAITS))
-    machine = Sequence(machines)
+    machines: list[Machine] = [
+        _Question(
+            question=f"What do you want to ask? What you write here next is the question; {CANCEL}",
+            on_answer="The question is: {}",
+            on_retry=f"I wait for the question of a vote, {MAX_QUESTION} characters at most; {CANCEL}",
+            key="question",
+            **_WAITS,
+        ),
+        _Choices(
+            question=f"Which choices? Separate them by commas; {CANCEL}",
+            on_retry=f"I wait for the choices of a vote, two at least, with commas between: `Pizza, Sushi`; {CANCEL}",
+            key="choices",
+            **_WAITS,
+        ),
+        Menu(
+            question="When does it close? Say cancel to end this.",
+            options=list(ENDS),
+            on_retry=f"I wait for when the vote closes, a number from 1 to {len(ENDS)} or one of the words; {CANCEL}",
+            key="ends",
+            **_WAITS,
+        ),
+    ]
+    machine = Sequence(machines[bool(question) :])
     if question:
         machine.answer("question", question)
     return machine

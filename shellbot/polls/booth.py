@@ -161,7 +161,7 @@ class Booth:
         if not paper.is_open:
             paper.sealed = ""
         if message.get("is_counted") is True:
-            text = receipt(paper, self._when(paper))
+            text = receipt(paper)
             await self._show(paper, text if paper.is_typed or not self._can_edit else "")
         else:
             late, stands = paper.vote, message.get("stands")

@@ -11,7 +11,7 @@ from shellbot.polls import ballot
 from shellbot.polls.ballot import DONE, Vote
 from shellbot.polls.papers import Paper
 from shellbot.polls.spec import Spec, restored
-from shellbot.polls.texts import change_until, closing_time, how_to_answer, paper_note
+from shellbot.polls.texts import CHANGE, closing_time, how_to_answer, paper_note
 
 ANONYMOUS = "Anonymous: your vote is sealed, and after the close nobody can tell whose it was."
 PLATFORM = "What you write or press here, this chat platform itself keeps, readable for those who run it."
@@ -74,7 +74,6 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
         buttons.append(Button(DONE, "Done", is_action=True))
     note = paper_note(
         ballot.worded(paper.vote),
-        when,
         has_voted=paper.has_voted,
         is_open=paper.is_open,
         is_confirmed=paper.is_confirmed,
@@ -92,8 +91,6 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
     how = [how_to_answer(spec)] if paper.is_open else []
     if spec.anonymous and paper.is_open:
         how += [ANONYMOUS] if capabilities.veils else [ANONYMOUS, PLATFORM]
-    if paper.is_open and not paper.is_reopened:
-        how.append("The last vote closes it.")
     words = " ".join(filter(None, how))
     text = f"**Vote #{paper.number}** · {state}" + (f"\n\n{words}" if words else "")
     if not capabilities.cards:
@@ -104,11 +101,11 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
     return Reply(id=f"{paper.poll}/ballot", version=paper.version, text=text, card=card)
 
 
-def receipt(paper: Paper, when: str) -> str:
+def receipt(paper: Paper) -> str:
     """What is said when the group has counted the vote on a paper; of an anonymous poll only that it has."""
     which = f": **{plain(ballot.worded(paper.vote))}**" if paper.vote else ""
     said = f"Your vote is counted{which}." if paper.has_voted else "Your vote is taken back."
-    until = f" {change_until(when)}" if paper.is_open else ""
+    until = f" {CHANGE}" if paper.is_open else ""
     return f"{said} ({plain(paper.spec.question)}){until}"
 
 

@@ -216,7 +216,7 @@ class Orders:
             case "extend":
                 self._must_be(round, "opening", "open")
                 closes_at = self._extended(round, rest, order.at)
-                when = closing_time(closes_at, self._bot.clock.utcnow(), self._zone)
+                when = closing_time(closes_at, self._bot.clock.utcnow(), self._zone, is_reopened=bool(round.reopened))
                 text = f"**{name.capitalize()} is extended by {who}: {question}** It closes {when}."
                 await self._chair.changes.extend(round, closes_at, text, self._note(order, round, text))
             case _:
@@ -227,7 +227,7 @@ class Orders:
                         "so that none could be changed. Open a new one instead."
                     )
                 until_then = self._until(rest, order.at) if rest else None
-                when = closing_time(until_then, self._bot.clock.utcnow(), self._zone)
+                when = closing_time(until_then, self._bot.clock.utcnow(), self._zone, is_reopened=True)
                 until = (
                     f"It closes {when}." if rest else f"It stays open until {who} says `poll close #{round.number}`."
                 )
@@ -331,8 +331,10 @@ class Orders:
         else:
             closes_at = self._until(by, at)
         if round.closes_at is not None and closes_at <= round.closes_at:
-            when = closing_time(round.closes_at, at, self._zone)
-            raise UsageError(f"It closes {when} already; extend it beyond that, or say `poll close #{round.number}`.")
+            when = shown(round.closes_at, at, self._zone)
+            raise UsageError(
+                f"It closes at {when} already; extend it beyond that, or say `poll close #{round.number}`."
+            )
         self._check(at, closes_at)
         return closes_at
 

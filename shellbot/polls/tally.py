@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from shellbot.polls.ballot import Vote
 from shellbot.polls.spec import ABSTAIN, Kind, Spec, share
 
 BAR = 12  # characters of the longest bar
+COLUMNS = 44  # of a line, at most: what a phone shows in a fixed-width font
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 
 
@@ -94,17 +95,36 @@ def needed(quorum: str, asked: int) -> int:
 
 
 def bars(result: Result) -> str:
-    """One line a choice: name, votes, a bar, the share of the votes and of the roll. Narrow enough for a phone."""
+    """For each choice its name, votes, a bar, the share of the votes and of the roll.
+
+    They stand in one line, or where a name is too long for that with the name above the rest: lines are narrow enough
+    for a phone, and bars always begin below each other.
+    """
     heads = [f"{choice} {votes}" for choice, votes in result.counts.items()]
-    width = max(map(_columns, heads))
+    titles = "  of votes  of all"
+    width = max(map(_columns, heads)) + 2
+    is_above = width + BAR + len(titles) > COLUMNS
     most = max(result.counts.values())
-    lines = [f"{' ' * (width + 2 + BAR)}  of votes  of all"]
+    lines = [" " * (BAR if is_above else width + BAR) + titles]
     for head, votes in zip(heads, result.counts.values(), strict=True):
         eighths = round(votes * BAR * 8 / most) if most else 0
         bar = "█" * (eighths // 8) + (_EIGHTHS[eighths % 8] if eighths % 8 else "")
         shares = f"{_percent(votes, result.answered):>8}  {_percent(votes, result.asked):>6}"
-        lines.append(f"{head}{' ' * (width - _columns(head))}  {bar}{' ' * (BAR - len(bar))}  {shares}")
+        bar += f"{' ' * (BAR - len(bar))}  {shares}"
+        lines += [*_cut(head), bar] if is_above else [head + " " * (width - _columns(head)) + bar]
     return "\n".join(lines)
+
+
+def _cut(text: str) -> Iterator[str]:
+    """The text in lines, cut between words where that is possible."""
+    line = ""
+    for char in text:
+        if char != " " and _columns(line + char) > COLUMNS:
+            whole, gap, begun = line.rpartition(" ")
+            yield whole if gap else line
+            line = begun if gap else ""
+        line += char
+    yield line
 
 
 def _average(counts: Mapping[str, int]) -> float:

@@ -13,21 +13,18 @@ from shellbot.polls.when import shown
 LATE = timedelta(minutes=1)  # after its time, from when on it is said that a poll closes late
 NAMED = 20  # names said in one line of a group; above that the rest is a number
 EVERY = 500  # names said to who opened a vote
+WHEN_ALL = "when all have voted"
 WHEN_ENDED = "when its opener ends it"
+CHANGE = "You may change it until it closes."  # when that is, the ballot says
 _SILENT = "Did not confirm the close, so a last vote of theirs may be missing"
 
 
 def closing_time(closes_at: datetime | None, now: datetime, zone: tzinfo, *, is_reopened: bool = False) -> str:
     """When it closes, with the offset, and the date where that is not today. Open again, all may have voted."""
     if closes_at is None:
-        return WHEN_ENDED if is_reopened else f"when all have voted, or {WHEN_ENDED}"
-    return f"at {shown(closes_at, now, zone)}"
-
-
-def change_until(when: str) -> str:
-    """Until when a vote may be changed; ``when`` as of :func:`closing_time`."""
-    until = f"it closes {when}" if when.startswith("at ") else when.removeprefix("when ").replace("or when", "or")
-    return f"You may change it until {until}."
+        return WHEN_ENDED if is_reopened else f"{WHEN_ALL}, or {WHEN_ENDED}"
+    at = f"at {shown(closes_at, now, zone)}"
+    return at if is_reopened else f"{WHEN_ALL}, at the latest {at}"
 
 
 def how_to_answer(spec: Spec) -> str:
@@ -42,7 +39,7 @@ def how_to_answer(spec: Spec) -> str:
     return ""
 
 
-def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_confirmed: bool) -> str:
+def paper_note(worded: str, *, has_voted: bool, is_open: bool, is_confirmed: bool) -> str:
     """The line under the buttons; ``worded`` is the vote, or nothing where that is not to be shown."""
     if not is_open and not is_confirmed:
         return "Closed. It is not known yet whether your last vote came in time."
@@ -52,7 +49,7 @@ def paper_note(worded: str, when: str, *, has_voted: bool, is_open: bool, is_con
         return "Closed. No vote of yours was counted."
     if has_voted and is_confirmed:
         which = f": {worded}" if worded else ""
-        return f"Your vote is counted{which}. {change_until(when)}"
+        return f"Your vote is counted{which}. {CHANGE}"
     return ""
 
 

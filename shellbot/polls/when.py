@@ -139,12 +139,15 @@ def after_gap(wall: datetime, zone: tzinfo) -> datetime:
 
 
 def shown(at: datetime, now: datetime, zone: tzinfo) -> str:
-    """A moment for reading, with its offset: the date where that is not today, seconds where it is near."""
+    """A moment for reading, with its offset: the date where that is not today, seconds where it is near.
+
+    Else it is cut down to the minute, so that nobody relies on a minute that is not there.
+    """
     local, today = at.astimezone(zone), now.astimezone(zone)
     day = "" if local.date() == today.date() else f"{local:%a %d %b} "
     if local.year != today.year:
         day = f"{local:%a %d %b %Y} "
-    seconds = ":%S" if at - now < timedelta(minutes=2) or local.second else ""
+    seconds = ":%S" if at - now < timedelta(minutes=2) else ""
     return f"{day}{local.strftime('%H:%M' + seconds)} {offset_of(local)}"
 
 

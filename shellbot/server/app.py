@@ -25,7 +25,7 @@ from shellbot.files.shelf import NO_FILES, Limits
 from shellbot.polls.standing import Standing
 from shellbot.server.desk import Desk
 from shellbot.server.entrance import Entrance, Rules, is_for_scripts
-from shellbot.server.hosts import Hosts
+from shellbot.server.hosts import Hosts, only_here
 from shellbot.server.invitations import Invitations
 from shellbot.server.links import Links
 from shellbot.server.markdown import Markdown
@@ -34,6 +34,7 @@ from shellbot.server.sharing import MONTH, Sharing, shared
 from shellbot.server.uploads import KEY, Upload
 from shellbot.server.visits import SESSION_DAYS, Cookies, Visits, root_of
 from shellbot.spaces.web import Member, Post
+from shellbot.spaces.web.names import MAX_NAME
 
 logger = logging.getLogger(__name__)
 
@@ -154,7 +155,7 @@ def create_app(
     )
     app.session_interface = Cookies(rules.public_url)
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
-    app.jinja_env.globals.update(day_name=day_name, new_key=new_key, bot=bot)
+    app.jinja_env.globals.update(day_name=day_name, new_key=new_key, bot=bot, most_name=MAX_NAME, only_here=only_here)
     renderer = Renderer(app, bot=bot, root=lambda channel: root_of(desk.room_of(channel), desk.first_room))
     app.extensions["shellbot"] = renderer
     visits = Visits(desk)

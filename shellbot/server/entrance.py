@@ -171,6 +171,7 @@ class Entrance:
         return render_template(
             "rooms.html",
             rooms=listed,
+            is_here=self._visits.me() is not None,
             first="" if is_in_first or self._rules.is_private else self._desk.title(self._visits.first),
             may_open=self._rules.has_new_rooms and bool(listed),
             notice=notice,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 UNPRIVILEGED = 1024  # the first port that anybody may listen on
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -26,6 +27,12 @@ def open_to_all(host: str, public_url: str, is_private: bool) -> str:
         "setting server.private) and say under which address they reach this server (server.public_url), "
         "or listen on 127.0.0.1"
     )
+
+
+def only_here(link: str) -> str:
+    """What is to be said of a link that nobody elsewhere can open; ``""`` of others."""
+    host = urlsplit(link).hostname
+    return f"It works on this machine only, as it leads to {host}." if host in LOOPBACK else ""
 
 
 class Hosts:

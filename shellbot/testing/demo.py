@@ -90,6 +90,7 @@ class _Demo:
                 await person.say(deed.text)
             elif (await person.ballot()).is_open:
                 await person.press(deed.text)
+                self.see(Seen("voted", deed.who))
         except (SpaceError, OSError) as error:
             logger.warning("%s of the demo could not %s: %s", deed.who, deed.do, error)
         except Exception:  # the others play on

@@ -98,6 +98,31 @@ def test_bars_show_counts_and_both_shares_in_columns():
     ]
 
 
+def test_bars_of_names_that_are_too_long_for_a_phone_stand_below_them():
+    long = "A choice that says quite exactly what is meant, and more"
+    spec = make("Plan?", ("Sandwiches 2", "日" * 30, long))
+    assert bars(count(spec, singles(long, long, "日" * 30), 3)).split("\n") == [
+        "              of votes  of all",
+        "Sandwiches 2 0",
+        "                   0 %     0 %",
+        "日" * 22,
+        "日" * 8 + " 1",
+        "██████            33 %    33 %",
+        "A choice that says quite exactly what is",
+        "meant, and more 2",
+        "████████████      67 %    67 %",
+    ]
+
+
+@given(st.lists(st.text("ab 日e\u0301", min_size=1, max_size=80), min_size=2, max_size=4))
+def test_bars_fit_a_phone_and_leave_out_no_letter(choices):
+    spec = make("Plan?", tuple(f"{number}{choice}" for number, choice in enumerate(choices)))
+    lines = bars(count(spec, [], 3)).split("\n")
+    assert all(sum(2 if char == "日" else char != "\u0301" for char in line) <= 44 for line in lines)
+    shown = "".join(lines).replace(" ", "")
+    assert all(choice.replace(" ", "") in shown for choice in spec.choices)
+
+
 def test_d09_bars_of_a_poll_nobody_answered_or_was_asked():
     assert bars(count(LUNCH, [], 3)).endswith("Salad 0                       -     0 %")
     assert bars(count(LUNCH, [], 0)).endswith("Salad 0                       -       -")

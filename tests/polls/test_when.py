@@ -148,7 +148,8 @@ def test_what_was_understood_is_shown_with_its_offset_and_with_the_date_where_it
     assert shown(NOW + timedelta(hours=2), NOW, PARIS) == "14:00 CET (+01:00)"
     assert shown(NOW + timedelta(days=1), NOW, PARIS) == "Sat 21 Nov 12:00 CET (+01:00)"
     assert shown(NOW + timedelta(days=60), NOW, PARIS) == "Tue 19 Jan 2027 12:00 CET (+01:00)"
-    assert shown(NOW + timedelta(seconds=30), NOW, PARIS) == "12:00:30 CET (+01:00)"
+    assert shown(NOW + timedelta(minutes=2, seconds=59), NOW, PARIS) == "12:02 CET (+01:00)", "cut down, not rounded"
+    assert shown(NOW + timedelta(seconds=119), NOW, PARIS) == "12:01:59 CET (+01:00)"
     assert shown(NOW, NOW, UTC) == "11:00:00 UTC"
     assert shown(NOW + timedelta(hours=2), NOW, ZoneInfo("Asia/Kathmandu")) == "18:45 +05:45"
 

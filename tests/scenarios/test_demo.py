@@ -35,6 +35,8 @@ async def test_one_person_alone_sees_a_whole_vote(tmp_path):
             await person.until(lambda: set(CAST) <= set(person.names) or None, "the cast")
             await play_until(clock, person, "Vote #1")
             await person.press("Sushi bar")
+            await play_until(clock, person, "I have voted.")
+            await play_until(clock, person, "of 6 voted; closes when all have voted")  # how far it is, while they vote
             assert "6 of 6 voted" in await play_until(clock, person, "Result of vote #1")
             await play_until(clock, person, "Fine with me.")
             assert sum("Welcome, Person A" in post.text for post in person.posts("group")) == 1

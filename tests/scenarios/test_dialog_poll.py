@@ -10,7 +10,7 @@ from shellbot.polls.asking import lacking
 
 
 async def asked_when(people):
-    title = "Person A: When does it close?"
+    title = "Person A: When does it close? Say cancel to end this."
     await people.space.wait_for("group", lambda reply: reply.card is not None and reply.card.title == title)
 
 
@@ -18,7 +18,7 @@ async def test_the_words_of_a_poll_are_asked_for_and_it_opens(party, clock):
     async with party("Person A", "Person B") as people:
         for text in ("poll new", 'What "is" <b>it</b>?', "Pizza"):
             await people.say("Person A", text)
-        await people.hears("This does not fit.")
+        await people.hears("with commas between: `Pizza, Sushi`; `cancel` ends this.")
     async with party() as people:
         await people.join("Person A", "Person B")
         await people.say("Person A", "Pizza, Sushi")
@@ -30,6 +30,10 @@ async def test_the_words_of_a_poll_are_asked_for_and_it_opens(party, clock):
         await people.hears("Your vote is counted: Sushi", "Person B")
         clock.advance(600)
         assert "Sushi 1" in await people.hears("Result of vote #1")
+
+
+async def hears_times(people, text, times):
+    await people.space.wait_for("group", lambda _: sum(text in said for said in people.told()) == times)
 
 
 @pytest.mark.parametrize("line", ["poll Tea or coffee?", 'poll "Tea or coffee?"'])
@@ -51,6 +55,30 @@ async def test_who_does_not_go_on_has_opened_nothing(party, clock):
         await people.say("Person A", "cancel")
         await people.say("Person A", "poll list")
         await people.hears("No vote is open.")
+
+
+async def test_who_goes_on_chatting_is_told_each_time_what_it_is_taken_for_and_how_to_end_it(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", "poll new")
+        await people.hears("What you write here next is the question; `cancel` ends this.")
+        await people.say("Person A", "so hungry today")
+        await people.hears("Person A: The question is: so hungry today")
+        await people.say("Person A", "poll list")  # a command is no answer
+        await people.hears("No vote is open.")
+        for times, line in enumerate(("me too", "Soup, soup"), 1):
+            await people.say("Person A", line)
+            await hears_times(people, "I wait for the choices of a vote", times)
+        await people.say("Person A", "Soup, Bread")
+        await asked_when(people)
+        await people.say("Person A", "who comes along?")
+        await people.hears("I wait for when the vote closes, a number from 1 to 4 or one of the words; `cancel` ends")
+        await people.say("Person A", "cancel")
+        await people.hears("No vote, then.")
+        told = len(people.told())
+        await people.say("Person A", "good bye")
+        await people.say("Person A", "poll list")
+        await hears_times(people, "No vote is open.", 2)
+        assert len(people.told()) == told + 1
 
 
 async def test_a_question_that_cannot_be_is_told_at_once(party):

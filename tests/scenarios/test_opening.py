@@ -181,7 +181,7 @@ async def test_let_go_on_the_others_get_their_ballots_and_votes_of_before_count(
         await people.hears("Your vote is counted: Yes", first)
         await people.say("Person A", "poll resume #1")
         await people.hears("Vote #1 goes on, by Person A: Merge?**")
-        await people.hears("Vote #1 goes on. It closes at 14:00", first)
+        await people.hears("Vote #1 goes on. It closes when all have voted, at the latest at 14:00", first)
         for name in NAMES:
             await hears_later(people, clock, "**Vote #1**", name)
         assert sorted(people.space.posted) == sorted(map(people.direct, NAMES))  # each once

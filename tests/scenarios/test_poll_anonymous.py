@@ -176,7 +176,7 @@ async def test_a_rating_for_its_owner_alone_with_quorum_and_a_new_close(party, c
         await people.whisper("Person A", "poll show #1")
         await people.hears("1 of 3 voted", "Person A")
         await people.say("Person A", "poll extend 10m")
-        await people.hears("closes at 12:20", "Person B")
+        await people.hears("closes when all have voted, at the latest at 12:20", "Person B")
         clock.advance(900)
         await hears_later(people, clock, "You have not voted yet.", "Person C")
         assert not any("not voted yet" in text for text in people.told("Person B"))

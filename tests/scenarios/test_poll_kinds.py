@@ -125,7 +125,7 @@ async def test_a_vote_taken_back_is_none(party, clock):
         await people.whisper("Person B", "1")
         await people.hears("Your vote is counted: **Ham**", "Person B")
         await people.say("Person A", "poll list")
-        await people.hears("1 of 2 voted; closes at")
+        await people.hears("1 of 2 voted; closes when all have voted, at the latest at")
         clock.advance(600)
         assert "1 of 2 voted" in await people.hears("Result")
 
@@ -147,7 +147,7 @@ async def test_what_is_half_chosen_goes_on_after_a_restart(party, clock):
     async with party() as people:
         await people.join("Person A", "Person B")
         await people.say("Person A", "poll list")
-        await people.hears("2 of 2 voted; closes at")
+        await people.hears("2 of 2 voted; closes when all have voted, at the latest at")
         await people.press("Person A", "Egg")
         result = await hears_later(people, clock, "Result")
         assert "Ham 2" in result

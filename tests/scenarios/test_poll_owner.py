@@ -40,8 +40,10 @@ async def test_extended_it_closes_later_and_everybody_is_told(party, clock, wher
     async with party("Person A", "Person B") as people:
         await opened(people)
         await say(people, where, "poll extend #1 10m")
-        await people.hears("Vote #1 is extended by Person A: Lunch?** It closes at 12:20 UTC")
-        await people.hears("closes at 12:20 UTC", "Person B")
+        await people.hears(
+            "Vote #1 is extended by Person A: Lunch?** It closes when all have voted, at the latest at 12:20 UTC"
+        )
+        await people.hears("closes when all have voted, at the latest at 12:20 UTC", "Person B")
         clock.advance(900)
         await vote(people, "Person B", "Sushi")
         assert not any("Result" in text for text in people.told())
@@ -79,9 +81,10 @@ async def test_cancelled_it_has_no_result_and_takes_no_votes(party, clock, where
 async def test_texts_about_a_vote_read_well_where_its_question_has_no_mark_and_it_has_no_time(party):
     async with party("Person A", "Person B") as people:
         await opened(people, 'poll "Soon" Pizza, Sushi', "Soon")
-        assert "The last vote closes it." in await people.hears("closes when all have voted, or when", "Person B")
+        ballot = await people.hears("Vote #1", "Person B")
+        assert ballot.strip() == "**Vote #1** · closes when all have voted, or when its opener ends it"
         await people.press("Person B", "Sushi")
-        await people.hears("You may change it until all have voted, or its opener ends it.", "Person B")
+        await people.hears("Your vote is counted: Sushi. You may change it until it closes.", "Person B")
         await people.say("Person A", "poll cancel #1")
         await people.hears("is cancelled by Person A: Soon.** There is no result.")
 
@@ -95,7 +98,9 @@ async def test_open_again_the_last_vote_does_not_close_it_and_no_ballot_says_so(
         await people.hears("open again", "Person B")
         ballots = [reply.text for reply in people.space.heard(people.direct("Person B")) if reply.card]
         assert "closes when its opener ends it" in ballots[-1]
-        assert "last vote" not in ballots[-1]
+        assert "all have voted" not in ballots[-1]
+        await people.say("Person A", "poll extend #1 in 2h")
+        assert "all have voted" not in await people.hears("is extended by")
 
 
 @both
@@ -123,7 +128,9 @@ async def test_who_has_not_voted_is_reminded_and_nobody_else(party, where):
         await vote(people, "Person B", "Sushi")
         await say(people, where, "poll remind")
         await people.hears("Vote #1: reminded 2 who have not voted.", "Person A" if where == "direct" else "")
-        await people.hears("You have not voted yet. Vote #1 closes at 12:10 UTC: Lunch?", "Person A")
+        await people.hears(
+            "You have not voted yet. Vote #1 closes when all have voted, at the latest at 12:10 UTC: Lunch?", "Person A"
+        )
         await people.hears("You have not voted yet.", "Person C")
         assert not any("not voted" in text for text in people.told("Person B"))
 
@@ -134,7 +141,7 @@ async def test_list_show_and_history_answer_where_they_were_asked(party, where):
         name = "Person A" if where == "direct" else ""
         await opened(people)
         await say(people, where, "poll list")
-        await people.hears("- #1 Lunch?: 0 of 2 voted; closes at 12:10 UTC", name)
+        await people.hears("- #1 Lunch?: 0 of 2 voted; closes when all have voted, at the latest at 12:10 UTC", name)
         await say(people, where, "poll show")
         shown = await people.hears("Choices: Pizza, Sushi.", name)
         assert "Opened by Person A." in shown
@@ -167,7 +174,7 @@ async def test_nobody_else_can(party, order, where):
         told = f"Only Person A, who opened it, can {order.split()[0]} vote #1."
         await people.hears(told, "Person B" if where == "direct" else "")
         await people.say("Person A", "poll list")
-        await people.hears("#1 Lunch?: 0 of 2 voted; closes at 12:10 UTC")
+        await people.hears("#1 Lunch?: 0 of 2 voted; closes when all have voted, at the latest at 12:10 UTC")
 
 
 @pytest.mark.parametrize(
@@ -260,7 +267,7 @@ async def test_an_order_whose_frames_are_lost_is_said_again_and_done_once(party,
             await people.say("Person B", "echo still here")
         board.put = put
         clock.advance(30)
-        await people.hears("closes at 12:20 UTC", "Person B")
+        await people.hears("closes when all have voted, at the latest at 12:20 UTC", "Person B")
         await people.hears("Vote #1 is extended by Person A", "Person A")
         assert {"order", "answer", "extend", "extended"} <= set(lost)
         assert sum("is extended" in text for text in people.told()) == 1
@@ -271,7 +278,7 @@ async def test_an_order_whose_frames_are_lost_is_said_again_and_done_once(party,
 
 
 ORDERS = {
-    "extend 10m": "extended by Person A: Lunch?** It closes at 12:20",
+    "extend 10m": "extended by Person A: Lunch?** It closes when all have voted, at the latest at 12:20",
     "remind": "reminded 2 who have not voted",
     "close": "Result of vote #1",
     "reopen #1 in 10m": "open again, by Person A",

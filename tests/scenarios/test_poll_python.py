@@ -31,7 +31,7 @@ async def test_a_poll_planned_in_words_opens_reminds_and_gives_its_result(party,
         waiting = asyncio.create_task(people.say("Person A", "ask"))
         await people.hears("Vote #1 opens at Sat 21 Nov 09:00 UTC: Merge?")
         clock.advance(21 * 3600)
-        await people.hears("It closes at 10:00 UTC.")
+        await people.hears("It closes when all have voted, at the latest at 10:00 UTC.")
         await people.ballot("Person B", "Merge?")
         await people.press("Person B", "Yes")
         await people.hears("Your vote is counted", "Person B")

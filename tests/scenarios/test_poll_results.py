@@ -118,7 +118,12 @@ async def test_a_reminder_comes_before_the_close_to_those_who_have_not_voted(par
         await people.say("Person A", "echo no reminder so far")
         assert not any("not voted" in text for text in people.told("Person B"))
         clock.advance(1)
-        await hears_later(people, clock, "You have not voted yet. Vote #1 closes at 12:10", "Person B")
+        await hears_later(
+            people,
+            clock,
+            "You have not voted yet. Vote #1 closes when all have voted, at the latest at 12:10",
+            "Person B",
+        )
         assert not any("not voted" in text for text in people.told("Person A"))
 
 
@@ -138,18 +143,28 @@ async def test_an_extended_vote_reminds_again_before_its_new_close(party, clock)
     async with party("Person A", "Person B") as people:
         await opened(people, 'poll "Lunch?" Pizza, Sushi in 10m remind 2m')
         clock.advance(480)
-        await hears_later(people, clock, "You have not voted yet. Vote #1 closes at 12:10", "Person B")
+        await hears_later(
+            people,
+            clock,
+            "You have not voted yet. Vote #1 closes when all have voted, at the latest at 12:10",
+            "Person B",
+        )
         await people.say("Person A", "poll extend 10m")
-        await people.hears("closes at 12:20 UTC", "Person B")
+        await people.hears("closes when all have voted, at the latest at 12:20 UTC", "Person B")
         clock.advance(600)
-        await hears_later(people, clock, "You have not voted yet. Vote #1 closes at 12:20", "Person B")
+        await hears_later(
+            people,
+            clock,
+            "You have not voted yet. Vote #1 closes when all have voted, at the latest at 12:20",
+            "Person B",
+        )
 
 
 async def test_a_vote_planned_opens_at_its_time_to_those_who_are_there_then(party, clock):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi opens tomorrow 9:00 in 1h')
         planned = await people.hears("Vote #1 opens at Sat 21 Nov 09:00 UTC: Lunch?")
-        assert "It closes at Sat 21 Nov 10:00 UTC." in planned
+        assert "It closes when all have voted, at the latest at Sat 21 Nov 10:00 UTC." in planned
         await hears_later(people, clock, "Your vote #1 opens at Sat 21 Nov 09:00 UTC", "Person A")
         await people.say("Person A", "poll list")
         await people.hears("- #1 Lunch?: opens at Sat 21 Nov 09:00 UTC")

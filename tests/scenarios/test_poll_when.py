@@ -14,14 +14,16 @@ PARIS = {"settings": {"polls.timezone": "Europe/Paris"}}  # noon UTC is 13:00 th
 async def test_d04_a_deadline_in_words_closes_the_vote_then_and_is_echoed_with_its_offset(party, clock):
     async with party("Person A", "Person B", **PARIS) as people:
         await people.say("Person A", 'poll "Lunch?" Pizza, Sushi tomorrow 9:00')
-        assert "It closes at Sat 21 Nov 09:00 CET (+01:00)" in await people.hears("Vote #1")
+        assert "It closes when all have voted, at the latest at Sat 21 Nov 09:00 CET (+01:00)" in await people.hears(
+            "Vote #1"
+        )
         await people.ballot("Person B")
-        await people.hears("closes at Sat 21 Nov 09:00 CET (+01:00)", "Person B")
+        await people.hears("closes when all have voted, at the latest at Sat 21 Nov 09:00 CET (+01:00)", "Person B")
         await people.press("Person B", "Pizza")
         await people.hears("Your vote is counted", "Person B")
         clock.advance(20 * 3600 - 1)
         await people.say("Person A", "poll list")
-        await people.hears("1 of 2 voted; closes at 09:00:00 CET (+01:00)")
+        await people.hears("1 of 2 voted; closes when all have voted, at the latest at 09:00:00 CET (+01:00)")
         clock.advance(1)
         assert "Pizza 1" in await people.hears("Result")
 

@@ -26,7 +26,7 @@ def bare(reply):
 def ballots(people, name):
     """Without the time of the close: seconds pass between two of them, and very many where the machine is busy."""
     found = [bare(reply) for reply in people.space.heard(people.direct(name)) if reply.id.endswith("/ballot")]
-    return [replace(reply, text=re.sub(r"closes at [\d:]+", "closes", reply.text)) for reply in found]
+    return [replace(reply, text=re.sub(r"latest at [\d:]+", "latest", reply.text)) for reply in found]
 
 
 @both
@@ -50,8 +50,8 @@ async def test_it_shows_exactly_what_a_voter_gets_and_to_nobody_else(party, cloc
         (real,) = ballots(people, "Person B")
         assert rehearsed == real
         if "in 2h" in words:
-            close = f"{clock.utcnow() + timedelta(hours=2):%H:%M:%S}".removesuffix(":00")
-            await people.hears(f"closes at {close} UTC", "Person B")
+            close = f"{clock.utcnow() + timedelta(hours=2):%H:%M}"
+            await people.hears(f"closes when all have voted, at the latest at {close} UTC", "Person B")
 
 
 async def test_nothing_of_it_counts_pressed_or_typed(party, clock):
@@ -93,7 +93,7 @@ async def test_it_says_who_of_the_roll_cannot_be_reached_and_how_long_it_takes(p
         assert done.exit_code == 0
         await people.say("Person A", f"poll rehearse {MERGE} to roll board")
         told = await people.hears("2 people of the roll board would get this ballot, in about 40 s.", "Person A")
-        assert "It would close at 14:00 UTC." in told
+        assert "It would close when all have voted, at the latest at 14:00 UTC." in told
         assert "Could not be reached (1): Person X." in told
         await people.hears("The rehearsal is in your direct channel.")
         await people.say("Person A", f"poll rehearse {MERGE} to roll bored")

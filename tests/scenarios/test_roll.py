@@ -66,7 +66,7 @@ async def test_somebody_who_is_not_in_the_room_is_asked_in_the_direct_channel(pa
         people.space.unreachable |= {"person-e", "person-u"}
         await people.say("Person A", MERGE)
         told = await people.hears("2 people of the roll board have a ballot in the direct channel.")
-        assert "Could not be reached: Person E, Person X and Person U. It closes at 14:00 UTC." in told
+        assert "Could not be reached: Person E, Person X and Person U. It closes when all have voted, " in told
         await people.ballot("Person D", "Merge?")
         await people.press("Person D", "No")
         await people.hears("Your vote is counted: No", "Person D")

@@ -219,7 +219,7 @@ async def test_a_number_that_is_none_closes_nothing(party):
         for typed in ("poll close #1e3", "poll close #1x", "poll close #", "poll close #-1"):
             await people.say("Person A", typed)
         await people.say("Person A", "poll list")
-        await people.hears("#1 Lunch?: 0 of 2 voted; closes at")
+        await people.hears("#1 Lunch?: 0 of 2 voted; closes when all have voted, at the latest at")
         assert sum("Write the number of the vote" in text for text in people.told()) == 4
 
 

@@ -11,6 +11,9 @@ from playwright.async_api import Page, expect
 from web_room import serving
 
 from shellbot.events import Button, Card, Reply
+from shellbot.polls.spec import make
+from shellbot.polls.tally import bars, count
+from shellbot.spaces.web.names import MAX_NAME
 from tests.browsers import PHONE, WIDE, follow, no_overflow, person, running, say
 
 
@@ -43,8 +46,11 @@ async def test_two_people_vote_live_one_wide_one_on_a_phone(chromium):
         await phone.get_by_role("link", name="Direct").tap()
         await expect(phone.get_by_role("group", name="Lunch?")).to_be_visible()
         assert (await phone.get_by_role("button", name="Sushi").bounding_box())["height"] >= 44
+        ballot = phone.locator(".said", has=phone.locator(".ballot"))
+        width = (await ballot.bounding_box())["width"]
         await phone.get_by_role("button", name="Pizza").tap()
         await expect(phone.get_by_text("Your vote: Pizza.")).to_be_visible()
+        assert (await ballot.bounding_box())["width"] == width, "it does not jump when one votes"
         await phone.get_by_role("button", name="Sushi").tap()
         await expect(phone.get_by_role("button", name="Sushi", pressed=True)).to_be_visible()
         await expect(phone.get_by_role("button", name="Pizza", pressed=False)).to_be_visible()
@@ -60,6 +66,25 @@ async def test_two_people_vote_live_one_wide_one_on_a_phone(chromium):
         await expect(wide.get_by_role("button", name="Sushi")).to_be_disabled()
         for page in (wide, phone):
             await no_overflow(page)
+    assert problems == []
+
+
+@pytest.mark.parametrize("choices", [("Sandwiches", "Soup"), ("Fish and mushy peas", "Soup " * 15)])
+async def test_the_bars_of_a_result_fit_a_page_of_any_width(chromium, choices):
+    problems: list[str] = []
+    async with serving() as (server, space, _), running(chromium) as browser:
+        page = await person(browser, server.url, problems, **WIDE)
+        await join(page, "Person A")
+        spec = make("Dinner?", choices)
+        await space.post("group", Reply(id="r", text="**Result**", fixed=bars(count(spec, [spec.choices[:1]], 2))))
+        shown = page.locator(".fixed")
+        await expect(shown).to_contain_text("100 %")
+        for path in ("/", "/earlier?side=group&before=9"):
+            await page.goto(path)
+            for width in (320, 390, 761, 1280):
+                await page.set_viewport_size({"width": width, "height": 800})
+                assert await shown.evaluate("bars => bars.scrollWidth <= bars.clientWidth"), (path, width)
+                assert await shown.evaluate("bars => parseFloat(getComputedStyle(bars).fontSize)") > 9
     assert problems == []
 
 
@@ -93,9 +118,14 @@ async def test_a_taken_name_is_explained(chromium):
         await space.page(member.person.id)
         page = await person(browser, server.url, problems, **WIDE)
         await page.goto("/")
-        await page.get_by_label("Your name").fill("person a")
-        await page.get_by_role("button", name="Join").click()
-        await expect(page.get_by_role("alert")).to_contain_text("Please choose another name")
+        name = page.get_by_label("Your name")
+        await expect(name).to_have_attribute("maxlength", str(MAX_NAME))
+        for taken, has_way in (("shellbot", False), ("person a", True)):
+            await name.fill(taken)
+            await page.get_by_role("button", name="Join").click()
+            alert = page.get_by_role("alert")
+            await expect(alert).to_contain_text(f"{taken} is already taken here. Please choose another name")
+            assert ("If it is yours, say “link” in the direct channel" in await alert.inner_text()) == has_way
     assert len([line for line in problems if "409" in line]) == len(problems)
 
 

@@ -211,10 +211,17 @@ async def said(browser: Browser, text: str, side: str, line: str) -> str:
     return found[1] if found else ""
 
 
+@pytest.mark.parametrize(("public_url", "is_told"), [("", True), ("https://chat.test", False)])
+async def test_where_a_link_is_given_it_is_told_if_it_works_on_this_machine_only(public_url, is_told):
+    async with serving(public_url=public_url) as (server, _, _), browsers(server.url, "Person A") as (a,):
+        page = await asyncio.to_thread(a.page, "invite")
+        assert ("It works on this machine only" in page) == is_told
+
+
 async def test_the_word_link_makes_links_and_ends_them(tmp_path):
     async with Engine(type="web", settings={"server.port": 0}, instance=tmp_path) as engine:
         async with browsers(engine.server.url, "Person A", "", "", "") as (a, b, c, d):
-            named = await said(a, "link", "direct", "It counts once")
+            named = await said(a, "link", "direct", "It works on this machine only, as it leads to 127.0.0.1.")
             assert "It counts once" not in await asyncio.to_thread(b.page)
             assert (await asyncio.to_thread(send, b, "", link=named.rsplit("/", 1)[1])).status_code == 303
             assert "It counts once" in await asyncio.to_thread(b.page)
@@ -242,6 +249,7 @@ def test_run_private_prints_a_link_that_lets_in(tmp_path):
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment)
     try:
         lines = [process.stdout.readline().strip() for _ in range(2)]
+        assert "to come in from this machine, for a day" in lines[1]
         url = re.fullmatch(r"shellbot: (http://127\.0\.0\.1:\d+/)", lines[0])[1]
         link = re.search(r"(http://127\.0\.0\.1:\d+/join/\S+)", lines[1])[1]
         a = Browser(url)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import pytest
 from playwright.async_api import expect
 from test_browser import join
 from web_room import serving
@@ -70,6 +71,17 @@ async def test_what_is_said_in_another_room_is_marked_until_it_is_read(chromium)
         await expect(page.get_by_text("are you still there?")).to_be_visible()
         await follow(page, page.get_by_role("link", name="Rooms").click())
         await expect(page.locator(".badge")).to_have_count(0)
+        wide = [await page.locator(part).evaluate("part => part.clientWidth") for part in (".card", ".polls")]
+        assert wide[0] == pytest.approx(wide[1], abs=2)  # a border on either side
+        await follow(page, page.get_by_role("link", name="Back to the room").click())
+        await expect(page.get_by_role("heading", name="Cellar")).to_be_visible()
+        await follow(page, page.get_by_role("button", name="Leave").click())
+        await expect(page.get_by_role("list", name="Your rooms")).to_contain_text("Lunch room")
+        await follow(page, page.get_by_role("link", name="Back to the room").click())
+        await expect(page.get_by_role("heading", name="Lunch room")).to_be_visible()
+        await follow(page, page.get_by_role("button", name="Leave").click())
+        await page.goto("/rooms")
+        await expect(page.get_by_role("link", name="Back to the room")).to_have_count(0)
     assert problems == []
 
 

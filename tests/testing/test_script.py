@@ -6,7 +6,7 @@ import heapq
 
 import pytest
 
-from shellbot.testing.script import CAST, QUIET, Deed, Seen, react
+from shellbot.testing.script import CAST, OPENING, QUIET, Deed, Seen, react
 
 CHOICES = ("Pizza", "Sushi", "Salad")
 
@@ -38,10 +38,11 @@ class Stage:
             self.done.append((self.now, deed))
             if deed.do == "wait":
                 self.see(Seen("woke", text=deed.text))
-            elif deed.text.startswith("poll "):
+            elif deed.text == OPENING:
                 self.open_vote()
             elif deed.do == "press":
                 self.votes.setdefault(deed.who, []).append(deed.text)
+                self.see(Seen("voted", deed.who))
 
     def said(self) -> list[str]:
         return [deed.text for _, deed in self.done if deed.do == "say"]
@@ -74,9 +75,9 @@ def test_one_of_the_cast_opens_a_vote_when_the_real_person_starts_nothing():
     stage.see(Seen("came", "Person A"))
     came = stage.now
     stage.play(came + QUIET - 0.01)
-    assert not any(text.startswith("poll ") for text in stage.said())
+    assert not any(text == OPENING for text in stage.said())
     stage.play(came + QUIET)
-    assert sum(text.startswith("poll ") for text in stage.said()) == 1
+    assert sum(text == OPENING for text in stage.said()) == 1
 
 
 def test_nobody_of_the_cast_opens_a_vote_when_the_real_person_did():
@@ -86,7 +87,7 @@ def test_nobody_of_the_cast_opens_a_vote_when_the_real_person_did():
     stage.play(QUIET / 2)
     stage.open_vote()
     stage.play()
-    assert not any(text.startswith("poll ") for text in stage.said())
+    assert not any(text == OPENING for text in stage.said())
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -104,6 +105,19 @@ def test_one_votes_at_once_most_within_20_s_one_changes_and_one_is_late(seed):
     changed = [votes for votes in stage.votes.values() if len(votes) == 2]
     assert len(changed) == 1
     assert changed[0][0] != changed[0][1]
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_who_waits_for_the_others_is_told_once_how_far_the_vote_is(seed):
+    stage = Stage(seed)
+    for told in (["I have voted.", "So have I.", "Me too. Who is missing?", "poll list"], []):
+        begun, before = stage.now, len(stage.done)
+        stage.open_vote()
+        stage.play(begun + 600)
+        said = [(at - begun, deed) for at, deed in stage.done[before:] if deed.do == "say"]
+        assert sorted(deed.text for _, deed in said) == sorted(told)
+        assert all(at < 20 for at, _ in said), "before the last of them votes"
+        assert all(deed.who in stage.votes for _, deed in said)
 
 
 def test_two_talk_about_the_result_and_then_all_fall_silent():

@@ -471,7 +471,10 @@ class WebSpace(Space):
         taken = f"{shown} is already taken here. Please choose another name, for instance “{shown[:37]} 2”."
         if fold_name(shown) == fold_name(self.bot):
             raise SpaceError(taken)
-        return shown, taken
+        return shown, (
+            f"{taken} If it is yours, say “link” in the direct channel, in the browser where you have it, and open the "
+            "link here that you get."
+        )
 
     def _folded(self, name: str, room_id: str) -> str:
         # Names without a mark are those of the first room, as they were when there was one. A name has no line end.
