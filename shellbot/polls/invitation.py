@@ -40,12 +40,13 @@ class Printer:
 
     def when(self, paper: Paper, now: datetime, zone: tzinfo) -> str:
         """When it closes, as it is said in this second."""
-        key = paper.closes_at, paper.is_reopened, now.replace(microsecond=0), zone
-        if key not in self._times:
+        key = paper.closes_at, paper.is_reopened, int(now.timestamp()), zone
+        when = self._times.get(key)
+        if when is None:
             _trim(self._times)
             closes_at = datetime.fromtimestamp(paper.closes_at, UTC) if paper.closes_at is not None else None
-            self._times[key] = closing_time(closes_at, now, zone, is_reopened=paper.is_reopened)
-        return self._times[key]
+            when = self._times[key] = closing_time(closes_at, now, zone, is_reopened=paper.is_reopened)
+        return when
 
     def invitation(self, paper: Paper, when: str, capabilities: Capabilities) -> Reply:
         """What to show; ``when`` says when it closes."""
@@ -53,10 +54,11 @@ class Printer:
             paper.poll, paper.number, paper.spec, paper.vote, paper.is_cast, paper.is_done, paper.is_open,
             paper.is_confirmed, paper.is_cancelled, paper.is_reopened, paper.version, when, capabilities,
         )  # fmt: skip
-        if key not in self._invitations:
+        reply = self._invitations.get(key)
+        if reply is None:
             _trim(self._invitations)
-            self._invitations[key] = invitation(paper, when, capabilities)
-        return self._invitations[key]
+            reply = self._invitations[key] = invitation(paper, when, capabilities)
+        return reply
 
 
 def _trim(kept: dict[Any, Any]) -> None:
