@@ -26,7 +26,7 @@ logger = getLogger(__name__)
 
 Hear = Callable[[str, Envelope], None]
 MAX_LINE = 100_000  # messages that may stand in line for a publisher that takes nothing
-SLICE = 128  # messages put in one step of the loop; some four slices are on their way, and a connection has room for 1,000
+SLICE = 128  # messages put in one step of the loop; some four slices are on their way to a reader with room for 1,000
 PATIENCE = 5.0  # seconds for the publisher to answer; then it is asked again
 EACH = 10e-6  # seconds that a change of what is listened to waits for others, for each channel: it costs a look at all
 
