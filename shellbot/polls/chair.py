@@ -240,20 +240,31 @@ class Chair:
                         handed_over.append((round, report))
             except Exception as error:
                 self._bot.report_error(error, "report")
-        try:
-            changed = await self._counter.count()
-            for round, report in handed_over:
-                await self._counter.settled(round, report.channel)
-                self._has_closed(round, report)
-        except Exception as error:  # what was not counted is said again
-            self._bot.report_error(error, "ballots")
-            changed = set()
-        for poll in [*heard, *(poll for poll in changed if poll not in heard)]:
+        changed = await self._count(handed_over)
+        for poll in heard | dict.fromkeys(changed):
             if (each := self._rounds.get(poll)) is not None:
                 if poll in changed:
                     self._live.show_soon(each)
-                await self._go_further(each)
+                try:
+                    await self._go_further(each)
+                except Exception as error:
+                    self._bot.report_error(error, "report")
         await self._tell_waiters()
+
+    async def _count(self, handed_over: list[tuple[Round, Report]]) -> set[str]:
+        """Count the ballots that were taken, and note the closes that came with one; gives the polls with news."""
+        try:
+            changed = await self._counter.count()
+        except Exception as error:  # they are said again, and so are those closes
+            self._bot.report_error(error, "ballots")
+            return set()
+        for round, report in handed_over:
+            try:
+                await self._counter.settled(round, report.channel)
+                self._has_closed(round, report)
+            except Exception as error:
+                self._bot.report_error(error, "ballots")
+        return changed
 
     async def _take(self, report: Report) -> Round | None:
         """Note what was reported, all but ballots, which :meth:`hear` counts; gives the poll that it is about."""

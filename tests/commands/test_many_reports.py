@@ -137,3 +137,29 @@ async def test_an_instruction_kept_with_its_effect_has_it_once_and_its_repeat_is
                 await space.wait_for(channel, lambda reply: reply.text == "Done.", 10)
             assert await engine.agent("group").desk.store.read(count) == (1,)
             assert [reply.text for reply in space.heard(channel)].count("Done.") == (run == 0)
+
+
+async def test_a_vote_that_cannot_go_on_harms_no_other_that_is_heard_of_with_it(tmp_path, monkeypatch, caplog):
+    go_further = Chair._go_further
+
+    async def failing(self, round):
+        if round.number == 1 and round.have_all_voted():
+            raise RuntimeError("this vote only")
+        await go_further(self, round)
+
+    monkeypatch.setattr(Chair, "_go_further", failing)
+    person = PEOPLE[0]
+    channel, cards = f"direct-{person.id}", []
+    async with group(tmp_path, Roll(), [person]) as (engine, space):
+        for question in ("Lunch?", "Dinner?"):
+            await (await space.say("group", person, f'poll "{question}" Pizza, Sushi'))
+            shown = await space.wait_for(
+                f"direct-{person.id}",
+                lambda reply, title=question: reply.card is not None and reply.card.title == title,
+            )
+            cards.append(shown.card)
+        with stopped(engine.publisher.pid):
+            for card in cards:
+                await (await space.press(channel, person, card.id, card.buttons[0].value))
+        await space.wait_for("group", lambda reply: "Result of vote #2" in reply.text, 10)
+        assert "this vote only" in caplog.text
