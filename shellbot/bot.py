@@ -429,15 +429,19 @@ class ShellBot(Agent):
         self._on_loop(self.desk.switchboard.put, self.id, envelope)
         return envelope.id
 
-    async def take(self, effect: Callable[[sqlite3.Connection], object]) -> bool:
+    async def take(self, effect: Callable[[sqlite3.Connection], object], done: dict[str, Any] | None = None) -> bool:
         """Run a job of the store, in one transaction with the note that the instruction of this turn is carried out.
 
         It is for commands that :meth:`~shellbot.commands.base.Command.takes` their instructions.
 
+        Args:
+            done: The instruction is over with that, and this is what you will report. Without it an instruction is
+                over when ``on_instruction`` is, and one that a crash has cut off is carried out again.
+
         Returns:
             False where that was done before, or is being done: then nothing is stored, and nothing is to be done.
         """
-        is_new = await self._hearing.take(effect)
+        is_new = await self._hearing.take(effect, done)
         if is_new is None:
             await self.desk.store.write(effect)
         return is_new is not False

@@ -70,6 +70,7 @@ COLLECT = (50_000, 10, 20)
 # Seconds that a thread which computes keeps the others waiting for the interpreter; the default is five times as much,
 # and a message waits for it some ten times.
 SWITCH = 0.001
+ROOM = 4_000  # messages for our own reader: a step of the loop in a large vote takes longer than bus.slow_grace
 STANDBY_LOOK = 0.2  # seconds between two tries to hold the folder: no descriptor tells when a lock is free
 LAST_WORDS = 0.5  # seconds of silence after which nothing more is expected then
 LAST_TURNS = 3.0  # seconds that what was typed has to be carried out, before the next line or the end of an input
@@ -406,6 +407,8 @@ class Engine(Container):
             # A reader that hangs must never hold up a vote; what it missed is replayed to it.
             is_fast = self.context.check("bus.guarantee") == "fast"
             self.context.set("bus.slow", "block" if is_fast else "disconnect")
+        if self.context.check("bus.room") is None:
+            self.context.set("bus.room", ROOM)
         bus = Bus(self.context)
         bus.check()
         return bus

@@ -148,20 +148,24 @@ class Hearing:
                 return  # it was done before; or the program stops, and it is carried out again by the next run
             if (error := done.exception()) is not None:
                 bot.report_error(error, f"instruction {envelope.do}")
-            bot.instructions.finish(envelope, topic.last_report)
+            if not topic.is_done:
+                bot.instructions.finish(envelope, topic.last_report)
 
         bot.begin(topic, turn, limit=command.timeout).add_done_callback(over)
 
-    async def take(self, effect: Effect) -> bool | None:
+    async def take(self, effect: Effect, done: dict[str, Any] | None) -> bool | None:
         """See :meth:`ShellBot.take`; None where this turn is on no instruction, or on one that is kept already."""
         topic = current_topic.get()
         if topic is None or topic.instruction is None or topic.is_taken:
             return None
-        return await self._take(topic.instruction, topic, effect)
+        topic.is_done = done is not None
+        return await self._take(topic.instruction, topic, effect, done)
 
-    async def _take(self, envelope: Envelope, topic: Topic, effect: Effect | None = None) -> bool:
+    async def _take(
+        self, envelope: Envelope, topic: Topic, effect: Effect | None = None, done: dict[str, Any] | None = None
+    ) -> bool:
         bot = self._bot
-        topic.is_taken, report = await bot.instructions.take(envelope, bot.clock.utcnow(), effect)
+        topic.is_taken, report = await bot.instructions.take(envelope, bot.clock.utcnow(), effect, done)
         if report is not None:
             bot.report_to(envelope.group, envelope.do, envelope.id, report)
         return topic.is_taken

@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS instructions (
 CREATE TABLE IF NOT EXISTS numbers (channel TEXT PRIMARY KEY, next INTEGER NOT NULL);
 """
 REMEMBERED = timedelta(days=30)  # longer than a group repeats an instruction
-_INSERT = "INSERT OR IGNORE INTO instructions (channel, id, envelope, at) VALUES (?, ?, ?, ?)"
+_INSERT = "INSERT OR IGNORE INTO instructions (channel, id, envelope, at, done, report) VALUES (?, ?, ?, ?, ?, ?)"
 _FINISH = "UPDATE instructions SET done = 1, report = ? WHERE channel = ? AND id = ?"
 BLOCK = 1 << 32  # numbers a run takes at once: none is given twice; enough for two million restarts below 2**53
 
@@ -64,9 +64,16 @@ class Instructions:
         return self._next - 1
 
     async def take(
-        self, envelope: Envelope, now: datetime, effect: Callable[[sqlite3.Connection], object] | None = None
+        self,
+        envelope: Envelope,
+        now: datetime,
+        effect: Callable[[sqlite3.Connection], object] | None = None,
+        done: dict[str, Any] | None = None,
     ) -> tuple[bool, dict[str, Any] | None]:
         """Keep an instruction that has arrived; of a new one ``effect``, too, in the same transaction.
+
+        Args:
+            done: It is carried out by that, and this is what is reported: :meth:`finish` is not to be called.
 
         Returns:
             (True, None): it is new, carry it out. (False, report): it was done, say the report again.
@@ -75,7 +82,8 @@ class Instructions:
         if envelope.id in self._running:
             return False, None
         self._running[envelope.id] = None
-        row = (self._channel, envelope.id, msgspec.json.encode(envelope), now.timestamp())
+        text, report = (msgspec.json.encode(envelope), None) if done is None else (b"", orjson.dumps(done))
+        row = (self._channel, envelope.id, text, now.timestamp(), done is not None, report)
 
         def keep(db: sqlite3.Connection) -> tuple[bool, bytes | None]:
             if db.execute(_INSERT, row).rowcount:
@@ -89,7 +97,7 @@ class Instructions:
         try:
             is_new, report = await self._store.write(keep)
         finally:
-            if not is_new:
+            if not is_new or done is not None:
                 self._running.pop(envelope.id, None)
         return is_new, orjson.loads(report) if report else None
 

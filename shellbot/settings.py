@@ -61,6 +61,7 @@ _DECLARED = (
     Setting("bus.slow", Literal["block", "disconnect", "drop"], "block", "what happens to a reader that is too slow"),
     Setting("bus.slow_grace", Seconds, 0.005, "seconds a slow reader is given before it is disconnected"),
     Setting("bus.history", int, 16 * 1024 * 1024, "bytes of past messages that can be replayed"),
+    Setting("bus.room", int, 1000, "messages that a reader's connection takes in before they are read"),
     Setting("bus.exact_gaps", bool, False, "whether a gap says exactly how many messages are gone (costs speed)"),
     Setting("bus.probe", Seconds, 0.5, "seconds of silence before a reader asks whether the bus is there; 0 never"),
     Setting("bot.id", str, None, "the bot's own id, filled in by the space"),

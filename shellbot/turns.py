@@ -19,7 +19,7 @@ class Topic:
     A turn cut off by a crash is run again from its event or instruction. As the ids of what it says are made of the id
     of the cause and a count, the repeat says nothing twice.
 
-    ``is_taken``: the instruction is kept as one that is being carried out.
+    ``is_taken``: the instruction is kept as one that is being carried out; ``is_done``: as one that was.
     ``do``: keyword of the command that somebody's word has called, if that is what it is about.
     ``is_noted``: the store knows that the event was dealt with, from the transaction that holds its effect.
     ``hops``: how often bots have answered each other, on the way from what a person said to this turn.
@@ -30,6 +30,7 @@ class Topic:
     instruction: Envelope | None = None
     is_again: bool = False
     is_taken: bool = False
+    is_done: bool = False
     last_report: dict[str, Any] | None = None
     do: str = ""
     is_noted: bool = False

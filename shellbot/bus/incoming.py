@@ -218,7 +218,7 @@ class Incoming:
             return Injected(self.socket)
         options = self.options
         transport = transports.load(options.address)
-        end = transport.connect(options.address)
+        end = transport.connect(options.address, options.room)
         self.stream.open(uid, options.address.url, replays=options.guarantee != "fast", is_exact=options.exact_gaps)
         self._pulse = Pulse(0.0 if transport.IN_PROCESS else options.probe)
         self._subscribe(end)
@@ -250,7 +250,7 @@ class Incoming:
             if self.watcher is not None:
                 self.watcher.unwatch()
             end.close()
-            self._end = transports.load(address).connect(address)
+            self._end = transports.load(address).connect(address, self.options.room)
             self._renewed_at = self.stream.welcomes
             self._subscribe(self._end)
 

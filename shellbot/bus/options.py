@@ -17,6 +17,7 @@ SLOW_GRACE, PUT_TIMEOUT, LINGER, PROBE = 0.005, 5.0, 2.0, 0.5
 HISTORY = 16 * 1024 * 1024
 MIN_HISTORY = 8 * 1024 * 1024
 MAX_HISTORY = 1024 * 1024 * 1024
+ROOM, MAX_ROOM = 1000, 100_000
 
 
 class ContextFace(Protocol):
@@ -39,6 +40,7 @@ class BusOptions:
         put_timeout: Seconds that put() waits on a full queue.
         linger: Seconds that a stopping publisher waits for readers that take nothing.
         history: Bytes of the ring of past messages.
+        room: Messages that a reader's connection takes in before they are read.
         exact_gaps: Whether a gap says exactly how many messages of its channels are gone.
         probe: Seconds of silence after which a waiting subscriber asks whether the bus is there; 0 never.
     """
@@ -50,6 +52,7 @@ class BusOptions:
     put_timeout: float = PUT_TIMEOUT
     linger: float = LINGER
     history: int = HISTORY
+    room: int = ROOM
     exact_gaps: bool = False
     probe: float = PROBE
 
@@ -69,12 +72,6 @@ class BusOptions:
         if slow == "drop" and guarantee != "fast":
             text = f"bus.slow is 'drop', but bus.guarantee is {guarantee!r}, which loses nothing; set 'fast' with it"
             raise ConfigError(text, key="bus.slow")
-        history = context.check("bus.history", HISTORY)
-        if isinstance(history, str) and history.isdigit():
-            history = int(history)
-        if type(history) is not int or not MIN_HISTORY <= history <= MAX_HISTORY:
-            text = f"bus.history is {history!r}; it should be {MIN_HISTORY:,} to {MAX_HISTORY:,} bytes"
-            raise ConfigError(text, key="bus.history")
         return cls(
             address=parse_address(context.check("bus.address", DEFAULT_ADDRESS)),
             guarantee=guarantee,
@@ -82,7 +79,8 @@ class BusOptions:
             slow_grace=_seconds(context, "bus.slow_grace", SLOW_GRACE),
             put_timeout=_seconds(context, "bus.put_timeout", PUT_TIMEOUT),
             linger=_seconds(context, "bus.linger", LINGER),
-            history=history,
+            history=_whole(context, "bus.history", HISTORY, MIN_HISTORY, MAX_HISTORY, "bytes"),
+            room=_whole(context, "bus.room", ROOM, ROOM, MAX_ROOM, "messages"),
             exact_gaps=_is_on(context, "bus.exact_gaps"),
             probe=_seconds(context, "bus.probe", PROBE),
         )
@@ -103,6 +101,15 @@ def _is_on(context: ContextFace, key: str) -> bool:
     if value in (False, None, "false", "off", "no", "0"):
         return False
     raise ConfigError(f"{key} is {value!r}; it should be true or false", key=key)
+
+
+def _whole(context: ContextFace, key: str, default: int, least: int, most: int, unit: str) -> int:
+    value = context.check(key, default)
+    if isinstance(value, str) and value.isdecimal():
+        value = int(value)
+    if type(value) is not int or not least <= value <= most:
+        raise ConfigError(f"{key} is {value!r}; it should be {least:,} to {most:,} {unit}", key=key)
+    return value
 
 
 def _seconds(context: ContextFace, key: str, default: float) -> float:

@@ -140,15 +140,15 @@ class Booth:
         body: dict[str, Any] = {"op": "closed", "poll": message["poll"]}
         if reopened := message.get("reopened"):
             body["reopened"] = reopened
-        if paper is not None and paper.is_open:
-            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed)
-            if not await self._show(closed, take=True):
-                return
-            paper.is_open, paper.sealed, paper.version = False, closed.sealed, closed.version
-        elif not await self._bot.take(_nothing):
-            return
         if paper is not None and not paper.is_confirmed:
             body["ballot"] = wire(paper)
+        if paper is not None and paper.is_open:
+            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed)
+            if not await self._show(closed, done=body):
+                return
+            paper.is_open, paper.sealed, paper.version = False, closed.sealed, closed.version
+        elif not await self._bot.take(_nothing, body):
+            return
         self._bot.report(body)
 
     async def confirm(self, message: dict[str, Any]) -> None:
@@ -295,10 +295,10 @@ class Booth:
         await self._store.write(lambda db: keep_reply(db, self._bot.id, reply))
         self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
 
-    async def _show(self, paper: Paper, text: str = "", id: str = "", *, take: bool = False) -> bool:
+    async def _show(self, paper: Paper, text: str = "", id: str = "", *, done: dict[str, Any] | None = None) -> bool:
         """Keep the paper and show it as it stands now: on its card where that can be edited, and in ``text``.
 
-        With ``take`` the instruction of this turn is kept with it; gives False where that was done before.
+        With ``done``, a report, the instruction of this turn is carried out by it; gives False where it was before.
         """
         paper.version += 1
         replies = (
@@ -313,10 +313,10 @@ class Booth:
             for reply in replies:
                 keep_reply(db, self._bot.id, reply)
 
-        if take and not await self._bot.take(keep):
-            return False
-        if not take:
+        if done is None:
             await self._store.write(keep)
+        elif not await self._bot.take(keep, done):
+            return False
         for reply in replies:
             self._bot.desk.outbox.send(self._bot.id, reply, is_kept=True)
         return True

@@ -295,7 +295,7 @@ def test_a_connection_that_is_kept_for_the_end_does_not_block_libzmq(scheme: str
     """Its copy made it blocking: libzmq waited in it for ever where the reader was held up, and nobody got the seat."""
     address = parse_address(free_tcp_address() if scheme == "tcp" else f"ipc://{short_folder}/bus")
     sending = transports.load(address).bind(address, welcome(1), Slow())
-    receiving = transports.load(address).connect(address)
+    receiving = transports.load(address).connect(address, 1000)
     receiving.send(b"\x01room ")
     wait_until(sending.upstream)
 

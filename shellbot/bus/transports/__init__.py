@@ -111,7 +111,8 @@ class Transport(Protocol):
 
     def seat(self, address: Address) -> Seat: ...
     def bind(self, address: Address, welcome: bytes, slow: Slow) -> SendingEnd: ...
-    def connect(self, address: Address) -> ReceivingEnd: ...
+    def connect(self, address: Address, room: int) -> ReceivingEnd:
+        """A connection that takes in at least so many messages before they are read."""
 
 
 def load(address: Address) -> Transport:

@@ -16,7 +16,7 @@ from shellbot.bus.transports import Slow
 
 IN_PROCESS = True
 
-HIGH_WATER = 2000
+SENDING_ROOM = 1000  # of the sending side, as a connection has it
 
 
 class NoRoom(Exception):
@@ -167,8 +167,9 @@ class MemoryReceiving:
 
     blocked = NoRoom
 
-    def __init__(self, hub: _Hub) -> None:
+    def __init__(self, hub: _Hub, room: int) -> None:
         self._hub = hub
+        self._room = SENDING_ROOM + room
         self.waker = Waker()
         self.frames: deque[bytes] = deque()
         self.held: set[bytes] = set()
@@ -181,7 +182,7 @@ class MemoryReceiving:
 
     @property
     def has_room(self) -> bool:
-        return len(self.frames) < HIGH_WATER
+        return len(self.frames) < self._room
 
     def give(self, frame: bytes) -> None:
         """The hub is held."""
@@ -194,7 +195,7 @@ class MemoryReceiving:
                 self.waker.clear()
                 raise NoRoom
             frame = self.frames.popleft()
-            if len(self.frames) == HIGH_WATER - 1:
+            if len(self.frames) == self._room - 1:
                 self._hub.changed.notify_all()
             return frame
 
@@ -239,5 +240,5 @@ def bind(address: Address, welcome: bytes, slow: Slow) -> MemorySending:
     return MemorySending(_hubs.named(address.place), welcome, slow)
 
 
-def connect(address: Address) -> MemoryReceiving:
-    return MemoryReceiving(_hubs.named(address.place))
+def connect(address: Address, room: int) -> MemoryReceiving:
+    return MemoryReceiving(_hubs.named(address.place), room)

@@ -197,13 +197,13 @@ class ZmqReceiving:
 
     blocked = zmq.Again
 
-    def __init__(self, address: Address) -> None:
+    def __init__(self, address: Address, room: int) -> None:
         context = _Context.instance()
         self.adapt = context.handing.adapt
         self.socket = _socket(context, zmq.XSUB, context.handing)
         where = address.to_connect
         self.address = address
-        self.socket.set(zmq.RCVHWM, HIGH_WATER)
+        self.socket.set(zmq.RCVHWM, room)
         # Above this mark libzmq drops subscriptions silently.
         self.socket.set(zmq.SNDHWM, 0)
         self.socket.set(zmq.LINGER, 0)
@@ -262,5 +262,5 @@ def bind(address: Address, welcome: bytes, slow: Slow) -> ZmqSending:
     return ZmqSending(address, welcome, slow)
 
 
-def connect(address: Address) -> ZmqReceiving:
-    return ZmqReceiving(address)
+def connect(address: Address, room: int) -> ZmqReceiving:
+    return ZmqReceiving(address, room)
