@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from logging import getLogger
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
+from uuid import uuid4
 
 from shellbot.agents.agent import Agent
 from shellbot.codecs import decode, encode
@@ -161,12 +162,13 @@ class ShellBot(Agent):
         self._loop = asyncio.get_running_loop()
         self._thread = threading.get_ident()
         await self.notes.load()
+        start = Topic(f"start@{self.id}/{uuid4().hex}")  # of this run: what is said from here was not said in another
         if self.is_direct:
             begun = await self.instructions.load(self.clock.utcnow())
-            self.begin(Topic(f"start@{self.id}"), self._take_up, begun)  # its turn comes before that of any frame
+            self.begin(start, self._take_up, begun)  # its turn comes before that of any frame
             self._hearing.listen_to_group()
         else:
-            self.begin(Topic(f"start@{self.id}"), self._take_up, [])
+            self.begin(start, self._take_up, [])
             self.listen_to(self.desk.roster.members(self.id))
 
     def begin(

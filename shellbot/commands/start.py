@@ -9,6 +9,7 @@ from shellbot.commands.dialog import Dialog
 from shellbot.errors import MachineError
 from shellbot.machines.base import Machine
 from shellbot.machines.factory import MachineFactory
+from shellbot.turns import Topic, current_topic
 
 BEGUN = "start.begun"  # what a channel remembers
 
@@ -41,5 +42,8 @@ class Start(Dialog):
 
     async def on_start(self, bot: ShellBot) -> None:
         if not bot.recall(BEGUN) and self._factory.get_machine(bot) is not None:
+            # begun again after a crash it is the same dialog
+            same = current_topic.set(Topic(f"{self.keyword}@{bot.id}"))
             bot.open_dialog(self.keyword)
+            current_topic.reset(same)
             bot.remember(BEGUN, True)
