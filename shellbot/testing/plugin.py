@@ -16,6 +16,8 @@ import pytest
 
 from shellbot.testing.dialogue import Dialogue
 
+MOST = 10_000  # characters of a log that are shown
+
 
 @pytest.fixture
 def dialogue_options() -> Sequence[str]:
@@ -58,3 +60,13 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     names = inspect.signature(test).parameters
     asyncio.run(test(**{name: pyfuncitem.funcargs[name] for name in names}))
     return True
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    """Show with a test that failed what its server complained of: a bot's mistake is there with its traceback."""
+    outcome: Any = yield
+    report: pytest.TestReport = outcome.get_result()
+    dialogue = getattr(item, "funcargs", {}).get("dialogue")
+    if report.failed and isinstance(dialogue, Dialogue) and (said := dialogue.server.stderr[-MOST:]):
+        report.sections.append((f"Log of the server, {report.when}", said))

@@ -90,8 +90,9 @@ class Server:
 
     @property
     def stderr(self) -> str:
-        """All that it complained of."""
-        return (self._output / "stderr").read_text()
+        """All that it complained of, its log; nothing where it never ran."""
+        log = self._output / "stderr"
+        return log.read_text(errors="replace") if log.exists() else ""
 
     @property
     def pid(self) -> int:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import pytest
 
 from shellbot.testing import kill, stopped
@@ -137,3 +140,39 @@ class TestOwnBot:
         await group.say("Person A", "ask How are you?")
         await dialogue.restart(kill=True)
         assert "How are you? (again)" in await dialogue.direct("Person B").heard("(again)")
+
+
+BROKEN = """
+from shellbot import Command
+
+
+class Next(Command):
+    keyword = "next"
+
+    async def execute(self, bot, arguments="", **kwargs):
+        bot.say(self.nobody_on_the_list)
+"""
+
+BROKEN_TEST = """
+import pytest
+
+
+@pytest.fixture
+def dialogue_options():
+    return ["my_bot.py"]
+
+
+async def test_it(dialogue):
+    group = await dialogue.group("Person A")
+    assert await group.say("Person A", "next") == "Person B"
+"""
+
+
+def test_a_failed_test_shows_what_was_wrong_in_the_bot(tmp_path):
+    (tmp_path / "my_bot.py").write_text(BROKEN)
+    (tmp_path / "test_my_bot.py").write_text(BROKEN_TEST)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_my_bot.py"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=19, check=False, cwd=tmp_path)
+    assert done.returncode == 1
+    assert "Log of the server" in done.stdout
+    assert "in execute\n    bot.say(self.nobody_on_the_list)" in done.stdout
