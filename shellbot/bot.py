@@ -134,6 +134,15 @@ class ShellBot(Agent):
         return self.channel.is_direct
 
     @property
+    def people(self) -> list[Person]:
+        """Who is here, first come first: in a group its members, in a direct channel the one who speaks there."""
+        roster = self.desk.roster
+        if not self.is_direct:
+            return [member.person for member in roster.members(self.id)]
+        found = (roster.person(group, self.id) for group in roster.groups(self.id))
+        return [person for person in found if person is not None][:1]
+
+    @property
     def direct_channels(self) -> list[str]:
         """In a group: ids of the direct channels of its members, as they come and go."""
         return self.desk.roster.direct_channels(self.id)
