@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import Literal, cast
+from typing import Literal, NoReturn, cast
 
 from shellbot.errors import UsageError
 from shellbot.markup import one_line
-from shellbot.polls.almost import almost_time
+from shellbot.polls.almost import almost_rule, almost_time
 from shellbot.polls.spec import USAGE, Kind, Showing, Spec, make
 from shellbot.polls.when import DAY, FARTHEST, HOUR, ISO, SPAN, TIME, duration, is_span, moment
 
@@ -40,6 +40,7 @@ _WHICH = (
     'this word goes into quotes, too: `poll "Anonymous lunch?" ...`.'
 )
 _ANONYMOUS = re.compile(r"(?:\A|(?<=[\s,;]))anonymous(?:ly)?\s*\Z", re.IGNORECASE)
+_LINK = re.compile(r"(?:\A|(?<=[\s,;]))(?:and|with(?:\s+an?)?)[\s,;]*\Z", re.IGNORECASE)  # `Tea, Coffee with quorum 2`
 _ROLL = re.compile(r"(?:\A|(?<=[\s,;]))(?:to|for)\s+(?:the\s+)?roll\s+(\w[\w.-]*)\s*\Z", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?:.*[\s,;]|\A)(opens|closes|until|results|quorum|threshold|remind)\s+([^,;\"“”„«»]+)\Z",
@@ -211,6 +212,7 @@ def _cut_terms(text: str) -> tuple[str, dict[Term, str]]:
     terms: dict[Term, str] = {}
     while (cut := _cut_word(text) or _cut_roll(text) or _cut_time(text) or _cut_named(text)) is not None:
         text, term, words = cut
+        text = _LINK.sub("", text).rstrip(" \t\n,;")
         if term in terms:
             raise UsageError(
                 f"I read two times when it {term}." if term in ("opens", "closes") else f"Two times {term}."
@@ -278,10 +280,16 @@ def _term(word: str) -> Term:
 
 
 def _check_last(text: str, choices: list[str], kind: Kind) -> None:
-    """UsageError where the last choice ends in what looks like a time and is none, and the others do not."""
+    """UsageError where the last choice ends in what looks like a time or a rule and is none, and the others do not."""
     last = text.rpartition(",")[2].strip()
-    found = almost_time(last) if last[-1:] not in _QUOTES else None
+    if last[-1:] in _QUOTES:
+        return
     has_own_choices = kind in ("yesno", "rating")
+    rule = almost_rule(last)
+    if rule is not None and not any(almost_rule(choice) for choice in choices[:-1]):  # behind a comma, too: rules are
+        told = f"I cannot read `{_short(rule.words)}` as a rule of the vote. Write `{rule.instead}`"
+        _refuse(told, "a rule", last, has_own_choices=has_own_choices)
+    found = almost_time(last)
     if found is None or (not found.start and not (has_own_choices and len(choices) == 1)):
         return  # a choice that is only this is one
     if any(almost_time(choice) or _BARE.search(choice) for choice in choices[:-1]):
@@ -292,9 +300,14 @@ def _check_last(text: str, choices: list[str], kind: Kind) -> None:
         f"I cannot read `{_short(found.words)}` as a time. "
         f"For the close write `{_short(found.instead)}` or `{another}`{of_day}"
     )
+    _refuse(told, "a time", last, has_own_choices=has_own_choices)
+
+
+def _refuse(told: str, what: str, last: str, *, has_own_choices: bool) -> NoReturn:
+    """With the other reading, where there may be one."""
     if has_own_choices:
         raise UsageError(f"{told}.")
-    raise UsageError(f'{told}; words of a choice that look like a time go into quotes: `"{_short(last)}"`.')
+    raise UsageError(f'{told}; words of a choice that look like {what} go into quotes: `"{_short(last)}"`.')
 
 
 def _meant(text: str, quote: int, head: Sequence[str]) -> str:
