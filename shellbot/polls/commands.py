@@ -142,7 +142,7 @@ class PollCommand(Command):
             if not answer.is_told:
                 bot.say(answer.text, fixed=answer.fixed)
         elif (question := lacking(arguments)) is not None:
-            asking(question)  # what is no question is told here
+            asking(question, self.zone(bot))  # what is no question is told here
             bot.open_dialog(self.keyword, message.person, question=question)
         else:
             found = parse(arguments, message.time, self.zone(bot))
@@ -173,16 +173,16 @@ class PollCommand(Command):
         return f"Did you mean `{self.keyword} {meant}`?" if may_open else ""
 
     def get_machine(self, bot: ShellBot, question: str = "", **options: Any) -> Machine:
-        return asking(question)
+        return asking(question, self.zone(bot))
 
     async def on_answers(self, bot: ShellBot, answers: dict[str, Any], person: Person | None) -> None:
         if person is None:
             return
-        spec, length = asked(answers)
         now = bot.clock.utcnow()
+        spec, closes_at = asked(answers, now)
         poll = _id(bot, new_id())  # the same where this is called again
         self._check_opening(bot, poll, person)
-        await self.chair(bot).open(poll, spec, person, now, now + length if length is not None else None)
+        await self.chair(bot).open(poll, spec, person, now, closes_at)
 
     # --- both sides of the bus
 

@@ -26,7 +26,7 @@ from shellbot.polls.rehearsal import Rehearsal
 from shellbot.polls.spec import USAGE
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
-from shellbot.polls.when import FARTHEST, duration, moment, shown
+from shellbot.polls.when import FARTHEST, closing_words, duration, moment, shown
 from shellbot.trail import Attempt, Use
 
 READING = ("list", "show", "history", "rehearse")
@@ -339,9 +339,7 @@ class Orders:
         return closes_at
 
     def _until(self, words: str, at: datetime) -> datetime:
-        words = re.sub(r"\A(?:until|to|closes)\s+", "", words, flags=re.IGNORECASE)
-        is_span = re.match(r"\d+(\.\d+)?\s*[a-z]", words, re.IGNORECASE) and not re.search(r":|\d\s*[ap]m\b", words)
-        closes_at = moment(f"in {words}" if is_span else words, at, self._zone)
+        closes_at = moment(closing_words(words), at, self._zone)
         self._check(at, closes_at)
         return closes_at
 
