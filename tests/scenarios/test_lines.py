@@ -10,6 +10,7 @@ import threading
 import pytest
 
 from shellbot.commands.base import Command
+from shellbot.errors import UsageError
 from shellbot.polls.orders import read
 from shellbot.server.chat import ChatServer
 
@@ -93,7 +94,38 @@ async def test_a_slip_in_an_order_beside_an_open_ballot_is_taken_for_no_vote(par
         await people.hears("Please answer with one of", "Person A")
 
 
-@pytest.mark.parametrize("text", ["lunch", "lost items", "stats", "open", "Lost? yes, no", "closes, opens", "new", ""])
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("end #1", "poll close #1"),
+        ("delete 1", "poll cancel 1"),
+        ("results", "poll show"),
+        ("end in 10m", "poll close"),
+        ("help", "help poll"),
+    ],
+)
+def test_an_order_by_another_word_gets_the_one_that_there_is(said, meant):
+    with pytest.raises(UsageError, match=f"Did you mean `{meant}`"):
+        read(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "result? a, b",
+        "help me? yes, no",
+        "End of term? yes, no",
+        "end, begin",
+        "lunch",
+        "lost items",
+        "stats",
+        "open",
+        "Lost? yes, no",
+        "closes, opens",
+        "new",
+        "",
+    ],
+)
 def test_what_may_be_a_question_is_no_order_with_a_slip(text):
     assert read(text) is None
 
