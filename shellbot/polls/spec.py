@@ -115,7 +115,7 @@ def make(
             "Leave out `results live`."
         )
     clean, most = _choices([one_line(choice) for choice in choices], kind, most)
-    if quorum and not quorum.isdecimal():
+    if quorum and not re.fullmatch(r"\d{1,9}", quorum):
         share(quorum)
     if threshold:
         share(threshold)

@@ -130,6 +130,7 @@ def test_a_poll_is_read_as_it_was_meant(typed, meant):
         ('"Lunch?" Pizza, Sushi in 5m until 17:00', "two times"),
         ('"Lunch?" Pizza, Sushi quorum 500%', "no share"),
         ('"Lunch?" Pizza, Sushi quorum 5²', "no share"),
+        (f'"Lunch?" Pizza, Sushi quorum {"9" * 5000}', "no share"),
         ('"Lunch?" Pizza, Sushi threshold 3/2', "no share"),
         ('"Lunch?" Pizza, Sushi results maybe', "results live"),
         ('rating "Food?" threshold 50%', "no threshold"),
