@@ -47,7 +47,7 @@ _RULES = [
         (r"(hidden|live)\s+results?", "results {}"),
         (rf"quorum:?\s+{_SHARES}", "quorum 50%"),
         (rf"threshold:?\s+{_SHARES}", "threshold 60%"),
-        (rf"remind\s+(?:half\s+an?|an?|half|{NUMBER})\s+[a-z]+(?:\s+before)?", "remind 1h before"),
+        (rf"remind\s+(?:half\s+an?|an?|half|{NUMBER})\s+(?:{_UNIT})(?:\s+before)?", "remind 1h before"),
     )
 ]  # fmt: skip
 _HOURS = {"morning": "9:00", "noon": "12:00", "afternoon": "14:00", "evening": "20:00", "night": "20:00"}

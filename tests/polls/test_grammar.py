@@ -245,7 +245,14 @@ def test_what_looks_like_a_rule_and_is_none_is_asked_back_and_no_part_of_a_choic
 
 
 @pytest.mark.parametrize(
-    "last", ["Cinema, Live music", "Dinner in Paris, Lunch in Rome", "Tea, Coffee with milk", "Win, Best results"]
+    "last",
+    [
+        "Cinema, Live music",
+        "Dinner in Paris, Lunch in Rome",
+        "Tea, Coffee with milk",
+        "Win, Best results",
+        "Wait, Remind a friend",
+    ],
 )
 def test_a_choice_of_words_that_also_stand_in_rules_stays_one(last):
     assert read(f'"Q?" {last} in 5m').spec.choices == tuple(last.split(", "))
