@@ -100,6 +100,10 @@ class Command:
         """What `help` says of it in this channel: how it is used there, and what it does."""
         return self.usage_message or self.keyword, self.information_message
 
+    def help_further(self, bot: ShellBot) -> str:
+        """What `help` with the keyword says besides, in Markdown: all that is too long for the list of `help`."""
+        return ""
+
     def hint(self, bot: ShellBot, message: Message, line: str) -> str:
         """What to say to a line that nobody took and that may have been meant for this command; ``""`` for nothing.
 

@@ -36,7 +36,7 @@ class Help(Command):
         for command in shown:
             if command.keyword.casefold() == arguments.casefold():
                 usage, about = command.help_here(bot)
-                bot.say(f"`{usage}`\n\n{about}")
+                bot.say("\n\n".join(filter(None, [f"`{usage}`", about, command.help_further(bot)])))
                 return
         keywords = [command.keyword.casefold() for command in shown]
         near = difflib.get_close_matches(arguments.casefold()[:40], keywords, n=1, cutoff=NEAR)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from typing import Any
 
 from shellbot.errors import UsageError
@@ -12,8 +12,9 @@ from shellbot.machines.base import Machine
 from shellbot.machines.input import Input
 from shellbot.machines.menu import Menu
 from shellbot.machines.sequence import Sequence
-from shellbot.polls.grammar import cut_opener
+from shellbot.polls.grammar import check_span, cut_opener
 from shellbot.polls.spec import MAX_QUESTION, Spec, make
+from shellbot.polls.when import check_words, closing_words, is_span, moment
 
 # What can be picked, and how long the poll is open then.
 ENDS = {
@@ -41,8 +42,10 @@ def lacking(arguments: str) -> str | None:
     return next(filter(None, found.groups())).strip() if found is not None else None
 
 
-def asking(question: str) -> Machine:
+def asking(question: str, zone: tzinfo) -> Machine:
     """The machine that asks for question, choices and close, or without the first where it is known.
+
+    ``zone``: where the clock of who answers hangs.
 
     Raises:
         UsageError: This is no question.
@@ -63,10 +66,12 @@ def asking(question: str) -> Machine:
             key="choices",
             **_WAITS,
         ),
-        Menu(
-            question="When does it close? Say cancel to end this.",
+        _Ends(
+            zone=zone,
+            question="When does it close? Pick one, or write a time: in 20m, tomorrow 9:00. Say cancel to end this.",
             options=list(ENDS),
-            on_retry=f"I wait for when the vote closes, a number from 1 to {len(ENDS)} or one of the words; {CANCEL}",
+            on_retry=f"I wait for when the vote closes: a number from 1 to {len(ENDS)}, one of the words, or a time "
+            f"such as `in 20m` or `tomorrow 9:00`; {CANCEL}",
             key="ends",
             **_WAITS,
         ),
@@ -77,9 +82,15 @@ def asking(question: str) -> Machine:
     return machine
 
 
-def asked(answers: Mapping[str, Any]) -> tuple[Spec, timedelta | None]:
-    """The poll that was answered for, and how long it is open; None: until it is closed."""
-    return make(answers["question"], tuple(answers["choices"])), ENDS[answers["ends"]]
+def asked(answers: Mapping[str, Any], now: datetime) -> tuple[Spec, datetime | None]:
+    """The poll that was answered for, and when it closes if it opens now; None: when it is ended."""
+    ends = answers["ends"]
+    if ends in ENDS:
+        length = ENDS[ends]
+        closes_at = now + length if length is not None else None
+    else:
+        closes_at = datetime.fromisoformat(ends)
+    return make(answers["question"], tuple(answers["choices"])), closes_at
 
 
 class _Question(Input):
@@ -91,6 +102,46 @@ class _Choices(Input):
     def filter(self, text: str) -> Any:
         choices = [choice.strip() for choice in text.split(",") if choice.strip()]
         return _made("?", tuple(choices), choices)
+
+
+class _Ends(Menu):
+    """Takes one of the options, or a time, which is then the answer, in ISO format."""
+
+    def __init__(self, bot: Any = None, *, zone: tzinfo, **kwargs: Any) -> None:
+        self._zone = zone
+        super().__init__(bot, **kwargs)
+
+    def filter(self, text: str) -> str | None:
+        option = super().filter(text)
+        if option is not None:
+            return option
+        try:
+            return self._moment(text)
+        except UsageError:
+            return None
+
+    def say_answer(self, value: Any) -> None:
+        super().say_answer(value if value in self.options else "")
+
+    def say_retry(self, text: str = "") -> None:
+        """Say what is wrong with a time; of other words, what can be answered."""
+        words = closing_words(text)
+        try:
+            if not is_span(words):
+                check_words(words)
+        except UsageError:
+            super().say_retry()
+            return
+        try:
+            self._moment(text)
+        except UsageError as error:
+            self.say(f"{error} {CANCEL}")
+
+    def _moment(self, text: str) -> str:
+        now = datetime.fromtimestamp(self.now, UTC)
+        closes_at = moment(closing_words(text), now, self._zone)
+        check_span(now, closes_at)
+        return closes_at.isoformat()
 
 
 def _made(question: str, choices: tuple[str, ...], value: Any) -> Any:

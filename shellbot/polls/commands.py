@@ -41,6 +41,13 @@ logger = getLogger(__name__)
 ABOUT = "Ask everybody in the direct channel, and the result comes to the group."
 HERE = "`poll list`, `show`, `history`; of yours `close`, `cancel`, `extend 10m`, `reopen`, `remind`, `stop`, with `#N`"
 
+FURTHER = """\
+- Other kinds: `poll yesno "Merge?"`, `poll multiple 2 "Toppings?" Ham, Corn, Egg`, `poll rating 5 "How was it?"`
+- So that nobody sees who voted what: `poll anonymous "Lunch?" Pizza, Sushi`
+- When: `in 10m`, `until friday 17:00`, `opens tomorrow 9:00 in 2h`, `remind 1h before` at the end
+- Rules: `results live`, `quorum 50%`, `threshold 2/3` at the end
+- `poll new` asks step by step; `poll rehearse "Lunch?" Pizza, Sushi` shows only you what all would get"""
+
 
 class PollCommand(Command):
     """Opens votes in a group, takes ballots in direct channels, and orders about votes in both."""
@@ -142,7 +149,7 @@ class PollCommand(Command):
             if not answer.is_told:
                 bot.say(answer.text, fixed=answer.fixed)
         elif (question := lacking(arguments)) is not None:
-            asking(question)  # what is no question is told here
+            asking(question, self.zone(bot))  # what is no question is told here
             bot.open_dialog(self.keyword, message.person, question=question)
         else:
             found = parse(arguments, message.time, self.zone(bot))
@@ -156,6 +163,9 @@ class PollCommand(Command):
         if bot.is_direct:
             return "poll list", f"The votes that are open. {HERE}. A vote is opened in the group."
         return self.usage_message, self.information_message
+
+    def help_further(self, bot: ShellBot) -> str:
+        return "" if bot.is_direct else FURTHER
 
     def hint(self, bot: ShellBot, message: Message, line: str) -> str:
         meant = meant_poll(line)
@@ -173,16 +183,16 @@ class PollCommand(Command):
         return f"Did you mean `{self.keyword} {meant}`?" if may_open else ""
 
     def get_machine(self, bot: ShellBot, question: str = "", **options: Any) -> Machine:
-        return asking(question)
+        return asking(question, self.zone(bot))
 
     async def on_answers(self, bot: ShellBot, answers: dict[str, Any], person: Person | None) -> None:
         if person is None:
             return
-        spec, length = asked(answers)
         now = bot.clock.utcnow()
+        spec, closes_at = asked(answers, now)
         poll = _id(bot, new_id())  # the same where this is called again
         self._check_opening(bot, poll, person)
-        await self.chair(bot).open(poll, spec, person, now, now + length if length is not None else None)
+        await self.chair(bot).open(poll, spec, person, now, closes_at)
 
     # --- both sides of the bus
 

@@ -7,11 +7,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
-from typing import Literal, cast
+from typing import Literal, NoReturn, cast
 
 from shellbot.errors import UsageError
 from shellbot.markup import one_line
-from shellbot.polls.almost import almost_time
+from shellbot.polls.almost import almost_rule, almost_time
 from shellbot.polls.spec import USAGE, Kind, Showing, Spec, make
 from shellbot.polls.when import DAY, FARTHEST, HOUR, ISO, SPAN, TIME, duration, is_span, moment
 
@@ -23,11 +23,11 @@ Term = Literal["opens", "closes", "results", "quorum", "threshold", "remind", "a
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'"}
 _KINDS: dict[str, Kind] = {"yesno": "yesno", "yes/no": "yesno", "multiple": "multiple", "rating": "rating"}
 _KIND = re.compile(r"([a-z/]+)(?:\s+(?:up\s+to\s+|1\s*(?:-|to\s)\s*)?(\d{1,4}))?\s*(?=(.?))", re.IGNORECASE)
-_BARE = re.compile(
-    rf"(?:\A|(?<=[\s,;]))(?:{SPAN}|{DAY}\s+(?:(?:at\s+)?{TIME}|at\s+{HOUR})|at\s+{TIME}|{ISO})\s*\Z", re.IGNORECASE
-)
+_WHEN = rf"(?:{SPAN}|{DAY}\s+(?:(?:at\s+)?{TIME}|at\s+{HOUR})|at\s+{TIME}|{ISO})"
+_BARE = re.compile(rf"(?:\A|(?<=[\s,;])){_WHEN}\s*\Z", re.IGNORECASE)
 _BEFORE = re.compile(r"(?:\A|(?<=[\s,;]))(opens|closes|until|till|by)\s*\Z", re.IGNORECASE)
 _ON = re.compile(r"(?<=[^\s,;])\s+on\s*\Z", re.IGNORECASE)  # `off, on friday 17:00`: a choice
+_ANYWHERE = re.compile(rf"\b(?:(?:opens|closes|until|till|by|on)\s+)?{_WHEN}", re.IGNORECASE)
 OPENERS = ("create", "start", "new", "open", "make")
 _OPENER = re.compile(rf"({'|'.join(OPENERS)})\b[\s:,]*(.*)\Z", re.IGNORECASE | re.DOTALL)
 _ANONYMOUS_KIND = re.compile(
@@ -40,6 +40,7 @@ _WHICH = (
     'this word goes into quotes, too: `poll "Anonymous lunch?" ...`.'
 )
 _ANONYMOUS = re.compile(r"(?:\A|(?<=[\s,;]))anonymous(?:ly)?\s*\Z", re.IGNORECASE)
+_LINK = re.compile(r"(?:\A|(?<=[\s,;]))(?:and|with(?:\s+an?)?)[\s,;]*\Z", re.IGNORECASE)  # `Tea, Coffee with quorum 2`
 _ROLL = re.compile(r"(?:\A|(?<=[\s,;]))(?:to|for)\s+(?:the\s+)?roll\s+(\w[\w.-]*)\s*\Z", re.IGNORECASE)
 _NAMED = re.compile(
     r"(?:.*[\s,;]|\A)(opens|closes|until|results|quorum|threshold|remind)\s+([^,;\"“”„«»]+)\Z",
@@ -192,18 +193,28 @@ def _cut_question(text: str, head: Sequence[str] = ()) -> tuple[str, str]:
     if end is not None:
         closing = text.find(end, 1)
         if closing < 0:
-            raise UsageError(f"The question has no closing {end} after it. Write: `{USAGE}`")
+            raise UsageError(f"The question has no closing {end} after it. Write: `{_usage(text, head)}`")
         return text[1:closing], text[closing + 1 :]
     mark = text.find("?")
     if (quote := re.search(r'["“„«]', text if mark < 0 else text[:mark])) and (
         mark < 0 or _QUOTES[quote[0]] not in text[quote.end() : mark]
     ):
         if text.find(_QUOTES[quote[0]], quote.end()) < 0:
-            raise UsageError(f"A quote in the question has no end. Write: `{USAGE}`")
+            raise UsageError(f"A quote in the question has no end. Write: `{_usage(text, head)}`")
         raise UsageError(f"The question begins at its quote. Did you mean `{_meant(text, quote.start(), head)}`?")
     if mark < 0:
-        raise UsageError(f"I cannot tell the question from the choices. Write: `{USAGE}`")
+        usage = _usage(text, head)
+        told = "the question from the choices" if "CHOICE" in usage else "where the question ends"
+        raise UsageError(f"I cannot tell {told}. Write: `{usage}`")
     return text[: mark + 1], text[mark + 1 :]
+
+
+def _usage(text: str, head: Sequence[str]) -> str:
+    """How a poll of the kind is written that was cut as ``head``, or that the text begins with."""
+    words = [*head] or [word.casefold() for word in text.split(None, 1)[:1] if word.casefold() in _KINDS]
+    has_own_choices = any(_KINDS.get(word) in ("yesno", "rating") for word in words)
+    usage = USAGE.replace(" CHOICE, CHOICE", "") if has_own_choices else USAGE
+    return usage.replace("poll", " ".join(["poll", *words]), 1)
 
 
 def _cut_terms(text: str) -> tuple[str, dict[Term, str]]:
@@ -211,6 +222,7 @@ def _cut_terms(text: str) -> tuple[str, dict[Term, str]]:
     terms: dict[Term, str] = {}
     while (cut := _cut_word(text) or _cut_roll(text) or _cut_time(text) or _cut_named(text)) is not None:
         text, term, words = cut
+        text = _LINK.sub("", text).rstrip(" \t\n,;")
         if term in terms:
             raise UsageError(
                 f"I read two times when it {term}." if term in ("opens", "closes") else f"Two times {term}."
@@ -278,10 +290,16 @@ def _term(word: str) -> Term:
 
 
 def _check_last(text: str, choices: list[str], kind: Kind) -> None:
-    """UsageError where the last choice ends in what looks like a time and is none, and the others do not."""
+    """UsageError where the last choice ends in what looks like a time or a rule and is none, and the others do not."""
     last = text.rpartition(",")[2].strip()
-    found = almost_time(last) if last[-1:] not in _QUOTES else None
+    if last[-1:] in _QUOTES:
+        return
     has_own_choices = kind in ("yesno", "rating")
+    rule = almost_rule(last)
+    if rule is not None and not any(almost_rule(choice) for choice in choices[:-1]):  # behind a comma, too: rules are
+        told = f"I cannot read `{_short(rule.words)}` as a rule of the vote. Write `{rule.instead}`"
+        _refuse(told, "a rule", last, has_own_choices=has_own_choices)
+    found = almost_time(last)
     if found is None or (not found.start and not (has_own_choices and len(choices) == 1)):
         return  # a choice that is only this is one
     if any(almost_time(choice) or _BARE.search(choice) for choice in choices[:-1]):
@@ -292,18 +310,25 @@ def _check_last(text: str, choices: list[str], kind: Kind) -> None:
         f"I cannot read `{_short(found.words)}` as a time. "
         f"For the close write `{_short(found.instead)}` or `{another}`{of_day}"
     )
+    _refuse(told, "a time", last, has_own_choices=has_own_choices)
+
+
+def _refuse(told: str, what: str, last: str, *, has_own_choices: bool) -> NoReturn:
+    """With the other reading, where there may be one."""
     if has_own_choices:
         raise UsageError(f"{told}.")
-    raise UsageError(f'{told}; words of a choice that look like a time go into quotes: `"{_short(last)}"`.')
+    raise UsageError(f'{told}; words of a choice that look like {what} go into quotes: `"{_short(last)}"`.')
 
 
 def _meant(text: str, quote: int, head: Sequence[str]) -> str:
     """The poll that is likely meant where other words stand before a quoted question."""
-    words = text[:quote].casefold().replace(",", " ").split()
+    times = [found[0].strip() for found in _ANYWHERE.finditer(text[:quote])]
+    words = _ANYWHERE.sub(" ", text[:quote]).casefold().replace(",", " ").split()
     numbers = [word for word in words if re.fullmatch(r"\d{1,4}", word)]
     kinds = [near for word in words for near in difflib.get_close_matches(word, _KINDS, n=1, cutoff=0.75)]
-    found = [*kinds[:1], *(numbers[:1] if kinds and _KINDS[kinds[0]] != "yesno" else [])]
-    return " ".join(["poll", *head, *(found if not head else []), _short(text[quote:])])
+    found = [word for word in words if word == "anonymous"]
+    found += [*kinds[:1], *(numbers[:1] if kinds and _KINDS[kinds[0]] != "yesno" else [])]
+    return " ".join(["poll", *head, *(found if not head else []), _short(text[quote:].rstrip()), *map(_short, times)])
 
 
 def _short(text: str, before: str = "") -> str:

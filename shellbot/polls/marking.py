@@ -25,18 +25,19 @@ def typed(text: str, papers: Iterable[Paper]) -> tuple[Paper, Vote] | None:
         PollClosed, UnknownChoice: Their text says what to do.
     """
     number, words = ballot.split_number(text)
-    found = candidates(text, papers)
+    found = several = candidates(text, papers)
     if not found:
         if number is None:
             return None
         raise UnknownChoice(f"There is no vote #{number} here.")
     if number is None and len(found) > 1:
-        raise UnknownChoice(_which(found))
+        # numbers fit too many: a slip on one ballot must not be a vote on another
+        found = [] if words[:1].isdigit() else [paper for paper in found if _is_vote(words, paper)]
+        if len(found) != 1:
+            raise UnknownChoice(_which(several))
     paper = found[-1]
     if not paper.is_open:
-        try:
-            ballot.read(words, paper.spec)
-        except UnknownChoice:
+        if not _is_vote(words, paper):
             return None
         raise PollClosed(closed(paper))
     try:
@@ -45,6 +46,14 @@ def typed(text: str, papers: Iterable[Paper]) -> tuple[Paper, Vote] | None:
         if paper.spec.anonymous or not ballot.says_done(words, paper.spec):
             raise
         return paper, ballot.press(DONE, paper.vote, paper.spec)
+
+
+def _is_vote(words: str, paper: Paper) -> bool:
+    try:
+        ballot.read(words, paper.spec)
+    except UnknownChoice:
+        return False
+    return True
 
 
 def closed(paper: Paper) -> str:

@@ -26,7 +26,7 @@ from shellbot.polls.rehearsal import Rehearsal
 from shellbot.polls.spec import USAGE
 from shellbot.polls.tally import bars
 from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
-from shellbot.polls.when import FARTHEST, duration, moment, shown
+from shellbot.polls.when import FARTHEST, closing_words, duration, moment, shown
 from shellbot.trail import Attempt, Use
 
 READING = ("list", "show", "history", "rehearse")
@@ -42,6 +42,16 @@ _BARE = re.compile(  # a number without its mark; `extend 10 minutes` has none
 # What is behind the word of an order; a question has other things there.
 _SLIP = re.compile(r"([a-z]+)((?:\s+(?:#|\d|(?:in|for|by|until)\b)[^?\"“„«,]*)?)\Z", re.IGNORECASE)
 _KNOWN = READING + CHANGING + OPENERS
+_MEANT = {  # other words for them
+    "end": "close",
+    "finish": "close",
+    "delete": "cancel",
+    "remove": "cancel",
+    "abort": "cancel",
+    "result": "show",
+    "results": "show",
+    "status": "show",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +99,13 @@ def meant(line: str) -> str:
 
 
 def _check_slip(text: str) -> None:
-    """UsageError where this is an order with a slip in its own word, `clsoe #1`, and can be no question."""
+    """UsageError where this is an order by another word, `end #1`, or by one with a slip, and can be no question."""
+    if text.strip().casefold() == "help":
+        raise UsageError("Did you mean `help poll`?")
     found = _SLIP.match(text.strip())
+    if found is not None and (meant := _MEANT.get(found[1].casefold())):
+        number = re.match(r"\s+#?\d{1,9}\s*\Z", found[2])
+        raise UsageError(f"Did you mean `poll {meant}{number[0].rstrip() if number else ''}`?")
     near = difflib.get_close_matches(found[1].casefold(), _KNOWN, n=1, cutoff=NEAR) if found is not None else []
     if found is not None and near and near[0] in READING + CHANGING:
         raise UsageError(f"Did you mean `poll {_short(near[0] + found[2])}`?")
@@ -339,9 +354,7 @@ class Orders:
         return closes_at
 
     def _until(self, words: str, at: datetime) -> datetime:
-        words = re.sub(r"\A(?:until|to|closes)\s+", "", words, flags=re.IGNORECASE)
-        is_span = re.match(r"\d+(\.\d+)?\s*[a-z]", words, re.IGNORECASE) and not re.search(r":|\d\s*[ap]m\b", words)
-        closes_at = moment(f"in {words}" if is_span else words, at, self._zone)
+        closes_at = moment(closing_words(words), at, self._zone)
         self._check(at, closes_at)
         return closes_at
 

@@ -115,7 +115,7 @@ def make(
             "Leave out `results live`."
         )
     clean, most = _choices([one_line(choice) for choice in choices], kind, most)
-    if quorum and not quorum.isdecimal():
+    if quorum and not re.fullmatch(r"\d{1,9}", quorum):
         share(quorum)
     if threshold:
         share(threshold)
@@ -146,14 +146,19 @@ def _choices(clean: list[str], kind: Kind, most: int | None) -> tuple[tuple[str,
         if not 2 <= highest <= MAX_RATING:
             raise UsageError(f'A rating goes from 1 to at most {MAX_RATING}. Write e.g. `poll rating 5 "QUESTION"`')
         return tuple(map(str, range(1, highest + 1))), 1
-    if len(clean) < 2 or not all(clean):
+    if len([choice for choice in clean if choice]) < 2:
         raise UsageError(f"A poll needs two choices or more, with commas between. Write: `{USAGE}`")
+    if not all(clean):
+        raise UsageError("One of the choices is empty; leave out the comma that is too many.")
     if len(clean) > MAX_CHOICES:
         raise UsageError(f"A poll takes at most {MAX_CHOICES} choices; you gave {len(clean)}.")
     if any(len(choice) > MAX_CHOICE for choice in clean):
         raise UsageError(f"A choice is at most {MAX_CHOICE} characters long.")
-    if len({choice.casefold() for choice in clean}) < len(clean):
-        raise UsageError("Two choices are the same; people could not tell them apart.")
+    folded = [choice.casefold() for choice in clean]
+    for number, choice in enumerate(clean):
+        if folded[number] in folded[:number]:
+            twice = choice.replace("`", "'")
+            raise UsageError(f"Two choices are the same, `{twice}`; people could not tell them apart.")
     if kind == "single":
         return tuple(clean), 1
     most = len(clean) if most is None else most

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta, tzinfo
 from shellbot.markup import plain, sentence
 from shellbot.polls.records import Round
 from shellbot.polls.spec import ABSTAIN, Spec
-from shellbot.polls.tally import Result, bars
+from shellbot.polls.tally import Result, bars, needed
 from shellbot.polls.when import shown
 
 LATE = timedelta(minutes=1)  # after its time, from when on it is said that a poll closes late
@@ -56,7 +56,8 @@ def paper_note(worded: str, *, has_voted: bool, is_open: bool, is_confirmed: boo
 def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     """Said in the group when the vote is open: how many have a ballot or get one, and who does not."""
     lost = tuple(person.name for person in round.lost())
-    people = _having(round, round.asked - len(lost))
+    ballots = round.asked - len(lost)
+    people = _having(round, ballots)
     has_own_choices = round.spec.kind in ("yesno", "rating")
     when = closes(round, now, zone).removesuffix(f", or {WHEN_ENDED}")
     # so that who opened it sees at once what was taken for a choice
@@ -64,7 +65,7 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n{choices}"
         f"{people} a ballot in the direct channel.{_lost(round, lost)} It closes {when}."
-        f"{_rules(round.spec)} "
+        f"{_rules(round.spec)}{_out_of_reach(round, ballots)} "
         f"{plain(round.opener.name)} can end it before that with `poll close #{round.number}`."
     )
 
@@ -77,6 +78,15 @@ def _having(round: Round, count: int) -> str:
         case 1:
             return f"One person{of_roll} has"
     return f"{count} people{of_roll} have"
+
+
+def _out_of_reach(round: Round, ballots: int) -> str:
+    """That a quorum is larger than the number of those who can vote, with what to do."""
+    quorum = needed(round.spec.quorum, round.asked)
+    if quorum <= ballots:
+        return ""
+    told = f"**The quorum of {quorum} cannot be reached**: only {ballots} can vote."
+    return f" {told} `poll cancel #{round.number}` calls it off."
 
 
 def _lost(round: Round, people: tuple[str, ...]) -> str:

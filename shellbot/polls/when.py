@@ -23,6 +23,8 @@ UNITS = {"s": 1, "sec": 1, "second": 1, "m": 60, "min": 60, "minute": 60, "h": 3
 UNITS |= {"d": 86400, "day": 86400, "w": 604800, "week": 604800}
 _WORDS = {"a": 1, "an": 1} | {word: number for number, word in enumerate(NUMBER.split("|"), start=1)}
 _WORD = re.compile(rf"\A(half\s+)?(?:({NUMBER}|an?)\s+)?(?=[a-z])", re.IGNORECASE)
+_UNTIL = re.compile(r"\A(?:until|till|to|by|closes)\s+", re.IGNORECASE)
+_BARE_SPAN = re.compile(r"\d+(?:\.\d+)?\s*[a-z](?!.*(?::|\d\s*[ap]m\b))", re.IGNORECASE | re.DOTALL)
 _IN = re.compile(r"\A(?:in|for)\s+", re.IGNORECASE)
 _PART = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+?)s?(?=[\s\d]|\Z)", re.IGNORECASE)
 _MINUTES = re.compile(r"(h)\s*(\d{1,2})\s*\Z", re.IGNORECASE)  # of `1h30`
@@ -58,6 +60,12 @@ def duration(text: str) -> float:
 def is_span(text: str) -> bool:
     """Whether this says how long, and not when: ``in 10m``, ``for 10m``."""
     return _IN.match(text) is not None
+
+
+def closing_words(text: str) -> str:
+    """``10m`` or ``until 17:00``, where only a time can be meant, as :func:`moment` reads it."""
+    words = _UNTIL.sub("", text.strip())
+    return f"in {words}" if _BARE_SPAN.match(words) else words
 
 
 def moment(text: str, now: datetime, zone: tzinfo) -> datetime:

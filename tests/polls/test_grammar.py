@@ -108,8 +108,16 @@ def test_a_poll_is_read_as_it_was_meant(typed, meant):
         ('"" Pizza, Sushi', "question"),
         ('"Lunch?"', "two choices"),
         ('"Lunch?" Pizza', "two choices"),
-        ('"Lunch?" Pizza,, Sushi', "two choices"),
-        ('"Lunch?" Pizza, pizza', "same"),
+        ('"Lunch?" Pizza,, Sushi', "One of the choices is empty; leave out the comma"),
+        ('"Lunch?" Pizza,,', "two choices"),
+        ('"Lunch?" Pizza, Tea, pizza', "Two choices are the same, `pizza`"),
+        ("yesno Merge", 'where the question ends. Write: `poll yesno "QUESTION" [in 10m]`'),
+        ("rating Food", '`poll rating "QUESTION" [in 10m]`'),
+        ("multiple 2 Top", '`poll multiple 2 "QUESTION" CHOICE, CHOICE [in 10m]`'),
+        ('anonymous yesno "Merge', '`poll anonymous yesno "QUESTION" [in 10m]`'),
+        ('in 10m "x?" a, b', 'Did you mean `poll "x?" a, b in 10m`?'),
+        ('in 10 minutes multiple 2 "x?" a, b, c', 'Did you mean `poll multiple 2 "x?" a, b, c in 10 minutes`?'),
+        ('tomorrow 9:00 anonymous yesno "x?"', 'Did you mean `poll anonymous yesno "x?" tomorrow 9:00`?'),
         ('"Lunch?" Pizza, Sushi in 10x', "duration"),
         ('"Lunch?" Pizza, Sushi in 0m', "zero"),
         ('"Lunch?" Pizza, Sushi in 900000d', "year"),
@@ -122,6 +130,7 @@ def test_a_poll_is_read_as_it_was_meant(typed, meant):
         ('"Lunch?" Pizza, Sushi in 5m until 17:00', "two times"),
         ('"Lunch?" Pizza, Sushi quorum 500%', "no share"),
         ('"Lunch?" Pizza, Sushi quorum 5²', "no share"),
+        (f'"Lunch?" Pizza, Sushi quorum {"9" * 5000}', "no share"),
         ('"Lunch?" Pizza, Sushi threshold 3/2', "no share"),
         ('"Lunch?" Pizza, Sushi results maybe', "results live"),
         ('rating "Food?" threshold 50%', "no threshold"),
@@ -173,6 +182,24 @@ ALMOST = {
     "at 15": "at 15:00",
     "17:00": "at 17:00",
     "5 pm": "at 5 pm",
+    "in -5m": "in 5m",
+    "in 2 months": "in 60d",
+    "in 13 months": "in 365d",
+    "in 1 year": "in 365d",
+    "for 2 years": "in 365d",
+    "until easter": "tomorrow 9:00",
+    "until the end of march": "tomorrow 9:00",
+    "closes christmas": "tomorrow 9:00",
+}
+
+ALMOST_RULES = {
+    "result live": "results live",
+    "live results": "results live",
+    "results: hidden": "results hidden",
+    "quorum half": "quorum 50%",
+    "with quorum two thirds": "quorum 50%",
+    "threshold half": "threshold 60%",
+    "remind an hour before": "remind 1h before",
 }
 
 
@@ -201,7 +228,53 @@ def test_of_a_kind_that_brings_its_choices_along_such_words_are_told_without_quo
     assert "quotes" not in str(caught.value)
 
 
-@given(st.sampled_from(["A", "B c", "Fish and chips"]), st.sampled_from(sorted(ALMOST)), st.booleans())
+@pytest.mark.parametrize(("words", "instead"), ALMOST_RULES.items())
+@pytest.mark.parametrize("between", [" ", ", "])
+def test_what_looks_like_a_rule_and_is_none_is_asked_back_and_no_part_of_a_choice(words, instead, between):
+    for end in ("", " in 5m"):
+        with pytest.raises(UsageError) as caught:
+            read(f'"Tom?" A, B{between}{words}{end}')
+        told = str(caught.value)
+        assert f"I cannot read `{words}` as a rule of the vote. Write `{instead}`; words of a choice" in told
+        assert f'{words}"`.' in told
+    read(f'"Tom?" A, B {instead} in 2h')  # what it says is one
+    assert read(f'"Tom?" A, "B {words}" in 5m').spec.choices == ("A", f"B {words}")
+    assert read(f'"Tom?" A {words}, B {words}').spec.choices == (f"A {words}", f"B {words}")
+    with pytest.raises(UsageError, match=f"Write `{instead}`.\\Z"):
+        read(f'yesno "Tom?" {words}')
+
+
+@pytest.mark.parametrize(
+    "last",
+    [
+        "Cinema, Live music",
+        "Dinner in Paris, Lunch in Rome",
+        "Tea, Coffee with milk",
+        "Win, Best results",
+        "Wait, Remind a friend",
+    ],
+)
+def test_a_choice_of_words_that_also_stand_in_rules_stays_one(last):
+    assert read(f'"Q?" {last} in 5m').spec.choices == tuple(last.split(", "))
+
+
+@pytest.mark.parametrize(
+    ("typed", "rules"),
+    [
+        ("with quorum 2", {"quorum": "2"}),
+        ("quorum 2 and threshold 60%", {"quorum": "2", "threshold": "60%"}),
+        ("with results live, and in 5m", {"results": "live"}),
+        ("and anonymous", {"anonymous": True}),
+    ],
+)
+def test_the_little_word_before_a_rule_is_no_part_of_a_choice(typed, rules):
+    spec = read(f'"Q?" A, B {typed}').spec
+    assert (spec.choices, spec.rules) == (("A", "B"), rules)
+
+
+@given(
+    st.sampled_from(["A", "B c", "Fish and chips"]), st.sampled_from(sorted([*ALMOST, *ALMOST_RULES])), st.booleans()
+)
 def test_no_choice_that_is_last_ever_ends_in_such_words_unless_it_is_quoted(choice, words, is_quoted):
     last = f'"{choice} {words}"' if is_quoted else f"{choice} {words}"
     found = poll_or_help(f'"Tom?" none, {last}')
@@ -260,7 +333,8 @@ def test_any_text_is_a_poll_or_one_line_of_help(typed):
 
 
 WORDS = (
-    '"Q?" a , in 10m yesno rating multiple opens until tomorrow 9:00 quorum 5 % threshold 2/3 results live remind at'
+    '"Q?" a , in 10m yesno rating multiple opens until tomorrow 9:00 quorum 5 % threshold 2/3 results live remind at '
+    "with half result easter"
 )
 
 

@@ -10,7 +10,7 @@ from shellbot.polls.asking import lacking
 
 
 async def asked_when(people):
-    title = "Person A: When does it close? Say cancel to end this."
+    title = "Person A: When does it close? Pick one, or write a time: in 20m, tomorrow 9:00. Say cancel to end this."
     await people.space.wait_for("group", lambda reply: reply.card is not None and reply.card.title == title)
 
 
@@ -48,6 +48,43 @@ async def test_only_what_is_missing_is_asked_for(party, line):
         assert not any("What do you want to ask?" in text for text in people.told())
 
 
+@pytest.mark.parametrize(
+    ("said", "at"),
+    [
+        ("10m", "13:10"),
+        ("in 20m", "13:20"),
+        ("until 15:30", "15:30"),
+        ("tomorrow 9:00", "Sat 21 Nov 09:00"),
+        ("in 1 hour", "14:00"),
+    ],
+)
+async def test_when_it_closes_is_picked_or_written(party, said, at):
+    async with party("Person A", settings={"polls.timezone": "Europe/Paris"}) as people:
+        for text in ("poll Tea or coffee?", "Tea, Coffee"):
+            await people.say("Person A", text)
+        await asked_when(people)
+        await people.say("Person A", said)
+        assert f"at the latest at {at} CET (+01:00)" in await people.hears("Vote #1: Tea or coffee?")
+
+
+async def test_a_time_that_cannot_be_is_told_and_asked_for_again(party):
+    async with party("Person A") as people:
+        for text in ("poll Tea or coffee?", "Tea, Coffee"):
+            await people.say("Person A", text)
+        await asked_when(people)
+        for said, told in (
+            ("tomorrow", "At what time? Write e.g. `tomorrow 9:00`. `cancel` ends this."),
+            ("at 11:00", "is past"),
+            ("in 5 minuets", "is no duration"),
+            ("400d", "too far away"),
+            ("some day", "I wait for when the vote closes"),
+        ):
+            await people.say("Person A", said)
+            await people.hears(told)
+        await people.say("Person A", "at 12:30")
+        await people.hears("at the latest at 12:30 UTC")
+
+
 async def test_who_does_not_go_on_has_opened_nothing(party, clock):
     async with party("Person A") as people:
         await people.say("Person A", "poll Lunch?")
@@ -71,7 +108,7 @@ async def test_who_goes_on_chatting_is_told_each_time_what_it_is_taken_for_and_h
         await people.say("Person A", "Soup, Bread")
         await asked_when(people)
         await people.say("Person A", "who comes along?")
-        await people.hears("I wait for when the vote closes, a number from 1 to 4 or one of the words; `cancel` ends")
+        await people.hears("I wait for when the vote closes: a number from 1 to 4, one of the words, or a time")
         await people.say("Person A", "cancel")
         await people.hears("No vote, then.")
         told = len(people.told())

@@ -6,10 +6,13 @@ import asyncio
 import inspect
 import re
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
 from shellbot.commands.base import Command
+from shellbot.errors import UsageError
+from shellbot.polls.grammar import parse
 from shellbot.polls.orders import read
 from shellbot.server.chat import ChatServer
 
@@ -93,7 +96,38 @@ async def test_a_slip_in_an_order_beside_an_open_ballot_is_taken_for_no_vote(par
         await people.hears("Please answer with one of", "Person A")
 
 
-@pytest.mark.parametrize("text", ["lunch", "lost items", "stats", "open", "Lost? yes, no", "closes, opens", "new", ""])
+@pytest.mark.parametrize(
+    ("said", "meant"),
+    [
+        ("end #1", "poll close #1"),
+        ("delete 1", "poll cancel 1"),
+        ("results", "poll show"),
+        ("end in 10m", "poll close"),
+        ("help", "help poll"),
+    ],
+)
+def test_an_order_by_another_word_gets_the_one_that_there_is(said, meant):
+    with pytest.raises(UsageError, match=f"Did you mean `{meant}`"):
+        read(said)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "result? a, b",
+        "help me? yes, no",
+        "End of term? yes, no",
+        "end, begin",
+        "lunch",
+        "lost items",
+        "stats",
+        "open",
+        "Lost? yes, no",
+        "closes, opens",
+        "new",
+        "",
+    ],
+)
 def test_what_may_be_a_question_is_no_order_with_a_slip(text):
     assert read(text) is None
 
@@ -140,6 +174,35 @@ async def test_help_on_polls_shows_in_each_channel_what_works_there(party):
         assert not any("QUESTION" in text for text in people.told("Person A"))
         assert "`poll list`" in people.told("Person A")[0]
         assert "A vote is opened in the group." in people.told("Person A")[0]
+
+
+async def test_help_poll_names_what_an_organiser_can_ask_for_and_its_examples_can_be_said(party):
+    async with party("Person A") as people:
+        await people.say("Person A", "help poll")
+        told = await people.hears("poll new")
+        assert len(told.splitlines()) < 12
+        examples = re.findall(r"`([^`]+)`", told[told.index("- Other kinds") :])
+        assert " ".join(examples).count("poll ") == 6
+        for example in examples:
+            words = example if example.startswith("poll") else f'poll "Q?" a, b {example}'
+            words = words.removeprefix("poll ").removeprefix("rehearse ")
+            words += " in 2h" if "remind" in words else ""
+            if words != "new":
+                parse(words, datetime(2026, 11, 20, 12, tzinfo=UTC), UTC)
+        for word in (
+            "yesno",
+            "multiple",
+            "rating",
+            "anonymous",
+            "quorum",
+            "threshold",
+            "opens",
+            "results live",
+            "rehearse",
+        ):
+            assert word in told
+        await people.say("Person A", "help")
+        assert "yesno" not in await people.hears("What you can say here")
 
 
 async def test_help_lists_what_can_be_used_where_one_is(party):

@@ -56,6 +56,15 @@ async def test_a_quorum_and_a_threshold_are_said_before_and_decided_at_the_close
         assert "The threshold of 2/3 is missed, so that nothing is decided." in result
 
 
+async def test_a_quorum_that_cannot_be_reached_is_told_when_the_vote_opens(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", 'poll yesno "Merge?" in 10m quorum 9')
+        told = await people.hears("Vote #1")
+        assert "**The quorum of 9 cannot be reached**: only 2 can vote. `poll cancel #1` calls it off." in told
+        await people.say("Person A", 'poll yesno "Push?" in 10m quorum 2')
+        assert "cannot be reached" not in await people.hears("Vote #2")
+
+
 async def test_a_rating_is_pressed_or_typed_and_comes_to_an_average(party):
     async with party("Person A", "Person B") as people:
         card = await opened(people, 'poll rating "Food?" in 10m', "Food?")

@@ -154,6 +154,25 @@ async def test_two_open_votes_are_told_apart_by_number(party):
         await people.hears("Your vote is counted: **Sushi**", "Person B")
 
 
+async def test_a_choice_that_only_one_of_two_open_votes_has_is_taken_for_that_one(party):
+    async with party("Person A", "Person B") as people:
+        await people.say("Person A", 'poll "Lunch?" Pizza, Sushi, Both')
+        await people.say("Person A", 'poll "Drink?" Tea, Both')
+        await people.say("Person A", 'poll yesno "Merge?"')
+        for title in ("Lunch?", "Drink?", "Merge?"):
+            await people.ballot("Person B", title)
+        await people.whisper("Person B", "sushi!")
+        await people.hears("Your vote is counted: **Sushi**", "Person B")
+        await people.whisper("Person B", "yes")
+        await people.hears("Your vote is counted: **Yes**", "Person B")
+        for times, said in enumerate(("both", "3", "soup"), 1):  # of several, a number, of none
+            await people.whisper("Person B", said)
+            await people.space.wait_for(
+                people.direct("Person B"),
+                lambda _, times=times: sum("Which vote" in told for told in people.told("Person B")) == times,
+            )
+
+
 async def test_d06_who_joins_later_is_not_on_the_roll(party):
     async with party("Person A") as people:
         await people.say("Person A", LUNCH)
