@@ -166,16 +166,22 @@ def verdict(result: Result) -> str:
     return f"**{leading[0]}** has the most votes."
 
 
-def conditions(result: Result) -> str:
-    """Quorum and threshold, where there are any."""
+def conditions(result: Result, *, is_over: bool = True) -> str:
+    """Quorum and threshold, where there are any, each in a sentence with a space before it."""
+    missed = "missed, so that nothing is decided" if is_over else "not reached yet"
     said = ""
     if result.quorum:
-        word = "reached" if result.has_quorum else "missed, so that nothing is decided"
-        said += f" The quorum of {result.quorum} is {word}."
+        said += f" The quorum of {result.quorum} is {'reached' if result.has_quorum else missed}."
     if result.threshold:
-        word = "reached" if result.has_threshold else "missed, so that nothing is decided"
-        said += f" The threshold of {result.threshold} is {word}."
+        said += f" The threshold of {result.threshold} is {'reached' if result.has_threshold else missed}."
     return said
+
+
+def outcome(result: Result, *, is_over: bool) -> str:
+    """What a vote came to, or comes to so far, for markdown."""
+    if not (result.answered or is_over):
+        return "Nobody has voted yet."
+    return f"{verdict(result)}{conditions(result, is_over=is_over)}"
 
 
 def _rules(spec: Spec) -> str:
@@ -215,8 +221,10 @@ def past(round: Round, zone: tzinfo) -> str:
     head = f"- #{round.number} {plain(round.spec.question)} ({round.opened_at.astimezone(zone):%d %b %Y})"
     if round.result is None or round.state == "cancelled":
         return f"{head}: cancelled"
-    voted = f"{round.result.answered} of {round.result.asked} voted"
-    return f"{head}: {voted}." if round.spec.results == "owner" else f"{head}: {verdict(round.result)} {voted}."
+    voted = f"{round.result.answered} of {round.result.asked} voted."
+    if round.spec.results == "owner":
+        return f"{head}: {voted}"
+    return f"{head}: {verdict(round.result)} {voted}{conditions(round.result)}"
 
 
 def details(round: Round, now: datetime, zone: tzinfo, most: int = NAMED) -> str:
