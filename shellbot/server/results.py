@@ -89,7 +89,7 @@ def as_csv(poll: Standing) -> Response:
         abort(404, "There are no counts to be seen of this vote, or not yet.")
     name = f"attachment; filename=vote-{poll.number}.csv"
     # with a mark of its encoding, without which spreadsheets take it for another
-    data = "\ufeff" + counts_sheet(poll.result)
+    data = "\ufeff" + counts_sheet(poll.result, poll.verdict)
     return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
 
 
@@ -101,7 +101,7 @@ def as_png(poll: Standing) -> Response:
         from shellbot.server.picture import picture
     except ImportError:
         abort(501, "Pictures of votes need a library that this server lacks: pip install 'shellbot[png]'")
-    state = f"{poll.state} {poll.answered} of {poll.asked} voted."
+    state = f"{poll.state} {poll.answered} of {poll.asked} voted. {poll.verdict}"
     bars = [(row.choice, f"{row.votes}   {row.of_votes}", row.width) for row in rows(poll.result)]
     # to be kept, like the others: under our policy browsers complain of the style of their own page around a picture
     name = f"attachment; filename=vote-{poll.number}.png"

@@ -14,13 +14,12 @@ import orjson
 from shellbot.clocks import AsyncioClock
 from shellbot.context import Context
 from shellbot.errors import PollError, StoreError
-from shellbot.markup import one_line, unescape
+from shellbot.markup import one_line
 from shellbot.polls import archive
 from shellbot.polls.export import counts_sheet, facts, people, people_sheet
 from shellbot.polls.numbers import forgotten
 from shellbot.polls.standing import standing
-from shellbot.polls.tally import Result, bars
-from shellbot.polls.texts import conditions, verdict
+from shellbot.polls.tally import bars
 from shellbot.polls.zone import read_zone
 from shellbot.tools.places import folder_of, instance_option, reading
 
@@ -61,7 +60,8 @@ def show(instance: str | None, name: str) -> None:
     if rules:
         click.echo(f"Rules: {', '.join(rules)}")
     click.echo(f"Opened by {one_line(round.opener.name)}, {round.opened_at.astimezone(_zone()):%Y-%m-%d %H:%M}")
-    click.echo(standing(round, now, _zone()).state)
+    told = standing(round, now, _zone(), result)
+    click.echo(told.state)
     voted = result.answered if result else sum(seat.has_voted for seat in round.seats.values())
     click.echo(f"{shown} of {round.asked} have a ballot; {voted} voted")
     missed = result.unreachable if result and round.is_over else [person.name for person in round.unreachable()]
@@ -70,7 +70,10 @@ def show(instance: str | None, name: str) -> None:
         for person in missed:
             click.echo(f"  {one_line(person)}")
     if result is not None:
-        _show_result(result)
+        click.echo(bars(result))
+        click.echo(told.verdict)
+        if result.silent:
+            click.echo(f"Did not confirm the close: {', '.join(map(one_line, result.silent))}")
 
 
 @click.command()
@@ -85,8 +88,8 @@ def export(instance: str | None, kind: Literal["csv", "json"], is_counts: bool, 
         round = archive.load(db, name)
         result = archive.result(db, round)
         voters = archive.voters(db, round)
+    told = standing(round, AsyncioClock().utcnow(), _zone(), result)
     if kind == "json":
-        told = standing(round, AsyncioClock().utcnow(), _zone(), result)
         more = {"id": round.id, "rules": round.spec.rules, "opened_at": round.opened_at.isoformat()}
         closes = {"closes_at": round.closes_at.isoformat() if round.closes_at else None}
         roll = {} if round.spec.anonymous else {"people": people(voters)}
@@ -96,15 +99,8 @@ def export(instance: str | None, kind: Literal["csv", "json"], is_counts: bool, 
     elif result is None:
         raise PollError(f"there are no counts to be seen of vote #{round.number}; it is {round.state}")
     else:
-        text = counts_sheet(result)
+        text = counts_sheet(result, told.verdict)
     _write(text if kind == "json" or output is None else MARK + text, output)
-
-
-def _show_result(result: Result) -> None:
-    click.echo(bars(result))
-    click.echo(unescape(f"{verdict(result)}{conditions(result)}".replace("**", "")))
-    if result.silent:
-        click.echo(f"Did not confirm the close: {', '.join(map(one_line, result.silent))}")
 
 
 def _write(text: str, output: Path | None) -> None:

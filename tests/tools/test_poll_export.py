@@ -68,9 +68,9 @@ async def test_a_vote_with_names_is_listed_shown_and_exported(party, clock, shel
         ["'+Person C", "person-c", "no", "no", "", ""],
     ]
     assert sheet(shellbot("export", "1", "--counts")) == [
-        ["choice", "votes", "voted", "asked"],
-        ["Pizza", "0", "1", "3"],
-        ["'=Sushi", "1", "1", "3"],
+        ["choice", "votes", "voted", "asked", "verdict"],
+        ["Pizza", "0", "1", "3", "'=Sushi has the most votes."],
+        ["'=Sushi", "1", "1", "3", "'=Sushi has the most votes."],
     ]
     file = tmp_path / "vote.json"
     assert shellbot("export", "1", "--format", "json", "--output", str(file)) == f"Written: {file}\n"
@@ -94,7 +94,10 @@ async def test_of_an_anonymous_vote_only_the_counts_are_exported(party, clock, s
         assert json.loads(shellbot("export", "1", "--format", "json"))["counts"] is None
         clock.advance(600)
         await people.hears("Result")
-        assert sheet(shellbot("export", "1"))[1:] == [["Pizza", "0", "1", "2"], ["Sushi", "1", "1", "2"]]
+        assert sheet(shellbot("export", "1"))[1:] == [
+            ["Pizza", "0", "1", "2", "Sushi has the most votes."],
+            ["Sushi", "1", "1", "2", "Sushi has the most votes."],
+        ]
         facts = shellbot("export", "1", "--format", "json")
         assert "person-b" not in facts
         assert "Person B" not in facts
