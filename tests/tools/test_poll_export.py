@@ -119,7 +119,9 @@ async def test_a_live_count_is_shown_before_the_close(party, shellbot):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", f"{LUNCH} results live")
         await voted(people, b="Pizza")
-        assert "Pizza 1" in shellbot("show", "1")
+        shown = shellbot("show", "1")
+        assert "Pizza 1" in shown
+        assert shown.endswith("\nPizza has the most votes.\n")  # of a close that was not, nobody is said to be silent
         assert sheet(shellbot("export", "1"))[2][4] == "Pizza"
 
 
