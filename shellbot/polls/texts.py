@@ -60,7 +60,7 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     has_own_choices = round.spec.kind in ("yesno", "rating")
     when = closes(round, now, zone).removesuffix(f", or {WHEN_ENDED}")
     # so that who opened it sees at once what was taken for a choice
-    choices = "" if has_own_choices else f"Its choices: {', '.join(map(_choice, round.spec.choices))}.\n\n"
+    choices = "" if has_own_choices else f"Its choices: {choices_of(round.spec)}.\n\n"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n{choices}"
         f"{people} a ballot in the direct channel.{_lost(round, lost)} It closes {when}."
@@ -230,9 +230,12 @@ def past(round: Round, zone: tzinfo) -> str:
 def details(round: Round, now: datetime, zone: tzinfo, most: int = NAMED) -> str:
     """All on one poll but its votes. Of more than ``most`` names the rest is a number."""
     rules = _rules(round.spec)
-    choices = ", ".join(map(_choice, round.spec.choices))
     state = past(round, zone) if round.is_over else status(round, now, zone)
-    lines = [state.removeprefix("- "), f"Choices: {choices}.{rules}", f"Opened by {plain(round.opener.name)}."]
+    lines = [
+        state.removeprefix("- "),
+        f"Choices: {choices_of(round.spec)}.{rules}",
+        f"Opened by {plain(round.opener.name)}.",
+    ]
     if round.state == "open" and (missed := tuple(person.name for person in round.unreachable())):
         lines.append(f"No ballot shown so far to: {names(missed, most)}.")
     if round.result is not None and (missed := round.result.unreachable):
@@ -246,9 +249,9 @@ def names(people: tuple[str, ...], most: int = NAMED) -> str:
     return _and([*shown, f"{len(people) - most} more"] if len(people) > most else shown)
 
 
-def _choice(choice: str) -> str:
-    """A choice in a list with commas between."""
-    return f'"{plain(choice)}"' if "," in choice else plain(choice)
+def choices_of(spec: Spec) -> str:
+    """The choices with commas between, for markdown; what has one itself stands in quotes, as one would type it."""
+    return ", ".join(f'"{plain(choice)}"' if "," in choice else plain(choice) for choice in spec.choices)
 
 
 def closes(round: Round, now: datetime, zone: tzinfo) -> str:

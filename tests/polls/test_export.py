@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from shellbot.events import Person
 from shellbot.markup import one_line
 from shellbot.polls.export import counts_sheet, facts
+from shellbot.polls.records import Round, Seat, tally
 from shellbot.polls.sheet import rows
 from shellbot.polls.spec import Spec, make
 from shellbot.polls.standing import Standing
 from shellbot.polls.tally import count
+from shellbot.roster import Member
 
 MERGE = make("Merge?", kind="yesno", quorum="2", threshold="2/3")
 FOOD = make("Food?", kind="rating")
@@ -64,6 +69,14 @@ def test_of_a_count_that_is_not_to_be_seen_nothing_is_told():
     told = facts(Standing(1, "Merge?", "", "Open.", 1, 3, False))
     hidden = ("counts", "verdict", "winner", "average", "quorum", "has_quorum", "threshold", "has_threshold")
     assert [told[name] for name in hidden] == [None] * len(hidden)
+
+
+@pytest.mark.parametrize(("state", "silent"), [("open", ()), ("closing", ()), ("closed", ("Person B",))])
+def test_only_of_a_close_somebody_is_said_not_to_have_confirmed_it(state, silent):
+    person = Person("person-b", "Person B")
+    seats = {"direct": Seat(Member(person, "direct"), reached="shown")}
+    round = Round("id", "group", 1, LUNCH, person, datetime(2026, 11, 20, tzinfo=UTC), None, state, seats)
+    assert tally(round, [("Pizza",)]).silent == silent
 
 
 @given(st.text(st.sampled_from("a*\\_`1.=< "), min_size=1).filter(lambda text: one_line(text)))

@@ -113,6 +113,30 @@ async def test_the_choices_of_several_stand_in_one_cell(party, clock, shellbot):
         clock.advance(600)
         await people.hears("Result")
         assert sheet(shellbot("export", "1"))[2][4] == "Pizza; Fish, chips"
+        assert 'Choices: Pizza, Sushi, "Fish, chips"\n' in shellbot("show", "1")
+
+
+async def test_the_list_goes_by_numbers_and_names_the_room_where_there_are_several(party, shellbot):
+    async with party("Person A") as people:
+        for number in (1, 2):
+            await people.say("Person A", LUNCH)
+            await people.hears(f"Vote #{number}: Lunch?")
+            await people.say("Person A", f"poll cancel #{number}")
+            await people.hears(f"Vote #{number} is cancelled")
+        await people.engine.desk.store.read(lambda db: None)
+        assert [line.split("  ")[-1] for line in shellbot("list").splitlines()] == ["Lunch?"] * 2
+        person = people.people["Person A"]
+        await (await people.space.join("Wine cellar", person))
+        await (await people.space.say("Wine cellar", person, 'poll "Which?" Red, White in 10m'))
+        await people.ballot("Person A", "Which?")
+        await people.engine.desk.store.read(lambda db: None)
+    shellbot("forget", "2", "--yes")
+    first, second, third = shellbot("list").splitlines()
+    assert first.startswith("#1    cancelled  ")
+    assert first.endswith("  group        Lunch?")
+    assert second.startswith("#2    forgotten  ")
+    assert third.startswith("#3    open       ")
+    assert third.endswith("  Wine cellar  Which?")
 
 
 async def test_a_live_count_is_shown_before_the_close(party, shellbot):
