@@ -124,14 +124,22 @@ async def test_the_page_its_print_and_the_shared_one_say_what_the_group_hears(ch
         await other.emulate_media(media="print")
         await expect(other.get_by_text(missed, exact=True)).to_be_visible()
         await look(phone, "vote-missed-phone", tmp_path)
-
-        await say(wide, 'poll rating "How was it?" in 10m')
-        await vote(wide, "4")
-        await say(wide, "poll close")
-        await expect(wide.get_by_text("4.0 of 5 on average.").first).to_be_visible()
-        await wide.goto("/poll/2")
-        await expect(wide.get_by_text("4.0 of 5 on average.", exact=True)).to_be_visible()
     assert problems == []
+
+
+async def test_a_rating_has_its_average_and_what_is_to_be_taken_along_is_downloaded(chromium, tmp_path):
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        page = await person(browser, server.url, [], **WIDE)
+        await join(page, "Person A")
+        await say(page, 'poll rating "How was it?" in 10m')
+        await vote(page, "4")
+        await page.goto("/poll/1")
+        await expect(page.get_by_text("4.0 of 5 on average.", exact=True)).to_be_visible()
+        for kind in ("csv", "json", "png"):
+            async with page.expect_download() as started:
+                await page.get_by_role("link", name=kind.upper()).click()
+            assert (await started.value).suggested_filename == f"vote-1.{kind}"
+        await expect(page.get_by_role("heading", name="How was it?")).to_be_visible()
 
 
 async def test_only_who_opened_it_sees_the_count_of_an_owners_vote(chromium, tmp_path):
