@@ -40,6 +40,6 @@ def room(db: sqlite3.Connection, name: str) -> tuple[str, str] | None:
     return (found[0], found[1]) if found else None
 
 
-def rooms(db: sqlite3.Connection) -> list[str]:
-    """Titles of all groups."""
-    return [row[0] for row in db.execute("SELECT title FROM channels WHERE NOT is_direct ORDER BY rowid")]
+def rooms(db: sqlite3.Connection) -> dict[str, str]:
+    """Titles of all groups, by id."""
+    return dict(db.execute("SELECT id, title FROM channels WHERE NOT is_direct ORDER BY rowid").fetchall())

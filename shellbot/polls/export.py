@@ -55,14 +55,18 @@ def rows(result: Result | None) -> list[Row]:
     ]
 
 
+_DECIDING = ("winner", "average", "quorum", "has_quorum", "threshold", "has_threshold")  # of a Result, as JSON too
+
+
 def facts(poll: Standing) -> dict[str, Any]:
     """All of it as JSON; names only where it has them."""
+    result = poll.result
     named: dict[str, Any] = {"opener": poll.opener} if poll.opener else {}
     if poll.opener:
-        named["unreachable"] = list(poll.result.unreachable) if poll.result else None
+        named["unreachable"] = list(result.unreachable) if result else None
     counts = [
         {"choice": row.choice, "votes": row.votes, "of_votes": row.of_votes, "of_all": row.of_all, "bar": row.width}
-        for row in rows(poll.result)
+        for row in rows(result)
     ]
     return {
         "number": poll.number,
@@ -71,8 +75,9 @@ def facts(poll: Standing) -> dict[str, Any]:
         "is_over": poll.is_over,
         "answered": poll.answered,
         "asked": poll.asked,
-        "counts": counts if poll.result else None,
-        "winner": poll.result.winner if poll.result else None,
+        "counts": counts if result else None,
+        "verdict": poll.verdict or None,
+        **{name: getattr(result, name, None) for name in _DECIDING},
         **named,
     }
 
@@ -92,10 +97,10 @@ def people(voters: Iterable[Voter]) -> list[dict[str, Any]]:
     ]
 
 
-def counts_sheet(result: Result) -> str:
-    """A row for each choice."""
-    table = ([choice, votes, result.answered, result.asked] for choice, votes in result.counts.items())
-    return written([("choice", "votes", "voted", "asked"), *table])
+def counts_sheet(result: Result, verdict: str) -> str:
+    """A row for each choice; what stands for all of them is in each."""
+    table = ([choice, votes, result.answered, result.asked, verdict] for choice, votes in result.counts.items())
+    return written([("choice", "votes", "voted", "asked", "verdict"), *table])
 
 
 def people_sheet(voters: Iterable[Voter]) -> str:

@@ -25,7 +25,7 @@ from shellbot.polls.records import Round
 from shellbot.polls.rehearsal import Rehearsal
 from shellbot.polls.spec import USAGE
 from shellbot.polls.tally import bars
-from shellbot.polls.texts import EVERY, NAMED, closing_time, details, past, status, verdict
+from shellbot.polls.texts import EVERY, NAMED, closing_time, details, outcome, past, status
 from shellbot.polls.when import FARTHEST, closing_words, duration, moment, shown
 from shellbot.trail import Attempt, Use
 
@@ -197,7 +197,7 @@ class Orders:
         if is_hidden or not round.is_shown_to(order.person.id):
             return Answer(text)
         result = await self._chair.counts(round)
-        return Answer(f"{text}\n\n{verdict(result)}", bars(result))
+        return Answer(f"{text}\n\n{outcome(result, is_over=round.is_over)}", bars(result))
 
     async def _change(self, order: Order) -> Answer:
         op, rest = order.words.op, order.words.rest

@@ -419,14 +419,10 @@ def votes(db: sqlite3.Connection, round: Round) -> list[Vote]:
 
 def tally(round: Round, votes: list[Vote]) -> Result:
     """What the votes come to."""
-    silent = [s.member.person.name for s in round.seats.values() if s.reached == "shown" and not s.has_closed]
-    return count(
-        round.spec,
-        votes,
-        round.asked,
-        [person.name for person in round.unreachable()],
-        silent,
-    )
+    # before the close there is nothing to confirm
+    asked = round.seats.values() if round.is_over else ()
+    silent = [seat.member.person.name for seat in asked if seat.reached == "shown" and not seat.has_closed]
+    return count(round.spec, votes, round.asked, [person.name for person in round.unreachable()], silent)
 
 
 def end(db: sqlite3.Connection, round: Round, at: datetime) -> None:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from datetime import datetime, tzinfo
 
 from shellbot.clocks import BaseClock
+from shellbot.markup import unescape
 from shellbot.polls.chair import Chair
 from shellbot.polls.records import Round
 from shellbot.polls.tally import Result
-from shellbot.polls.texts import closes
+from shellbot.polls.texts import closes, outcome
 from shellbot.polls.when import shown
 
 RECENT = 100
@@ -34,6 +35,13 @@ class Standing:
     asked: int
     is_over: bool
     result: Result | None = None
+
+    @property
+    def verdict(self) -> str:
+        """What the group hears of the count, as plain text; ``""`` where this reader does not see it."""
+        if self.result is None:
+            return ""
+        return unescape(outcome(self.result, is_over=self.is_over).replace("**", ""))
 
 
 class Standings:

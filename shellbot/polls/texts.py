@@ -61,7 +61,7 @@ def group_opened(round: Round, now: datetime, zone: tzinfo) -> str:
     has_own_choices = round.spec.kind in ("yesno", "rating")
     when = closes(round, now, zone).removesuffix(f", or {WHEN_ENDED}")
     # so that who opened it sees at once what was taken for a choice
-    choices = "" if has_own_choices else f"Its choices: {', '.join(map(_choice, round.spec.choices))}.\n\n"
+    choices = "" if has_own_choices else f"Its choices: {choices_of(round.spec)}.\n\n"
     return (
         f"**Vote #{round.number}: {plain(round.spec.question)}**\n\n{choices}"
         f"{people} a ballot in the direct channel.{_lost(round, lost)} It closes {when}."
@@ -176,16 +176,22 @@ def verdict(result: Result) -> str:
     return f"**{leading[0]}** has the most votes."
 
 
-def conditions(result: Result) -> str:
-    """Quorum and threshold, where there are any."""
+def conditions(result: Result, *, is_over: bool = True) -> str:
+    """Quorum and threshold, where there are any, each in a sentence with a space before it."""
+    missed = "missed, so that nothing is decided" if is_over else "not reached yet"
     said = ""
     if result.quorum:
-        word = "reached" if result.has_quorum else "missed, so that nothing is decided"
-        said += f" The quorum of {result.quorum} is {word}."
+        said += f" The quorum of {result.quorum} is {'reached' if result.has_quorum else missed}."
     if result.threshold:
-        word = "reached" if result.has_threshold else "missed, so that nothing is decided"
-        said += f" The threshold of {result.threshold} is {word}."
+        said += f" The threshold of {result.threshold} is {'reached' if result.has_threshold else missed}."
     return said
+
+
+def outcome(result: Result, *, is_over: bool) -> str:
+    """What a vote came to, or comes to so far, for markdown."""
+    if not (result.answered or is_over):
+        return "Nobody has voted yet."
+    return f"{verdict(result)}{conditions(result, is_over=is_over)}"
 
 
 def _rules(spec: Spec) -> str:
@@ -225,16 +231,21 @@ def past(round: Round, zone: tzinfo) -> str:
     head = f"- #{round.number} {plain(round.spec.question)} ({round.opened_at.astimezone(zone):%d %b %Y})"
     if round.result is None or round.state == "cancelled":
         return f"{head}: cancelled"
-    voted = f"{round.result.answered} of {round.result.asked} voted"
-    return f"{head}: {voted}." if round.spec.results == "owner" else f"{head}: {verdict(round.result)} {voted}."
+    voted = f"{round.result.answered} of {round.result.asked} voted."
+    if round.spec.results == "owner":
+        return f"{head}: {voted}"
+    return f"{head}: {verdict(round.result)} {voted}{conditions(round.result)}"
 
 
 def details(round: Round, now: datetime, zone: tzinfo, most: int = NAMED) -> str:
     """All on one poll but its votes. Of more than ``most`` names the rest is a number."""
     rules = _rules(round.spec)
-    choices = ", ".join(map(_choice, round.spec.choices))
     state = past(round, zone) if round.is_over else status(round, now, zone)
-    lines = [state.removeprefix("- "), f"Choices: {choices}.{rules}", f"Opened by {plain(round.opener.name)}."]
+    lines = [
+        state.removeprefix("- "),
+        f"Choices: {choices_of(round.spec)}.{rules}",
+        f"Opened by {plain(round.opener.name)}.",
+    ]
     if round.state == "open" and (missed := tuple(person.name for person in round.unreachable())):
         lines.append(f"No ballot shown so far to: {names(missed, most)}.")
     if round.result is not None and (missed := round.result.unreachable):
@@ -248,9 +259,9 @@ def names(people: tuple[str, ...], most: int = NAMED) -> str:
     return _and([*shown, f"{len(people) - most} more"] if len(people) > most else shown)
 
 
-def _choice(choice: str) -> str:
-    """A choice in a list with commas between."""
-    return f'"{plain(choice)}"' if "," in choice else plain(choice)
+def choices_of(spec: Spec) -> str:
+    """The choices with commas between, for markdown; what has one itself stands in quotes, as one would type it."""
+    return ", ".join(f'"{plain(choice)}"' if "," in choice else plain(choice) for choice in spec.choices)
 
 
 def closes(round: Round, now: datetime, zone: tzinfo) -> str:

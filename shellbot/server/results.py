@@ -80,17 +80,18 @@ def results(
 
 def as_json(poll: Standing) -> Response:
     """All of the page; names only where it has them."""
-    return jsonify(facts(poll))
+    answer = jsonify(facts(poll))
+    answer.headers.update(_kept(poll, "json"))
+    return answer
 
 
 def as_csv(poll: Standing) -> Response:
     """The counts for a spreadsheet."""
     if poll.result is None:
         abort(404, "There are no counts to be seen of this vote, or not yet.")
-    name = f"attachment; filename=vote-{poll.number}.csv"
     # with a mark of its encoding, without which spreadsheets take it for another
-    data = "\ufeff" + counts_sheet(poll.result)
-    return Response(data, mimetype="text/csv", headers={"Content-Disposition": name})
+    data = "\ufeff" + counts_sheet(poll.result, poll.verdict)
+    return Response(data, mimetype="text/csv", headers=_kept(poll, "csv"))
 
 
 def as_png(poll: Standing) -> Response:
@@ -101,12 +102,15 @@ def as_png(poll: Standing) -> Response:
         from shellbot.server.picture import picture
     except ImportError:
         abort(501, "Pictures of votes need a library that this server lacks: pip install 'shellbot[png]'")
-    state = f"{poll.state} {poll.answered} of {poll.asked} voted."
+    state = f"{poll.state} {poll.answered} of {poll.asked} voted. {poll.verdict}"
     bars = [(row.choice, f"{row.votes}   {row.of_votes}", row.width) for row in rows(poll.result)]
-    # to be kept, like the others: under our policy browsers complain of the style of their own page around a picture
-    name = f"attachment; filename=vote-{poll.number}.png"
     drawn = picture(poll.question, state, bars, poll.result.winner)
-    return Response(drawn, mimetype="image/png", headers={"Content-Disposition": name})
+    return Response(drawn, mimetype="image/png", headers=_kept(poll, "png"))
+
+
+def _kept(poll: Standing, kind: str) -> dict[str, str]:
+    """To be kept as a file: under our policy browsers complain of the style of their own pages around such things."""
+    return {"Content-Disposition": f"attachment; filename=vote-{poll.number}.{kind}"}
 
 
 def has_png() -> bool:

@@ -87,7 +87,7 @@ def check(instance: str | None, room_name: str | None, name: str) -> None:
         known = acquaintances(db)
         place = room(db, room_name) if room_name else None
         if room_name and place is None:
-            raise PollError(f"there is no room {room_name}; there are: {', '.join(rooms(db)) or 'none yet'}")
+            raise PollError(f"there is no room {room_name}; there are: {', '.join(rooms(db).values()) or 'none yet'}")
     matches = match(found.entries, known)
     wrong = [*found.mistakes, *problems(matches)]
     _tell(name, wrong)

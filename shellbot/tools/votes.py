@@ -16,11 +16,12 @@ from shellbot.context import Context
 from shellbot.errors import PollError, StoreError
 from shellbot.markup import one_line, unescape
 from shellbot.polls import archive
+from shellbot.polls.acquaintances import rooms
 from shellbot.polls.export import counts_sheet, facts, people, people_sheet
 from shellbot.polls.numbers import forgotten
 from shellbot.polls.standing import standing
-from shellbot.polls.tally import Result, bars
-from shellbot.polls.texts import conditions, verdict
+from shellbot.polls.tally import bars
+from shellbot.polls.texts import choices_of
 from shellbot.polls.zone import read_zone
 from shellbot.tools.places import folder_of, instance_option, reading
 
@@ -30,18 +31,20 @@ MARK = "\ufeff"  # of the encoding, without which spreadsheets take it for anoth
 @click.command("list")
 @instance_option
 def list_(instance: str | None) -> None:
-    """Print all votes, the oldest first."""
+    """Print all votes, the oldest first, and where there are several rooms of which one each is."""
     with reading(folder_of(instance)) as db:
         rounds, gone = archive.rounds(db), forgotten(db)
-    for number, at in gone.items():
-        click.echo(f"#{number:<4} forgotten  {at.astimezone(_zone()):%Y-%m-%d %H:%M}")
+        titles = {id_: one_line(title) for id_, title in rooms(db).items()}
+    width = max(map(len, titles.values()), default=0)
+    lines = {number: f"#{number:<4} forgotten  {at.astimezone(_zone()):%Y-%m-%d %H:%M}" for number, at in gone.items()}
     for round in rounds:
+        room = f"{titles.get(round.group, round.group):<{width}}  " if len(titles) > 1 else ""
         voted = round.result.answered if round.result else sum(seat.has_voted for seat in round.seats.values())
         counted = f"{voted} of {round.asked} voted"
         when = f"{round.opened_at.astimezone(_zone()):%Y-%m-%d %H:%M}"
-        click.echo(f"#{round.number:<4} {round.state:<9}  {when}  {counted:<20}  {one_line(round.spec.question)}")
-    if not rounds and not gone:
-        click.echo("No vote was held here yet.")
+        question = one_line(round.spec.question)
+        lines[round.number] = f"#{round.number:<4} {round.state:<9}  {when}  {counted:<20}  {room}{question}"
+    click.echo("\n".join(lines[number] for number in sorted(lines)) or "No vote was held here yet.")
 
 
 @click.command()
@@ -55,13 +58,14 @@ def show(instance: str | None, name: str) -> None:
     spec, now = round.spec, AsyncioClock().utcnow()
     shown = sum(seat.reached == "shown" for seat in round.seats.values())
     click.echo(f"Vote #{round.number}: {one_line(spec.question)}")
-    click.echo(f"Choices: {', '.join(map(one_line, spec.choices))}")
+    click.echo(f"Choices: {unescape(choices_of(spec))}")
     rules = [f"{key} {value}" for key, value in spec.rules.items() if not isinstance(value, bool)]
     rules += [key for key, value in spec.rules.items() if value is True]
     if rules:
         click.echo(f"Rules: {', '.join(rules)}")
     click.echo(f"Opened by {one_line(round.opener.name)}, {round.opened_at.astimezone(_zone()):%Y-%m-%d %H:%M}")
-    click.echo(standing(round, now, _zone()).state)
+    told = standing(round, now, _zone(), result)
+    click.echo(told.state)
     voted = result.answered if result else sum(seat.has_voted for seat in round.seats.values())
     click.echo(f"{shown} of {round.asked} have a ballot; {voted} voted")
     missed = result.unreachable if result and round.is_over else [person.name for person in round.unreachable()]
@@ -70,7 +74,10 @@ def show(instance: str | None, name: str) -> None:
         for person in missed:
             click.echo(f"  {one_line(person)}")
     if result is not None:
-        _show_result(result)
+        click.echo(bars(result))
+        click.echo(told.verdict)
+        if result.silent:
+            click.echo(f"Did not confirm the close: {', '.join(map(one_line, result.silent))}")
 
 
 @click.command()
@@ -85,8 +92,8 @@ def export(instance: str | None, kind: Literal["csv", "json"], is_counts: bool, 
         round = archive.load(db, name)
         result = archive.result(db, round)
         voters = archive.voters(db, round)
+    told = standing(round, AsyncioClock().utcnow(), _zone(), result)
     if kind == "json":
-        told = standing(round, AsyncioClock().utcnow(), _zone(), result)
         more = {"id": round.id, "rules": round.spec.rules, "opened_at": round.opened_at.isoformat()}
         closes = {"closes_at": round.closes_at.isoformat() if round.closes_at else None}
         roll = {} if round.spec.anonymous else {"people": people(voters)}
@@ -96,15 +103,8 @@ def export(instance: str | None, kind: Literal["csv", "json"], is_counts: bool, 
     elif result is None:
         raise PollError(f"there are no counts to be seen of vote #{round.number}; it is {round.state}")
     else:
-        text = counts_sheet(result)
+        text = counts_sheet(result, told.verdict)
     _write(text if kind == "json" or output is None else MARK + text, output)
-
-
-def _show_result(result: Result) -> None:
-    click.echo(bars(result))
-    click.echo(unescape(f"{verdict(result)}{conditions(result)}".replace("**", "")))
-    if result.silent:
-        click.echo(f"Did not confirm the close: {', '.join(map(one_line, result.silent))}")
 
 
 def _write(text: str, output: Path | None) -> None:

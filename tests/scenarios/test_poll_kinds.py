@@ -52,8 +52,29 @@ async def test_a_quorum_and_a_threshold_are_said_before_and_decided_at_the_close
             await people.hears("Your vote is counted", name)
         clock.advance(600)
         result = await people.hears("Result")
-        assert "The quorum of 3 is missed, so that nothing is decided." in result
-        assert "The threshold of 2/3 is missed, so that nothing is decided." in result
+        missed = (
+            "The quorum of 3 is missed, so that nothing is decided. "
+            "The threshold of 2/3 is missed, so that nothing is decided."
+        )
+        assert missed in result
+        await people.say("Person A", "poll history")
+        await people.hears(f"- #1 Merge? (20 Nov 2026): A tie between Yes and No. 2 of 4 voted. {missed}")
+        await people.say("Person A", "poll show #1")
+        await people.hears(f"Opened by Person A.\n\nA tie between Yes and No. {missed}")
+
+
+async def test_a_quorum_that_is_not_reached_yet_is_not_missed_while_the_vote_is_open(party):
+    async with party("Person A", "Person B", "Person C") as people:
+        await people.say("Person A", 'poll yesno "Merge?" in 10m quorum 2 results live')
+        await people.ballot("Person B", "Merge?")
+        await people.say("Person A", "poll show #1")
+        await people.hears("Nobody has voted yet.")
+        for name, told in (("Person A", "not reached yet"), ("Person B", "reached")):
+            await people.ballot(name, "Merge?")
+            await people.press(name, "Yes")
+            await people.hears("Your vote is counted", name)
+            await people.say("Person A", "poll show #1")
+            await people.hears(f"**Yes** has the most votes. The quorum of 2 is {told}.")
 
 
 async def test_a_quorum_that_cannot_be_reached_is_told_when_the_vote_opens(party):

@@ -68,7 +68,11 @@ async def test_a_hidden_count_is_shown_at_the_close_with_table_and_exports(chrom
         await expect(wide.get_by_role("status")).to_have_text("Closed. 2 of 2 voted.")
         await look(wide, "vote-closed", tmp_path)
         csv = await (await wide.request.get("/poll/1.csv")).text()
-        assert csv.lstrip("\ufeff").splitlines() == ["choice,votes,voted,asked", "'=Pizza,2,2,2", "Sushi,0,2,2"]
+        assert csv.lstrip("\ufeff").splitlines() == [
+            "choice,votes,voted,asked,verdict",
+            "'=Pizza,2,2,2,'=Pizza has the most votes.",
+            "Sushi,0,2,2,'=Pizza has the most votes.",
+        ]
         told = await (await wide.request.get("/poll/1.json")).json()
         assert (told["winner"], [row["votes"] for row in told["counts"]]) == ("=Pizza", [2, 0])
     assert [line for line in problems if "404" not in line] == []
@@ -95,6 +99,49 @@ async def test_a_live_count_moves_on_a_phone(chromium, tmp_path):
     assert problems == []
 
 
+async def test_the_page_its_print_and_the_shared_one_say_what_the_group_hears(chromium, tmp_path):
+    problems: list[str] = []
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        wide = await person(browser, server.url, problems, **WIDE)
+        other = await person(browser, server.url, problems, **WIDE)
+        phone = await person(browser, server.url, problems, **PHONE)
+        await join(wide, "Person A")
+        await join(other, "Person B")
+        await say(wide, 'poll yesno "Shall we merge?" in 10m quorum 2 results live')
+        await expect(wide.get_by_role("button", name="Yes")).to_be_visible()
+        await other.goto("/poll/1")
+        link = await other.get_by_label("Link to these results").input_value()
+        for page, where in ((other, "/poll/1"), (phone, link)):
+            await page.goto(where)
+            await expect(page.get_by_text("Nobody has voted yet.", exact=True)).to_be_visible()
+        await vote(wide, "Yes")
+        for page in (other, phone):
+            await expect(page.get_by_text("The quorum of 2 is not reached yet.")).to_be_visible()
+        await say(wide, "poll close")
+        missed = "Yes has the most votes. The quorum of 2 is missed, so that nothing is decided."
+        for page in (other, phone):
+            await expect(page.get_by_text(missed, exact=True)).to_be_visible()
+        await other.emulate_media(media="print")
+        await expect(other.get_by_text(missed, exact=True)).to_be_visible()
+        await look(phone, "vote-missed-phone", tmp_path)
+    assert problems == []
+
+
+async def test_a_rating_has_its_average_and_what_is_to_be_taken_along_is_downloaded(chromium, tmp_path):
+    async with Server(tmp_path / "instance") as server, running(chromium) as browser:
+        page = await person(browser, server.url, [], **WIDE)
+        await join(page, "Person A")
+        await say(page, 'poll rating "How was it?" in 10m')
+        await vote(page, "4")
+        await page.goto("/poll/1")
+        await expect(page.get_by_text("4.0 of 5 on average.", exact=True)).to_be_visible()
+        for kind in ("csv", "json", "png"):
+            async with page.expect_download() as started:
+                await page.get_by_role("link", name=kind.upper()).click()
+            assert (await started.value).suggested_filename == f"vote-1.{kind}"
+        await expect(page.get_by_role("heading", name="How was it?")).to_be_visible()
+
+
 async def test_only_who_opened_it_sees_the_count_of_an_owners_vote(chromium, tmp_path):
     problems: list[str] = []
     async with Server(tmp_path / "instance") as server, running(chromium) as browser:
@@ -111,7 +158,9 @@ async def test_only_who_opened_it_sees_the_count_of_an_owners_vote(chromium, tmp
             await page.goto("/poll/1")
             await expect(page.get_by_role("status")).to_contain_text("2 of 2 voted.")
             await expect(page.get_by_role("table")).to_have_count(sees)
-        assert (await (await other.request.get("/poll/1.json")).json())["counts"] is None
+            await expect(page.get_by_text("Red has the most votes.")).to_have_count(sees)
+        told = await (await other.request.get("/poll/1.json")).json()
+        assert (told["counts"], told["verdict"]) == (None, None)
         await stranger.goto("/poll/1")
         await expect(stranger.get_by_label("Your name")).to_be_visible()
         assert (await owner.request.get("/poll/99")).status == 404

@@ -29,6 +29,12 @@ def seen(data: bytes) -> Image.Image:
     return Image.open(io.BytesIO(data)).convert("RGB")
 
 
+def test_the_verdict_is_drawn_under_the_state():
+    bars = [("Pizza", "3   75 %", 100.0), ("Sushi", "1   25 %", 33.3)]
+    told = "Closed. 4 of 5 voted. Pizza has the most votes."
+    assert as_png(standing(LUNCH)).get_data() == picture("Lunch?", told, bars, "Pizza")
+
+
 def test_bars_are_as_long_as_their_votes():
     image = seen(as_png(standing(LUNCH)).get_data())
     found = {f"#{r:02x}{g:02x}{b:02x}": count for count, (r, g, b) in image.getcolors(100_000)}

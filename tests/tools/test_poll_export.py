@@ -68,9 +68,9 @@ async def test_a_vote_with_names_is_listed_shown_and_exported(party, clock, shel
         ["'+Person C", "person-c", "no", "no", "", ""],
     ]
     assert sheet(shellbot("export", "1", "--counts")) == [
-        ["choice", "votes", "voted", "asked"],
-        ["Pizza", "0", "1", "3"],
-        ["'=Sushi", "1", "1", "3"],
+        ["choice", "votes", "voted", "asked", "verdict"],
+        ["Pizza", "0", "1", "3", "'=Sushi has the most votes."],
+        ["'=Sushi", "1", "1", "3", "'=Sushi has the most votes."],
     ]
     file = tmp_path / "vote.json"
     assert shellbot("export", "1", "--format", "json", "--output", str(file)) == f"Written: {file}\n"
@@ -94,7 +94,10 @@ async def test_of_an_anonymous_vote_only_the_counts_are_exported(party, clock, s
         assert json.loads(shellbot("export", "1", "--format", "json"))["counts"] is None
         clock.advance(600)
         await people.hears("Result")
-        assert sheet(shellbot("export", "1"))[1:] == [["Pizza", "0", "1", "2"], ["Sushi", "1", "1", "2"]]
+        assert sheet(shellbot("export", "1"))[1:] == [
+            ["Pizza", "0", "1", "2", "Sushi has the most votes."],
+            ["Sushi", "1", "1", "2", "Sushi has the most votes."],
+        ]
         facts = shellbot("export", "1", "--format", "json")
         assert "person-b" not in facts
         assert "Person B" not in facts
@@ -110,13 +113,39 @@ async def test_the_choices_of_several_stand_in_one_cell(party, clock, shellbot):
         clock.advance(600)
         await people.hears("Result")
         assert sheet(shellbot("export", "1"))[2][4] == "Pizza; Fish, chips"
+        assert 'Choices: Pizza, Sushi, "Fish, chips"\n' in shellbot("show", "1")
+
+
+async def test_the_list_goes_by_numbers_and_names_the_room_where_there_are_several(party, shellbot):
+    async with party("Person A") as people:
+        for number in (1, 2):
+            await people.say("Person A", LUNCH)
+            await people.hears(f"Vote #{number}: Lunch?")
+            await people.say("Person A", f"poll cancel #{number}")
+            await people.hears(f"Vote #{number} is cancelled")
+        await people.engine.desk.store.read(lambda db: None)
+        assert [line.split("  ")[-1] for line in shellbot("list").splitlines()] == ["Lunch?"] * 2
+        person = people.people["Person A"]
+        await (await people.space.join("Wine cellar", person))
+        await (await people.space.say("Wine cellar", person, 'poll "Which?" Red, White in 10m'))
+        await people.ballot("Person A", "Which?")
+        await people.engine.desk.store.read(lambda db: None)
+    shellbot("forget", "2", "--yes")
+    first, second, third = shellbot("list").splitlines()
+    assert first.startswith("#1    cancelled  ")
+    assert first.endswith("  group        Lunch?")
+    assert second.startswith("#2    forgotten  ")
+    assert third.startswith("#3    open       ")
+    assert third.endswith("  Wine cellar  Which?")
 
 
 async def test_a_live_count_is_shown_before_the_close(party, shellbot):
     async with party("Person A", "Person B") as people:
         await people.say("Person A", f"{LUNCH} results live")
         await voted(people, b="Pizza")
-        assert "Pizza 1" in shellbot("show", "1")
+        shown = shellbot("show", "1")
+        assert "Pizza 1" in shown
+        assert shown.endswith("\nPizza has the most votes.\n")  # of a close that was not, nobody is said to be silent
         assert sheet(shellbot("export", "1"))[2][4] == "Pizza"
 
 

@@ -5,9 +5,11 @@ const page = document.body.dataset;
 const EVERY = 2000;
 
 function show(poll) {
-  const line = document.getElementById("state");
-  const text = `${poll.state} ${poll.answered} of ${poll.asked} voted.`;
-  if (line.textContent !== text) line.textContent = text;
+  const texts = { state: `${poll.state} ${poll.answered} of ${poll.asked} voted.`, verdict: poll.verdict };
+  for (const [id, text] of Object.entries(texts)) {
+    const line = document.getElementById(id);
+    if (line && line.textContent !== text) line.textContent = text;
+  }
   for (const [number, row] of Array.from(document.querySelectorAll("tbody tr")).entries()) {
     const told = poll.counts[number];
     row.querySelector("rect").setAttribute("width", told.bar);
