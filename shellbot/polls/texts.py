@@ -16,6 +16,7 @@ EVERY = 500  # names said to who opened a vote
 WHEN_ALL = "when all have voted"
 WHEN_ENDED = "when its opener ends it"
 CHANGE = "You may change it until it closes."  # when that is, the ballot says
+TOO_LATE = "What you pressed last came too late."
 _SILENT = "Did not confirm the close, so a last vote of theirs may be missing"
 
 
