@@ -34,7 +34,7 @@ def how_to_answer(spec: Spec) -> str:
         case "multiple" if spec.anonymous:
             return f"Type up to {spec.most} of them, all in one line, e.g. `1, 2`; `none` takes it back."
         case "multiple":
-            return f"Choose up to {spec.most}, then press Done; or type them, e.g. `1, 2`."
+            return f"Choose up to {spec.most}, then press Done; with {spec.most} you are done. Or type, e.g. `1, 2`."
         case "rating":
             return f"From 1 (lowest) to {len(spec.choices)} (highest)."
     return ""

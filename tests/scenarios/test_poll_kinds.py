@@ -102,6 +102,17 @@ async def test_a_vote_of_several_choices_closes_when_all_are_done_and_not_at_the
         assert "2 of 2 voted" in result
 
 
+async def test_who_has_chosen_as_many_as_are_allowed_is_done(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people, TOP, "Toppings?")
+        await people.hears("Choose up to 2, then press Done; with 2 you are done.", "Person A")
+        for name in ("Person A", "Person B"):
+            await people.press(name, "Ham")
+            await people.hears("Your vote is counted: Ham.", name)
+            await people.press(name, "Egg")
+        assert "2 of 2 voted" in await people.hears("Result")
+
+
 async def test_done_is_typed_too(party):
     async with party("Person A", "Person B") as people:
         await opened(people, TOP, "Toppings?")
