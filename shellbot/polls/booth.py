@@ -144,10 +144,12 @@ class Booth:
         if paper is not None and not paper.is_confirmed:
             body["ballot"] = wire(paper)
         if paper is not None and paper.is_open:
-            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed)
+            problem = TOO_LATE if paper.problem == TOO_LATE else ""  # what else one could do is over
+            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed, problem=problem)
             if not await self._show(closed, done=body):
                 return
             paper.is_open, paper.sealed, paper.version = False, closed.sealed, closed.version
+            paper.problem = problem
         elif not await self._bot.take(_nothing, body):
             return
         self._bot.report(body)
@@ -234,7 +236,14 @@ class Booth:
             return False
         self._must_have_names(paper)
         await self._must_be_open(paper, action)
-        vote = ballot.press(action.value, paper.vote, paper.spec)
+        try:
+            vote = ballot.press(action.value, paper.vote, paper.spec)
+        except UnknownChoice as error:
+            if not self._can_edit:
+                raise
+            paper.problem = str(error)  # told where it was pressed
+            await self._show(paper)
+            return True
         await self._vote(paper, action, vote=vote, is_done=action.value == DONE or ballot.is_complete(vote, paper.spec))
         return True
 

@@ -76,6 +76,8 @@ async def test_several_choices_are_pressed_one_by_one_and_taken_back(party, cloc
         await people.hears("Your vote is counted: Ham, Egg.", "Person A")
         await people.press("Person A", "Corn")
         await people.hears("At most 2 of them", "Person A")
+        assert not any("At most" in text for text in people.told("Person A")), "it stands at the ballot"
+        await people.hears("then this one. Your vote is counted: Ham, Egg.", "Person A")
         await people.press("Person A", "Ham")
         await people.hears("Your vote is counted: Egg.", "Person A")
         card = await people.ballot("Person A", "Toppings?")
