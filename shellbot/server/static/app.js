@@ -142,7 +142,7 @@ function put(side, place, item, isOwn) {
   const known = document.getElementById(`${side}-${place}`);
   if (known) {
     const pressed = known.contains(document.activeElement) ? document.activeElement.value : null;
-    change(side, () => known.replaceWith(item), false);
+    change(side, () => known.replaceWith(item), false, false);
     markDays([item]);
     noteAnew(item);
     if (pressed !== null) {
