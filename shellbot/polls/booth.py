@@ -26,6 +26,7 @@ from shellbot.polls.ballot import DONE
 from shellbot.polls.handing import Handing, Queues, wire
 from shellbot.polls.invitation import Printer, receipt, reminding, still_open, too_late
 from shellbot.polls.papers import Paper, Papers
+from shellbot.polls.texts import TOO_LATE
 from shellbot.polls.veiling import unveiled, veiled_line, veiled_press
 from shellbot.turns import current_topic
 
@@ -101,7 +102,7 @@ class Booth:
         self._papers[paper.poll] = paper
         version = message["version"]
         if version > paper.told and not paper.is_cancelled:
-            was_open, paper.is_open = paper.is_open, True
+            was_open, paper.is_open, paper.problem = paper.is_open, True, ""
             paper.told, paper.closes_at = version, message["closes_at"]
             paper.is_reopened = paper.is_reopened or message.get("op") == "reopen"
             halt = message.get("halt", "")
@@ -143,10 +144,12 @@ class Booth:
         if paper is not None and not paper.is_confirmed:
             body["ballot"] = wire(paper)
         if paper is not None and paper.is_open:
-            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed)
+            problem = TOO_LATE if paper.problem == TOO_LATE else ""  # what else one could do is over
+            closed = replace(paper, is_open=False, sealed="" if paper.is_confirmed else paper.sealed, problem=problem)
             if not await self._show(closed, done=body):
                 return
             paper.is_open, paper.sealed, paper.version = False, closed.sealed, closed.version
+            paper.problem = problem
         elif not await self._bot.take(_nothing, body):
             return
         self._bot.report(body)
@@ -169,6 +172,8 @@ class Booth:
             paper.is_cast = paper.spec.anonymous and stands is True
             if message.get("version", paper.told) >= paper.told:  # else it was opened again since
                 paper.is_open = False
+            if not paper.is_typed:
+                paper.problem = TOO_LATE
             await self._show(paper, too_late(paper, late))
         if paper.spec.anonymous and not paper.is_open:
             self._store.post(lambda db: self._stored.forget_ballot(db, paper))
@@ -230,7 +235,15 @@ class Booth:
         if paper is None:
             return False
         self._must_have_names(paper)
-        vote = ballot.press(action.value, paper.vote, paper.spec)
+        await self._must_be_open(paper, action)
+        try:
+            vote = ballot.press(action.value, paper.vote, paper.spec)
+        except UnknownChoice as error:
+            if not self._can_edit:
+                raise
+            paper.problem = str(error)  # told where it was pressed
+            await self._show(paper)
+            return True
         await self._vote(paper, action, vote=vote, is_done=action.value == DONE or ballot.is_complete(vote, paper.spec))
         return True
 
@@ -256,17 +269,25 @@ class Booth:
                 f"Vote #{paper.number} is anonymous, and its ballot came just as you wrote. Please answer once more."
             )
 
+    async def _must_be_open(self, paper: Paper, event: Said) -> None:
+        """Said is why it is not; of a press also at its ballot, which may be far above."""
+        if paper.is_open and (paper.closes_at is None or event.time.timestamp() < paper.closes_at):
+            return
+        if isinstance(event, CardAction) and self._can_edit:
+            paper.problem = TOO_LATE
+            await self._show(paper)
+        raise PollClosed(marking.closed(paper))
+
     async def _vote(self, paper: Paper, event: Said, **vote: Any) -> None:
         """Keep a vote before it is answered, and hand it over. ``vote`` is what changes on the paper."""
+        await self._must_be_open(paper, event)
         at = event.time.timestamp()
-        if not paper.is_open or (paper.closes_at is not None and at >= paper.closes_at):
-            raise PollClosed(marking.closed(paper))
         if self._is_overtaken(paper, at):
             logger.info("a vote came after one that was cast later, and is let be channel=%s", self._bot.id)
             await self._store.write(lambda db: finish(db, event.id))
             return
         vote |= {"n": self._bot.instructions.next_number(), "at": at, "is_confirmed": False}
-        vote["is_typed"] = isinstance(event, Message)
+        vote |= {"is_typed": isinstance(event, Message), "problem": ""}
         voted = replace(paper, **vote)
 
         def keep(db: sqlite3.Connection) -> None:

@@ -52,7 +52,7 @@ class Printer:
         """What to show; ``when`` says when it closes."""
         key = (
             paper.poll, paper.number, paper.spec, paper.vote, paper.is_cast, paper.is_done, paper.is_open,
-            paper.is_confirmed, paper.is_cancelled, paper.is_reopened, paper.version, when, capabilities,
+            paper.is_confirmed, paper.is_cancelled, paper.is_reopened, paper.problem, paper.version, when, capabilities,
         )  # fmt: skip
         reply = self._invitations.get(key)
         if reply is None:
@@ -87,7 +87,7 @@ def invitation(paper: Paper, when: str, capabilities: Capabilities) -> Reply:
         chosen=paper.vote[0] if len(paper.vote) == 1 else "",
         pressed=(*paper.vote, DONE) if paper.vote and paper.is_done else paper.vote,
         is_open=paper.is_open,
-        note="Cancelled. There is no result." if paper.is_cancelled else note,
+        note="Cancelled. There is no result." if paper.is_cancelled else f"{paper.problem} {note}".strip(),
     )
     state = f"closes {when}" if paper.is_open else "cancelled" if paper.is_cancelled else "closed"
     how = [how_to_answer(spec)] if paper.is_open else []

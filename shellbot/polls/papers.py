@@ -53,7 +53,8 @@ class Paper(msgspec.Struct):
     ``is_done``: nothing is to be added to the vote. ``told``: the version of the poll that it shows. ``n`` grows with
     each vote of this channel, 0 before the first; ``version`` with each showing of the card. Of an anonymous poll
     ``seal`` is what seals a vote, ``sealed`` the vote until the close, and ``is_cast`` says that there is one. A poll
-    that ``is_reopened`` is not closed by the last vote.
+    that ``is_reopened`` is not closed by the last vote. ``problem``, which is not kept: why the last press counts for
+    nothing.
     """
 
     poll: str
@@ -76,6 +77,7 @@ class Paper(msgspec.Struct):
     sealed: str = ""
     is_cast: bool = False
     is_reopened: bool = False
+    problem: str = ""
 
     @property
     def has_voted(self) -> bool:

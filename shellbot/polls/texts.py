@@ -16,6 +16,7 @@ EVERY = 500  # names said to who opened a vote
 WHEN_ALL = "when all have voted"
 WHEN_ENDED = "when its opener ends it"
 CHANGE = "You may change it until it closes."  # when that is, the ballot says
+TOO_LATE = "What you pressed last came too late."
 _SILENT = "Did not confirm the close, so a last vote of theirs may be missing"
 
 
@@ -33,7 +34,7 @@ def how_to_answer(spec: Spec) -> str:
         case "multiple" if spec.anonymous:
             return f"Type up to {spec.most} of them, all in one line, e.g. `1, 2`; `none` takes it back."
         case "multiple":
-            return f"Choose up to {spec.most}, then press Done; or type them, e.g. `1, 2`."
+            return f"Choose up to {spec.most}, then press Done; with {spec.most} you are done. Or type, e.g. `1, 2`."
         case "rating":
             return f"From 1 (lowest) to {len(spec.choices)} (highest)."
     return ""

@@ -106,6 +106,8 @@ async def test_several_choices_are_pressed_one_by_one_and_taken_back(party, cloc
         await people.hears("Your vote is counted: Ham, Egg.", "Person A")
         await people.press("Person A", "Corn")
         await people.hears("At most 2 of them", "Person A")
+        assert not any("At most" in text for text in people.told("Person A")), "it stands at the ballot"
+        await people.hears("then this one. Your vote is counted: Ham, Egg.", "Person A")
         await people.press("Person A", "Ham")
         await people.hears("Your vote is counted: Egg.", "Person A")
         card = await people.ballot("Person A", "Toppings?")
@@ -130,6 +132,17 @@ async def test_a_vote_of_several_choices_closes_when_all_are_done_and_not_at_the
         assert "Ham 2" in result
         assert "Corn 1" in result
         assert "2 of 2 voted" in result
+
+
+async def test_who_has_chosen_as_many_as_are_allowed_is_done(party):
+    async with party("Person A", "Person B") as people:
+        await opened(people, TOP, "Toppings?")
+        await people.hears("Choose up to 2, then press Done; with 2 you are done.", "Person A")
+        for name in ("Person A", "Person B"):
+            await people.press(name, "Ham")
+            await people.hears("Your vote is counted: Ham.", name)
+            await people.press(name, "Egg")
+        assert "2 of 2 voted" in await people.hears("Result")
 
 
 async def test_done_is_typed_too(party):

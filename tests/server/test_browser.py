@@ -186,6 +186,13 @@ async def test_a_reader_further_up_stays_where_they_are(chromium):
         await page.get_by_role("button", name="New messages").click()
         await expect(page.get_by_text("something new")).to_be_in_viewport()
         await expect(page.get_by_role("button", name="New messages")).to_have_count(0)
+
+        await log.evaluate("log => { log.scrollTop = -900; }")
+        before = (await target.bounding_box())["y"]
+        await space.post("group", Reply(id="late", text="the same in\n\nother words", version=2))
+        await expect(page.get_by_text("other words")).to_be_attached()
+        assert abs((await target.bounding_box())["y"] - before) < 2
+        await expect(page.get_by_role("button", name="New messages")).to_have_count(0)  # what changed is not new
     assert problems == []
 
 

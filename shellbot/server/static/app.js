@@ -25,14 +25,19 @@ function newKey() {
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
-function wait(seconds) {
-  return new Promise((done) => setTimeout(done, seconds * 1000));
-}
-
 // --- status: told after three seconds of loss, not on each blink
 
 let lostTimer = 0;
 let connection = "";
+const woken = new Set();  // what waits to try again, and need not when the connection is back
+
+function pause(seconds) {
+  return new Promise((done) => {
+    const go = () => { clearTimeout(timer); woken.delete(go); done(); };
+    const timer = setTimeout(go, seconds * 1000);
+    woken.add(go);
+  });
+}
 
 function show(kind, text) {
   statusLine.className = kind ? `status is-${kind}` : "status";
@@ -44,6 +49,7 @@ function showLive() {
   lostTimer = 0;
   connection = "live";
   show("live", "Live");
+  for (const go of woken) go();
   for (const again of document.querySelectorAll('.failure[data-reached="false"] button')) again.click();
 }
 
@@ -119,7 +125,7 @@ function moreButton(side) {
 }
 
 // Scroll positions of a reversed log count from its end: 0 is the newest, negative is further up.
-function change(side, work, isOwn) {
+function change(side, work, isOwn, isNew = true) {
   const log = pane(side).querySelector(".log");
   const place = log.scrollTop;
   const height = log.scrollHeight;
@@ -128,7 +134,7 @@ function change(side, work, isOwn) {
     log.scrollTop = 0;
   } else {
     log.scrollTop = place - (log.scrollHeight - height);
-    moreButton(side);
+    if (isNew) moreButton(side);
   }
 }
 
@@ -136,8 +142,9 @@ function put(side, place, item, isOwn) {
   const known = document.getElementById(`${side}-${place}`);
   if (known) {
     const pressed = known.contains(document.activeElement) ? document.activeElement.value : null;
-    change(side, () => known.replaceWith(item), false);
+    change(side, () => known.replaceWith(item), false, false);
     markDays([item]);
+    noteAnew(item);
     if (pressed !== null) {
       for (const button of item.querySelectorAll("button.choice")) if (button.value === pressed) button.focus();
     }
@@ -466,12 +473,12 @@ async function send(path, fields, post = postForm) {
   let delay = 1;
   for (;;) {
     try {
-      const answer = await post(path, fields);
+      const answer = await post(path, fields());
       if (answer.ok) return "";
       if (answer.status !== 503 && answer.status !== 408) return answer.told.error || "This did not work. Please reload the page.";
     } catch { /* no connection: try again */ }
     if (delay > 8) return unreachable;
-    await wait(delay);
+    await pause(delay);
     delay *= 2;
   }
 }
@@ -491,7 +498,7 @@ function pendingPost(side, text, key) {
 async function say(side, text, key, item, files = []) {
   item.classList.remove("is-failed");
   item.querySelector(".failure")?.remove();
-  const error = await send("/say", { side, text, key }, files.length ? postFiles(files, item) : postForm);
+  const error = await send("/say", () => ({ side, text, key }), files.length ? postFiles(files, item) : postForm);
   if (!error || !item.isConnected) return;
   const line = document.createElement("p");
   line.className = "failure";
@@ -508,19 +515,94 @@ async function say(side, text, key, item, files = []) {
   change(side, () => item.append(line), true);
 }
 
-async function press(form, value) {
-  const place = form.elements.place.value;
-  const side = form.elements.side.value;
-  form.classList.add("is-sending");
-  const error = await send("/press", { side, place, value, key: newKey() });
-  const shown = document.getElementById(`${side}-${place}`)?.querySelector(".ballot");  // may be a newer one by now
-  shown?.classList.remove("is-sending");
-  if (error && shown) {
-    const note = shown.querySelector(".note");
-    note.classList.add("is-bad");
-    note.textContent = error;
+// --- presses on ballots: one after the other, until they are there; at the ballot stands what is not
+
+const presses = new Map();  // those of a ballot, by its id
+
+function unsent(mine) {
+  if (!mine) return [];
+  return mine.isOneOf ? mine.queue.slice(-1) : mine.queue;
+}
+
+function note(id, text, isBad = false) {
+  const ballot = document.getElementById(id)?.querySelector(".ballot");
+  if (!ballot) return;
+  const waiting = new Set(unsent(presses.get(id)).map((one) => one.value));
+  for (const button of ballot.querySelectorAll(".choice")) button.classList.toggle("is-waiting", waiting.has(button.value));
+  const line = ballot.querySelector(".note");
+  line.classList.toggle("is-bad", isBad);
+  change(id.split("-")[0], () => write(line, text), false, false);
+}
+
+function labels(mine) {
+  return unsent(mine).map((one) => one.label).join(", ");
+}
+
+function noteWaiting(id) {
+  const mine = presses.get(id);
+  if (mine.isLost) note(id, `Not sent yet: ${labels(mine)}. Please keep this page open: it is sent when the server can be reached.`, true);
+  else note(id, `Sending: ${labels(mine)} …`);
+}
+
+// The ballot was shown anew while presses wait.
+function noteAnew(item) {
+  const mine = presses.get(item.id);
+  if (!mine) return;
+  mine.told = item.querySelector(".note")?.textContent;
+  noteWaiting(item.id);
+}
+
+function press(form, button) {
+  const id = `${form.elements.side.value}-${form.elements.place.value}`;
+  const isOneOf = !form.querySelector(".act");  // else of several, where each press counts
+  const mine = presses.get(id) || { queue: [], isOneOf, isLost: false, told: null };
+  const isNew = !presses.has(id);
+  presses.set(id, mine);
+  mine.queue.push({ value: button.value, label: button.textContent, key: newKey() });
+  noteWaiting(id);
+  if (isNew) sendPresses(id, mine);
+}
+
+async function sendPresses(id, mine) {
+  const [side, place] = id.split("-");
+  const fields = () => {
+    // an earlier press of one choice could end the vote, and the last one would come too late
+    if (mine.isOneOf) mine.queue.splice(0, mine.queue.length - 1);
+    const { value, key } = mine.queue[0];
+    return { side, place, value, key };
+  };
+  const post = async (path, told) => {
+    try {
+      const answer = await postForm(path, told);
+      mine.isLost = false;
+      return answer;
+    } catch (error) {
+      mine.isLost = true;
+      noteWaiting(id);
+      throw error;
+    }
+  };
+  let sent = "";
+  while (mine.queue.length) {
+    const error = await send("/press", fields, post);
+    if (error === unreachable) continue;
+    const names = labels(mine);
+    if (error) mine.queue = [];
+    else sent = mine.queue.shift().label;
+    if (mine.queue.length) {
+      noteWaiting(id);
+      continue;
+    }
+    presses.delete(id);
+    if (error) note(id, `Not sent: ${names}. ${error}`, true);
+    else note(id, mine.told ?? `Sent: ${sent}.`);  // until the bot says more
   }
 }
+
+// The second press of a double click is none.
+document.addEventListener("click", (event) => {
+  if (event.detail > 1 && event.target.closest(".ballot .choice")) event.preventDefault();
+});
 
 document.addEventListener("submit", (event) => {
   const form = event.target;
@@ -540,7 +622,7 @@ document.addEventListener("submit", (event) => {
     say(side, text, key, item, files);
   } else if (form.matches(".ballot")) {
     event.preventDefault();
-    if (!form.classList.contains("is-sending") && event.submitter) press(form, event.submitter.value);
+    if (event.submitter) press(form, event.submitter);
   }
 });
 
