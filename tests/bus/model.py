@@ -76,7 +76,7 @@ class World:
 
     # -- the transport of the subscriber ----------------------------------------------------------------------------
 
-    def connect(self, address: object) -> World:
+    def connect(self, address: object, room: int) -> World:
         self.trie.clear()
         self.pipe.clear()
         self.break_off()

@@ -759,7 +759,7 @@ class Paper:
         self.history: list[bytes] = []
         self.ends: list[PaperEnd] = []
 
-    def connect(self, address: object) -> PaperEnd:
+    def connect(self, address: object, room: int) -> PaperEnd:
         self.ends.append(PaperEnd(self))
         return self.ends[-1]
 
