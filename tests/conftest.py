@@ -6,6 +6,7 @@ import asyncio
 import inspect
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,10 @@ hypothesis.settings.register_profile(
     "shellbot", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow], print_blob=True
 )
 hypothesis.settings.load_profile("shellbot")
+
+# A shell that starts the tests in the background has them ignore Ctrl-C, and their programs inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Set by `scripts/test --all`: there everything can be installed, so what is missing is a failure.
 ALL = os.environ.get("SHELLBOT_TEST_ALL") == "1"
